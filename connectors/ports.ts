@@ -1,0 +1,145 @@
+/** The ports: what Saccade asks of the world. One folder beside this file for each engine that answers. */
+import type { TopicName, TopicSpec } from '../schemas/topics.ts';
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A record as it lies in the log. Offsets fit a double: 2^53 records a partition are out of reach. */
+export interface LogRecord extends TopicPartition {
+  readonly offset: number;
+  /** Milliseconds since the epoch, set by the producer or the broker. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Headers;
+}
+
+export interface OutgoingRecord {
+  readonly topic: string;
+  readonly key: string | Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Headers;
+  /** Explicit partition; else the hash of the key decides (murmur2, as every Kafka client does). */
+  readonly partition?: number;
+  readonly timestamp?: number;
+}
+
+/** `offset` is the next one to read: the last processed + 1, as Kafka counts commits. */
+export interface Position extends TopicPartition {
+  readonly offset: number;
+}
+
+/**
+ * What a consumer tells its owner. A generation is one membership of the group: it ends with any rebalance, and records,
+ * pauses and commits of an older generation are void.
+ */
+export interface ConsumerHandlers {
+  assigned(generation: number, partitions: readonly TopicPartition[]): void;
+  /** Takes the records over at once; the consumer's position moves on, nothing is committed. */
+  records(generation: number, source: TopicPartition, records: readonly LogRecord[]): void;
+  /** The engine lost the log and is trying again by itself; told so that `/ready` can say so. */
+  failed?(error: Error): void;
+}
+
+export interface ConsumerOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** Where a group without a committed offset begins. */
+  readonly from: 'earliest' | 'latest';
+  /** Claim exactly these partitions of each topic, whatever other members hold (a group of one member). */
+  readonly claim?: readonly number[];
+  /** Upper bounds of one fetch, in bytes. */
+  readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  readonly handlers: ConsumerHandlers;
+}
+
+export interface LogConsumer {
+  /** Stops (resumes) the delivery of these partitions; a fetch already under way may still arrive. */
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
+  /** Commits if `generation` is still the current one; answers false, and commits nothing, if it is not. */
+  commit(generation: number, positions: readonly Position[]): Promise<boolean>;
+  /** Leaves the group. */
+  close(): Promise<void>;
+}
+
+export interface LogProducer {
+  /** Resolves when every record is acknowledged by all in-sync replicas; order within a partition is kept. Throws log_unavailable. */
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The log: Kafka, or the in-process one. */
+export interface Log {
+  readonly kind: 'kafka' | 'memory';
+  /** Whether an acknowledged record outlives this process. */
+  readonly durable: boolean;
+  clusterId(): Promise<string>;
+  /** Creates the topics that are missing; never alters one that exists. Safe to call from many processes. */
+  ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
+  producer(): Promise<LogProducer>;
+  /** Resolves once the group has been joined. */
+  consumer(options: ConsumerOptions): Promise<LogConsumer>;
+  partitions(topic: string): Promise<number>;
+  /** Next offset to be written, by partition. */
+  endOffsets(topic: string): Promise<Position[]>;
+  /** Committed positions of a group; a partition never committed is absent. */
+  committed(group: string, topic: string): Promise<Position[]>;
+  close(): Promise<void>;
+}
+
+/** Avro values in the Confluent wire format (magic 0, 4-byte schema id, body), by topic. */
+export interface SchemaRegistry {
+  readonly kind: 'registry' | 'files';
+  /** Registers the schemas of these topics (subject `<topic>-value`, BACKWARD) and warms the cache. Throws incompatible_schema, registry_unavailable. */
+  prepare(topics: readonly TopicSpec[]): Promise<void>;
+  encode(topic: string, value: unknown): Promise<Buffer>;
+  /** Throws undecodable_record for bytes that no schema of the registry reads, registry_unavailable when it can't be asked. */
+  decode(topic: string, bytes: Buffer): Promise<unknown>;
+}
+
+/** The analytical store: ClickHouse, as a server or embedded. */
+export interface Store {
+  readonly kind: 'clickhouse' | 'chdb';
+  /** Applies the migrations of schemas/clickhouse that are not applied yet. Safe to rerun, from many processes. */
+  migrate(): Promise<void>;
+  /** One atomic insert. Throws store_unavailable (retryable) or rejected_by_store. */
+  insert(table: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<void>;
+  /** Rows as objects. `params` bind `{name:Type}` placeholders. Throws query_failed or store_unavailable. */
+  query<T = Record<string, unknown>>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
+  /** The answer as text in any ClickHouse output format (Pretty, CSV, JSONEachRow …). */
+  text(sql: string, format: string): Promise<string>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Payloads too large for a record, by claim check. A blob is written before the record that names it. */
+export interface BlobStore {
+  readonly kind: 'folder' | 'memory';
+  /** Stores the bytes and answers their claim; the same bytes under the same name are stored once. Throws blobs_unavailable. */
+  put(name: string, bytes: Buffer): Promise<string>;
+  /** Throws blob_missing, blobs_unavailable. */
+  get(claim: string): Promise<Buffer>;
+  /** Deletes blobs older than `ageMs`; answers how many. Age is the only ground on which a blob is deleted. */
+  expire(ageMs: number): Promise<number>;
+}
+
+/** A cache with time to live: a hint, never the truth. */
+export interface Cache {
+  get(key: string): Promise<Buffer | null>;
+  set(key: string, value: Buffer, ttlMs: number): Promise<void>;
+}
+
+/** Time is passed in, so a test of five minutes takes a millisecond. */
+export interface Clock {
+  now(): number;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export type { TopicName, TopicSpec };

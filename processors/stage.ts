@@ -1,0 +1,92 @@
+/**
+ * The stage contract. A stage turns a batch of inputs into one outcome each; it knows no Kafka, no offsets, no metrics.
+ * Outputs are named by the stage and wired to topics in topology.ts.
+ */
+import type { SaccadeError } from '../connectors/errors.ts';
+import type { Headers } from '../connectors/ports.ts';
+
+/** One record, decoded, as a stage sees it. */
+export interface Input<T = unknown> {
+  readonly value: T;
+  readonly key: string | null;
+  readonly headers: Headers;
+  /** Where the record lies: with the timestamp, an identity that survives redelivery and a recreated topic. */
+  readonly origin: Origin;
+  /** Bytes this record holds in memory while in flight. */
+  readonly bytes: number;
+  /** Milliseconds since the epoch when the runtime took the record over. */
+  readonly receivedAt: number;
+  /** 1 at first delivery in this process. */
+  readonly attempt: number;
+}
+
+export interface Origin {
+  readonly cluster: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+}
+
+export interface Emitted {
+  /** An output of the stage, by the stage's own name for it. */
+  readonly output: string;
+  readonly key: string | null;
+  readonly value: unknown;
+  /** Only for an addressed output (replies). */
+  readonly partition?: number;
+}
+
+export type Outcome =
+  | { readonly kind: 'emit'; readonly records: readonly Emitted[] }
+  /** Done without a result, on purpose; recorded, not dead-lettered. */
+  | { readonly kind: 'drop'; readonly reason: DropReason; readonly detail?: string }
+  /** The record is at fault: its original bytes go to the dead letters of its topic. */
+  | { readonly kind: 'reject'; readonly error: SaccadeError }
+  /** The environment is at fault: the runtime backs off and offers the record again. */
+  | { readonly kind: 'retry'; readonly error: SaccadeError };
+
+export type DropReason = 'deadline' | 'superseded';
+
+export const emit = (...records: Emitted[]): Outcome => ({ kind: 'emit', records });
+export const drop = (reason: DropReason, detail?: string): Outcome =>
+  detail === undefined ? { kind: 'drop', reason } : { kind: 'drop', reason, detail };
+export const reject = (error: SaccadeError): Outcome => ({ kind: 'reject', error });
+export const retry = (error: SaccadeError): Outcome => ({ kind: 'retry', error });
+/** A reject or a retry, as the error's own row in the table says. */
+export const failed = (error: SaccadeError): Outcome => (error.retryable ? retry(error) : reject(error));
+
+/** Why an input ended without a result of the stage. */
+export interface Failure {
+  readonly status: 'dropped' | 'dead_lettered';
+  readonly reason: string;
+  readonly detail: string;
+  readonly stage: string;
+  readonly at: number;
+}
+
+export interface BatchPolicy {
+  /** Records a call of `process` gets at most. */
+  readonly records: number;
+  readonly bytes: number;
+  /** How long the first record of a batch may wait for company. 0: never wait, take what has gathered. */
+  readonly waitMs: number;
+  /** Calls of `process` under way at once. */
+  readonly concurrency: number;
+}
+
+export interface Stage<T = unknown> {
+  readonly name: string;
+  readonly batch: BatchPolicy;
+  /** Brings up what `process` needs (models, pools). The stage is not ready, and consumes nothing, until it resolves. */
+  start?(): Promise<void>;
+  /** One outcome for each input, in the order of the inputs. May throw: the runtime then finds the culprit by bisection. */
+  process(batch: readonly Input<T>[], signal: AbortSignal): Promise<readonly Outcome[]>;
+  /** When this input is no longer worth work (milliseconds since the epoch), or null. Past it the runtime drops it unprocessed. */
+  deadline?(input: Input<T>): number | null;
+  /** What a failed input leaves on the outputs, so that every accepted frame is accounted for and whoever asked is told. */
+  account?(input: Input<T>, failure: Failure): readonly Emitted[];
+  /** Why the stage cannot work at present, for `/ready`; null when it can. */
+  trouble?(): string | null;
+  stop?(): Promise<void>;
+}

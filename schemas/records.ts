@@ -1,0 +1,107 @@
+/** The values of the topics, as TypeScript sees them. Field for field the Avro schemas beside this file (a test compares). */
+
+export interface FrameIn {
+  image: Buffer;
+  id: string | null;
+  sequence: number | null;
+  captured_at: number | null;
+  models: string[] | null;
+  deadline: number | null;
+}
+
+export interface ReplyTo {
+  request_id: string;
+  partition: number;
+}
+
+/** What every record says of the frame it comes from. */
+export interface FrameIdentity {
+  tenant: string;
+  source: string;
+  sequence: number | null;
+  /** Milliseconds since the epoch, here and in the fields below. */
+  captured_at: number;
+  accepted_at: number;
+  deadline: number | null;
+  reply: ReplyTo | null;
+}
+
+export interface Frame extends FrameIdentity {
+  id: string;
+  content_type: string;
+  size: number;
+  image: Buffer | null;
+  claim: string | null;
+  models: string[];
+}
+
+/** The upright picture, and the rectangle of it (in its pixels) that the tensor shows, stretched to the tensor's size. */
+export interface Geometry {
+  image_width: number;
+  image_height: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export interface Quality {
+  luma: number;
+  contrast: number;
+  sharpness: number;
+}
+
+export interface Tensor extends FrameIdentity {
+  frame_id: string;
+  model: string;
+  height: number;
+  width: number;
+  /** uint8 RGB, height x width x 3. */
+  pixels: Buffer;
+  geometry: Geometry;
+  quality: Quality;
+  timings_ms: Record<string, number>;
+}
+
+export interface Label {
+  class_id: number;
+  label: string;
+  score: number;
+}
+
+/** Corners in pixels of the upright original. */
+export interface Detection extends Label {
+  x1: number;
+  y1: number;
+  x2: number;
+  y2: number;
+}
+
+export type Status = 'ok' | 'dropped' | 'dead_lettered';
+
+export interface Prediction {
+  id: string;
+  frame_id: string;
+  tenant: string;
+  source: string;
+  sequence: number | null;
+  captured_at: number;
+  accepted_at: number;
+  completed_at: number;
+  status: Status;
+  stage: string | null;
+  reason: string | null;
+  detail: string | null;
+  model: string;
+  version: string | null;
+  task: string | null;
+  image_width: number | null;
+  image_height: number | null;
+  labels: Label[];
+  detections: Detection[];
+  /** float32, little endian. */
+  embedding: Buffer | null;
+  quality: Quality | null;
+  timings_ms: Record<string, number>;
+  request_id: string | null;
+}

@@ -1,0 +1,79 @@
+/** topics.json, typed: the one description of every topic, read by the code, the tests and the README's table. */
+import { readFileSync } from 'node:fs';
+
+export type TopicName = string;
+
+/** A topic as topics.json describes it; `*` in a name stands for a model or a topic. */
+export interface TopicDescription {
+  readonly name: string;
+  readonly description: string;
+  readonly key: string;
+  /** Name of the Avro schema in schemas/avro, or null for bytes as they came. */
+  readonly schema: string | null;
+  /** Values that are not in the wire format are handed on as bytes instead of being refused. */
+  readonly plainBytes?: boolean;
+  readonly producers: readonly string[];
+  readonly consumers: readonly string[];
+  readonly retentionHours: number;
+}
+
+/** A topic to be created. */
+export interface TopicSpec {
+  readonly name: TopicName;
+  readonly schema: string | null;
+  readonly plainBytes: boolean;
+  readonly partitions: number;
+  readonly replication: number;
+  readonly minInSync: number;
+  readonly retentionMs: number;
+  /** Largest record, in bytes. */
+  readonly maxRecordBytes: number;
+}
+
+export interface TopicDefaults {
+  readonly partitions: number;
+  readonly replication: number;
+  readonly minInSync: number;
+  readonly maxRecordBytes: number;
+}
+
+export const descriptions: readonly TopicDescription[] = JSON.parse(
+  readFileSync(new URL('./topics.json', import.meta.url), 'utf8'),
+);
+
+/** The description a topic's name falls under; `frames.dlq` is `*.dlq`, `tensors.nanodet` is `tensors.*`. */
+export function describeTopic(name: TopicName): TopicDescription | undefined {
+  const exact = descriptions.find((d) => d.name === name);
+  if (exact) return exact;
+  return descriptions.find(({ name: pattern }) => {
+    const star = pattern.indexOf('*');
+    if (star < 0) return false;
+    const [head, tail] = [pattern.slice(0, star), pattern.slice(star + 1)];
+    return name.length > head.length + tail.length && name.startsWith(head) && name.endsWith(tail);
+  });
+}
+
+export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
+export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
+
+/** Every topic of a deployment that serves these models, dead letters included. */
+export function topicSpecs(models: readonly string[], defaults: TopicDefaults): TopicSpec[] {
+  const own = ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions', 'replies'];
+  const consumed = own.filter((name) => name !== 'replies');
+  return [...own, ...consumed.map(deadLetterTopic)].map((name) => {
+    const description = describeTopic(name);
+    if (!description) throw new Error(`topics.json describes no topic ${name}`);
+    return {
+      name,
+      schema: description.schema,
+      plainBytes: description.plainBytes ?? false,
+      ...defaults,
+      retentionMs: description.retentionHours * 3_600_000,
+    };
+  });
+}
+
+/** The Avro schema's text. */
+export function avroSchema(name: string): string {
+  return readFileSync(new URL(`./avro/${name}.avsc`, import.meta.url), 'utf8');
+}
