@@ -54,6 +54,7 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
 }
 
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
+const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
 /** Every topic of a deployment that serves these models, dead letters included. */
@@ -68,6 +69,8 @@ export function topicSpecs(models: readonly string[], defaults: TopicDefaults): 
       schema: description.schema,
       plainBytes: description.plainBytes ?? false,
       ...defaults,
+      // A dead letter is its record with the reason added: the largest record must still fit.
+      maxRecordBytes: defaults.maxRecordBytes + (isDeadLetterTopic(name) ? 64 * 1024 : 0),
       retentionMs: description.retentionHours * 3_600_000,
     };
   });

@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+export const edgeConfig = z.strictObject({
+  /** How long a client waits for an answer before 504, in milliseconds. */
+  requestTimeoutMs: z.number().int().min(100).max(300_000).default(10_000),
+  /** Requests waiting at once; more are refused with 503. */
+  maxWaiting: z.number().int().positive().default(256),
+});
+
+export type EdgeConfig = z.infer<typeof edgeConfig>;

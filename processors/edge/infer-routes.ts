@@ -1,0 +1,83 @@
+/** POST /v1/infer: a picture into `frames`, its answer back from `replies`. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import { frameIdFromProducer } from '../../schemas/ids.ts';
+import { accept, type AcceptRules } from '../ingest/accept.ts';
+import { answerOf } from './answer.ts';
+import type { EdgeConfig } from './config.ts';
+import type { EdgeMetrics } from './metrics.ts';
+import type { ReplyDesk } from './reply-desk.ts';
+import { startRequestSpan } from './spans.ts';
+import { imageOf } from './upload.ts';
+
+export interface InferOptions {
+  readonly rules: AcceptRules;
+  readonly tenant: string;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly desk: ReplyDesk;
+  readonly clock: Clock;
+  readonly config: EdgeConfig;
+  readonly metrics: EdgeMetrics;
+}
+
+const source = 'http';
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** `?model=`; without it the first model served. Throws bad_request; accept() refuses a model that is not served. */
+function modelOf(request: FastifyRequest, rules: AcceptRules): string {
+  const { model } = request.query as { model?: string | string[] };
+  if (model === undefined || model === '') return rules.models[0]!;
+  if (Array.isArray(model)) throw new SaccadeError('bad_request', 'One model at a time: ?model= is given more than once.');
+  return model;
+}
+
+export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
+  const { rules, desk, clock, config, metrics } = options;
+
+  app.post('/v1/infer', async (request, reply) => {
+    const startedAt = clock.now();
+    if (!desk.ready) throw new SaccadeError('not_ready');
+    if (desk.waiting >= config.maxWaiting) throw new SaccadeError('overloaded', `${desk.waiting} requests are waiting.`);
+    const model = modelOf(request, rules);
+    const image = await imageOf(request);
+    // A client that repeats a request under one key asks about the same frame.
+    const key = header(request, 'idempotency-key');
+    const id = frameIdFromProducer(options.tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
+    const span = startRequestSpan('POST /v1/infer', header(request, 'traceparent'), startedAt);
+    try {
+      const deadline = startedAt + config.requestTimeoutMs;
+      const acceptedAt = clock.now();
+      const { replyTo, answer } = desk.expect(deadline);
+      // Nobody awaits the answer yet; if accept() throws first, its timeout must not count as unhandled.
+      answer.catch(() => {});
+      const frame = await accept(
+        { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: replyTo },
+        rules,
+      );
+      const value = await options.registry.encode('frames', frame);
+      // Requests have no order to keep, so the id is the key: they spread over the partitions.
+      await options.producer.send([{ topic: 'frames', key: id, value, headers: { traceparent: span.traceparent } }]);
+      const ackedAt = clock.now();
+      const body = answerOf(await answer);
+      const total = clock.now() - startedAt;
+      metrics.answered(model, total / 1000);
+      span.end(200);
+      return await reply
+        .header('server-timing', `produce;dur=${ackedAt - acceptedAt}, total;dur=${total}`)
+        .header('traceparent', span.traceparent)
+        .send({ ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - acceptedAt, total } });
+    } catch (error) {
+      const code = error instanceof SaccadeError ? error.code : 'internal';
+      metrics.refused(code);
+      span.end(error instanceof SaccadeError ? error.status : 500, error);
+      throw error;
+    }
+  });
+}

@@ -1,0 +1,20 @@
+/** What an orchestrator asks of any process, with an edge or without one. */
+import type { FastifyInstance } from 'fastify';
+import type { Registry } from 'prom-client';
+
+export interface OpsOptions {
+  readonly metrics: Registry;
+  /** What keeps the process from working, by component; empty when all is well. */
+  troubles(): Record<string, string>;
+  readonly startedAt: number;
+}
+
+export function opsRoutes(app: FastifyInstance, { metrics, troubles, startedAt }: OpsOptions): void {
+  app.get('/health', () => ({ status: 'ok', uptime_seconds: Math.round((Date.now() - startedAt) / 1000) }));
+  app.get('/ready', (_request, reply) => {
+    const found = troubles();
+    const ready = Object.keys(found).length === 0;
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not_ready', ...(ready ? {} : { troubles: found }) });
+  });
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+}

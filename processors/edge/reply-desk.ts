@@ -1,0 +1,114 @@
+/**
+ * Where the edge waits for its answers. It claims one partition of `replies`; frames carry that partition and a request id,
+ * so no edge reads another's replies on purpose, and one that shares the partition by chance ignores what it did not ask.
+ */
+import { randomUUID } from 'node:crypto';
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, Log, LogConsumer, LogProducer, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
+import type { Prediction, ReplyTo } from '../../schemas/records.ts';
+
+export interface ReplyDesk {
+  /** Resolves when a record sent to the claimed partition has come back: only then can no answer be missed. */
+  open(): Promise<void>;
+  readonly ready: boolean;
+  readonly waiting: number;
+  /** An address for one request, and its answer. Rejects with deadline_exceeded at `deadline`. */
+  expect(deadline: number): { readonly replyTo: ReplyTo; readonly answer: Promise<Prediction> };
+  close(): Promise<void>;
+}
+
+const topic = 'replies';
+const probeTimeoutMs = 60_000;
+
+export function replyDesk(options: {
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+}): ReplyDesk {
+  const { log, producer, registry, clock } = options;
+  const instance = randomUUID();
+  const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
+  let partition = -1;
+  let ready = false;
+  let consumer: LogConsumer | null = null;
+  let probe: { id: string; seen: () => void } | null = null;
+
+  async function receive(record: LogRecord): Promise<void> {
+    const id = record.key?.toString() ?? '';
+    if (probe && id === probe.id) return probe.seen();
+    const settle = waiting.get(id);
+    if (!settle || !record.value) return;
+    waiting.delete(id);
+    try {
+      settle((await registry.decode(topic, record.value)) as Prediction);
+    } catch (error) {
+      settle(error instanceof SaccadeError ? error : new SaccadeError('internal', '', error));
+    }
+  }
+
+  async function sendProbes(): Promise<void> {
+    const id = `probe-${instance}`;
+    const until = clock.now() + probeTimeoutMs;
+    let seen = false;
+    const arrived = new Promise<void>((resolve) => {
+      probe = { id, seen: () => resolve((seen = true) as unknown as undefined) };
+    });
+    while (!seen) {
+      if (clock.now() > until) throw new SaccadeError('not_ready', `No record came back from ${topic}-${partition}.`);
+      await producer.send([{ topic, partition, key: id, value: null }]);
+      await Promise.race([arrived, clock.sleep(1000)]);
+    }
+    probe = null;
+  }
+
+  return {
+    async open() {
+      const partitions = await log.partitions(topic);
+      partition = Number.parseInt(instance.slice(0, 8), 16) % partitions;
+      consumer = await log.consumer({
+        group: `saccade.edge.${instance}`,
+        topics: [topic],
+        from: 'latest',
+        claim: [partition],
+        maxBytes: 8 * 1024 * 1024,
+        maxBytesPerPartition: 8 * 1024 * 1024,
+        handlers: {
+          assigned() {},
+          records: (_generation, _source, records) => void Promise.all(records.map(receive)),
+        },
+      });
+      await sendProbes();
+      ready = true;
+    },
+    get ready() {
+      return ready;
+    },
+    get waiting() {
+      return waiting.size;
+    },
+    expect(deadline) {
+      const id = randomUUID();
+      const cancel = new AbortController();
+      const answer = new Promise<Prediction>((resolve, refuse) => {
+        waiting.set(id, (result) => {
+          cancel.abort();
+          if (result instanceof SaccadeError) refuse(result);
+          else resolve(result);
+        });
+      });
+      void clock.sleep(Math.max(0, deadline - clock.now()), cancel.signal).then(() => {
+        const settle = waiting.get(id);
+        waiting.delete(id);
+        settle?.(new SaccadeError('deadline_exceeded', 'The frame is accepted; its outcome will be in the store.'));
+      });
+      return { replyTo: { request_id: id, partition }, answer };
+    },
+    async close() {
+      ready = false;
+      for (const settle of [...waiting.values()]) settle(new SaccadeError('not_ready', 'The service is stopping.'));
+      waiting.clear();
+      await consumer?.close();
+    },
+  };
+}

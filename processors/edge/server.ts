@@ -1,0 +1,41 @@
+/** The HTTP server of a process: operations always; inference and the page where the edge runs. */
+import Fastify, { type FastifyInstance } from 'fastify';
+import { SaccadeError } from '../../connectors/errors.ts';
+import { opsRoutes, type OpsOptions } from './ops-routes.ts';
+import { installProblems } from './problem.ts';
+
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  /** Answers the URL to open. Throws invalid_config when the port is taken. */
+  listen(host: string, port: number): Promise<string>;
+  close(): Promise<void>;
+}
+
+export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number }): HttpServer {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: options.maxBodyBytes,
+    // Ends connections kept open by a page that streams, so that stopping does not wait for them.
+    forceCloseConnections: true,
+    requestTimeout: 60_000,
+    connectionTimeout: 0,
+  });
+  installProblems(app);
+  opsRoutes(app, options);
+  return {
+    app,
+    async listen(host, port) {
+      try {
+        await app.listen({ host, port });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+        throw new SaccadeError('invalid_config', `PORT ${port} on ${host} is taken; set PORT to another, or 0 for any free one.`, error);
+      }
+      const address = app.server.address();
+      const bound = typeof address === 'object' && address ? address.port : port;
+      const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+      return `http://${shown.includes(':') ? `[${shown}]` : shown}:${bound}`;
+    },
+    close: () => app.close(),
+  };
+}

@@ -1,0 +1,68 @@
+/**
+ * What makes bytes a frame: the checks and the identity, for ingest and for the edge alike, so that a frame is accepted
+ * by the same rules whichever door it came through.
+ */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { BlobStore } from '../../connectors/ports.ts';
+import type { Frame, ReplyTo } from '../../schemas/records.ts';
+import { sniffImage } from './sniff.ts';
+
+export interface AcceptRules {
+  readonly maxImageBytes: number;
+  /** An image above this many bytes travels as a claim check. */
+  readonly claimCheckBytes: number;
+  /** Models a frame that names none is for. */
+  readonly models: readonly string[];
+  readonly blobs: BlobStore;
+}
+
+export interface Offered {
+  readonly id: string;
+  readonly tenant: string;
+  readonly source: string;
+  readonly sequence: number | null;
+  readonly capturedAt: number;
+  readonly acceptedAt: number;
+  readonly image: Buffer;
+  readonly models: readonly string[] | null;
+  readonly deadline: number | null;
+  readonly reply: ReplyTo | null;
+}
+
+/** A frame that names more is refused, so that one record cannot demand a thousand outcomes. */
+export const maxModelsAsked = 32;
+
+/** Throws invalid_field, payload_empty, payload_too_large, unsupported_media_type, unknown_model, blobs_unavailable. */
+export async function accept(offered: Offered, rules: AcceptRules): Promise<Frame> {
+  const { image } = offered;
+  if (image.length === 0) throw new SaccadeError('payload_empty');
+  if (image.length > rules.maxImageBytes) {
+    throw new SaccadeError('payload_too_large', `${image.length} bytes; the limit is ${rules.maxImageBytes}.`);
+  }
+  const contentType = sniffImage(image);
+  if (!contentType) throw new SaccadeError('unsupported_media_type', `It begins with ${image.subarray(0, 8).toString('hex')}.`);
+  if ((offered.models?.length ?? 0) > maxModelsAsked) {
+    throw new SaccadeError('invalid_field', `${offered.models?.length} models are named; at most ${maxModelsAsked} are allowed.`);
+  }
+  const models = [...new Set(offered.models && offered.models.length > 0 ? offered.models : rules.models)];
+  for (const model of models) {
+    if (!rules.models.includes(model)) throw new SaccadeError('unknown_model', `'${model.slice(0, 80)}' (served: ${rules.models.join(', ')}).`);
+  }
+  // The blob is written before the record that names it.
+  const claim = image.length > rules.claimCheckBytes ? await rules.blobs.put(offered.id, image) : null;
+  return {
+    id: offered.id,
+    tenant: offered.tenant,
+    source: offered.source,
+    sequence: offered.sequence,
+    captured_at: offered.capturedAt,
+    accepted_at: offered.acceptedAt,
+    content_type: contentType,
+    size: image.length,
+    image: claim === null ? image : null,
+    claim,
+    models,
+    deadline: offered.deadline,
+    reply: offered.reply,
+  };
+}

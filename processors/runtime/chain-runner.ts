@@ -1,0 +1,218 @@
+/**
+ * Runs one chain: takes records over from the log, gives them to the stage (and the stages fused behind it), sends the
+ * outputs in partition order, and commits the low-water mark. One for each consumer group in this process.
+ */
+import type { Clock, Log, LogConsumer, LogProducer, LogRecord, Position, SchemaRegistry, TopicPartition } from '../../connectors/ports.ts';
+import { byteBudget } from './byte-budget.ts';
+import type { Logger } from './logger.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { type Entry, PartitionQueue } from './partition-queue.ts';
+import { sender } from './sender.ts';
+import { type StageExecutor, stageExecutor } from './stage-executor.ts';
+import type { Chain } from './wiring.ts';
+
+export interface ChainRunnerOptions {
+  readonly chain: Chain;
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly metrics: RuntimeMetrics;
+  readonly logger: Logger;
+  readonly limits: RuntimeLimits;
+}
+
+export interface RuntimeLimits {
+  /** Bytes a runner holds before it pauses fetching; a fetch already under way comes on top. */
+  readonly inFlightBytes: number;
+  readonly fetchBytes: number;
+  readonly fetchBytesPerPartition: number;
+  readonly maxRecordBytes: number;
+  readonly commitIntervalMs: number;
+}
+
+export interface ChainRunner {
+  readonly name: string;
+  /** Resolves once the group has been joined. */
+  start(): Promise<void>;
+  /** Fetches no more, finishes what runs, commits, leaves the group. What has not finished after `limitMs` is left to the next owner. */
+  stop(limitMs: number): Promise<void>;
+  /** Why no progress is made at present, or null. */
+  trouble(): string | null;
+}
+
+/** What a record costs in memory beside its value. */
+const recordOverhead = 512;
+
+export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRunner> {
+  const { chain, log, clock, limits, logger } = options;
+  const head = chain.step;
+  const metrics = options.metrics.stage(head.stage.name);
+  const cluster = await log.clusterId();
+  const stopped = new AbortController();
+
+  let consumer: LogConsumer | null = null;
+  let generation = 0;
+  let generationEnd = new AbortController();
+  let queues = new Map<number, PartitionQueue>();
+  let held: readonly TopicPartition[] = [];
+  let consumerFault: string | null = null;
+  let committing: Promise<void> | null = null;
+
+  const budget = byteBudget(limits.inFlightBytes, (exhausted) => {
+    metrics.paused(exhausted);
+    if (exhausted) consumer?.pause(held);
+    else consumer?.resume(held);
+  });
+
+  const current = (entry: Entry) => entry.queue.generation === generation;
+
+  function charge(entry: Entry, bytes: number): void {
+    if (!current(entry)) return;
+    entry.bytes += bytes;
+    budget.take(bytes);
+  }
+
+  function executorFor(part: Chain): StageExecutor {
+    const next = new Map([...part.next].map(([topic, follower]) => [topic, executorFor(follower)]));
+    const executor = stageExecutor({
+      step: part.step,
+      cluster,
+      registry: options.registry,
+      clock,
+      metrics: options.metrics.stage(part.step.stage.name),
+      log: logger,
+      maxRecordBytes: limits.maxRecordBytes,
+      current,
+      signal: () => generationEnd.signal,
+      next: (topic) => next.get(topic),
+      charge,
+      finished: () => sending.wake(),
+    });
+    executors.push(executor);
+    return executor;
+  }
+  const executors: StageExecutor[] = [];
+  const first = executorFor(chain);
+
+  const sending = sender({
+    producer: options.producer,
+    clock,
+    log: logger,
+    signal: stopped.signal,
+    queues: () => queues.values(),
+    acknowledged(entries, seconds) {
+      for (const entry of entries) if (current(entry)) budget.give(entry.bytes);
+      metrics.phase('deliver', seconds);
+      reportInFlight();
+      commitSoon();
+    },
+  });
+
+  function reportInFlight(): void {
+    let records = 0;
+    for (const queue of queues.values()) records += queue.length;
+    metrics.inFlight(records, budget.used);
+  }
+
+  /** A new generation: what is in flight belongs to whoever holds the partitions now, and will be delivered again. */
+  function assigned(next: number, partitions: readonly TopicPartition[]): void {
+    generation = next;
+    consumerFault = null;
+    generationEnd.abort();
+    generationEnd = new AbortController();
+    held = partitions;
+    queues = new Map();
+    for (const executor of executors) executor.prune();
+    budget.give(budget.used);
+    metrics.rebalanced();
+    reportInFlight();
+    logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');
+  }
+
+  function records(from: number, source: TopicPartition, batch: readonly LogRecord[]): void {
+    if (from !== generation || stopped.signal.aborted) return;
+    consumerFault = null;
+    let queue = queues.get(source.partition);
+    if (!queue) queues.set(source.partition, (queue = new PartitionQueue(source, generation)));
+    const queuedAt = clock.now();
+    for (const record of batch) {
+      const bytes = (record.value?.length ?? 0) + recordOverhead;
+      const entry = queue.add(record, bytes);
+      budget.take(bytes);
+      first.submit({ entry, bytes, queuedAt, attempt: 1 });
+    }
+    reportInFlight();
+  }
+
+  function commitSoon(): void {
+    committing ??= clock.sleep(limits.commitIntervalMs, stopped.signal).then(async () => {
+      committing = null;
+      await commit();
+    });
+  }
+
+  async function commit(): Promise<void> {
+    const pending: { queue: PartitionQueue; position: Position }[] = [];
+    for (const queue of queues.values()) {
+      const offset = queue.uncommitted();
+      if (offset !== null) pending.push({ queue, position: { ...queue.source, offset } });
+    }
+    if (pending.length === 0 || !consumer) return;
+    try {
+      const accepted = await consumer.commit(pending[0]!.queue.generation, pending.map((p) => p.position));
+      if (accepted) for (const { queue, position } of pending) queue.committed(position.offset);
+    } catch (error) {
+      // Not lost: the same or a later position is committed next time, and a repeat is recognised by its id.
+      logger.warn({ error: String(error) }, 'commit failed');
+      if (!stopped.signal.aborted) commitSoon();
+    }
+  }
+
+  options.metrics.lag(head.stage.name, async () => {
+    const ends = await log.endOffsets(head.from);
+    const committed = await log.committed(head.group, head.from);
+    const done = new Map(committed.map((p) => [p.partition, p.offset]));
+    const mine = new Set(held.map((p) => p.partition));
+    return ends
+      .filter((end) => mine.has(end.partition))
+      .map((end) => ({ topic: end.topic, partition: end.partition, lag: Math.max(0, end.offset - (done.get(end.partition) ?? 0)) }));
+  });
+
+  return {
+    name: head.stage.name,
+    async start() {
+      consumer = await log.consumer({
+        group: head.group,
+        topics: [head.from],
+        from: 'earliest',
+        maxBytes: limits.fetchBytes,
+        maxBytesPerPartition: limits.fetchBytesPerPartition,
+        handlers: {
+          assigned,
+          records,
+          failed(error) {
+            consumerFault = error.message;
+            logger.warn({ error: error.message }, 'the consumer lost the log');
+          },
+        },
+      });
+      // Records may have come in before the consumer was ours to pause.
+      if (budget.exhausted) consumer.pause(held);
+    },
+    async stop(limitMs) {
+      if (stopped.signal.aborted) return;
+      consumer?.pause(held);
+      const finish = Promise.all(executors.map((executor) => executor.drain())).then(() => sending.idle());
+      const limit = new AbortController();
+      await Promise.race([finish, clock.sleep(limitMs, limit.signal)]);
+      limit.abort();
+      stopped.abort();
+      generationEnd.abort();
+      await commit();
+      await consumer?.close();
+    },
+    trouble: () =>
+      consumerFault ?? sending.trouble() ?? executors.map((executor) => executor.trouble()).find((trouble) => trouble !== null) ?? null,
+  };
+}

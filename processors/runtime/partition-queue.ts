@@ -1,0 +1,80 @@
+/**
+ * The records of one partition that are in flight, in offset order. Results may come in any order; they leave in this one,
+ * and the commit position is the low-water mark: everything below it is done, whatever has finished above it.
+ */
+import type { LogRecord, OutgoingRecord, TopicPartition } from '../../connectors/ports.ts';
+
+export interface Entry {
+  readonly record: LogRecord;
+  readonly queue: PartitionQueue;
+  /** Branches of work not finished; 0 means the outputs are complete. */
+  open: number;
+  readonly outputs: OutgoingRecord[];
+  /** Bytes charged to the budget until the entry is done. */
+  bytes: number;
+}
+
+export class PartitionQueue {
+  readonly source: TopicPartition;
+  readonly generation: number;
+  readonly #entries: Entry[] = [];
+  /** Entries at the head that have been taken for sending. */
+  #sending = 0;
+  #position: number | null = null;
+  #committed: number | null = null;
+
+  constructor(source: TopicPartition, generation: number) {
+    this.source = source;
+    this.generation = generation;
+  }
+
+  add(record: LogRecord, bytes: number): Entry {
+    const entry: Entry = { record, queue: this, open: 1, outputs: [], bytes };
+    this.#entries.push(entry);
+    return entry;
+  }
+
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  hasComplete(): boolean {
+    return this.#sending === 0 && this.#entries[0]?.open === 0;
+  }
+
+  entries(): readonly Entry[] {
+    return this.#entries;
+  }
+
+  /** Takes the complete entries at the head, up to `maxBytes` of outputs (always at least one). One sending at a time keeps the order. */
+  takeComplete(maxBytes: number): Entry[] {
+    if (this.#sending > 0) return [];
+    const taken: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries) {
+      if (entry.open > 0) break;
+      bytes += entry.outputs.reduce((sum, output) => sum + (output.value?.length ?? 0), 0);
+      if (taken.length > 0 && bytes > maxBytes) break;
+      taken.push(entry);
+    }
+    this.#sending = taken.length;
+    return taken;
+  }
+
+  /** What takeComplete() gave is acknowledged: the low-water mark moves. */
+  sent(): void {
+    const done = this.#entries.splice(0, this.#sending);
+    this.#sending = 0;
+    const last = done.at(-1);
+    if (last) this.#position = last.record.offset + 1;
+  }
+
+  /** The position to commit, or null when there is nothing new. */
+  uncommitted(): number | null {
+    return this.#position !== this.#committed ? this.#position : null;
+  }
+
+  committed(position: number): void {
+    this.#committed = position;
+  }
+}

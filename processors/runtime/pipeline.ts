@@ -1,0 +1,75 @@
+/** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
+import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import { type ChainRunner, chainRunner, type RuntimeLimits } from './chain-runner.ts';
+import type { Logger } from './logger.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
+
+export interface PipelineOptions {
+  readonly steps: readonly Step[];
+  readonly fuse: readonly (readonly [string, string])[];
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly metrics: RuntimeMetrics;
+  logger(stage: string): Logger;
+  readonly limits: RuntimeLimits;
+}
+
+export interface Pipeline {
+  /** Resolves when every stage is warm and every group joined. */
+  start(): Promise<void>;
+  stop(limitMs: number): Promise<void>;
+  /** What keeps stages from working, by stage; empty when all work. */
+  troubles(): Record<string, string>;
+}
+
+export function createPipeline(options: PipelineOptions): Pipeline {
+  const { steps, log, clock } = options;
+  const plan = planChains(steps, options.fuse);
+  const runners: ChainRunner[] = [];
+  let started = false;
+
+  async function run(chain: Chain): Promise<void> {
+    const { steps: _steps, fuse: _fuse, logger, ...shared } = options;
+    const names = stepsOf(chain).map((step) => step.stage.name);
+    const runner = await chainRunner({ ...shared, chain, logger: logger(names.join('+')) });
+    runners.push(runner);
+    await runner.start();
+  }
+
+  /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
+  async function drained({ step }: Chain): Promise<void> {
+    const target = await log.endOffsets(step.from);
+    for (;;) {
+      const done = new Map((await log.committed(step.group, step.from)).map((p) => [p.partition, p.offset]));
+      if (target.every((end) => end.offset === 0 || (done.get(end.partition) ?? 0) >= end.offset)) return;
+      options.logger(step.stage.name).info({ topic: step.from }, 'emptying the topic that fusing bypasses');
+      await clock.sleep(500);
+    }
+  }
+
+  return {
+    async start() {
+      await Promise.all(steps.map((step) => step.stage.start?.()));
+      await Promise.all(plan.drains.map(run));
+      await Promise.all(plan.drains.map(drained));
+      await Promise.all(plan.chains.map(run));
+      started = true;
+    },
+    async stop(limitMs) {
+      await Promise.all(runners.map((runner) => runner.stop(limitMs)));
+      await Promise.all(steps.map((step) => step.stage.stop?.()));
+    },
+    troubles() {
+      if (!started) return { pipeline: 'starting' };
+      return Object.fromEntries(
+        runners.flatMap((runner) => {
+          const trouble = runner.trouble();
+          return trouble === null ? [] : [[runner.name, trouble]];
+        }),
+      );
+    },
+  };
+}

@@ -1,0 +1,287 @@
+/**
+ * Runs one stage: forms batches, calls `process`, and settles each outcome: results leave, drops and dead letters are
+ * accounted for, environment faults wait and are tried again. Knows no consumer: the chain runner feeds it.
+ */
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, SchemaRegistry } from '../../connectors/ports.ts';
+import { traceparentOr } from '../../schemas/trace-context.ts';
+import type { Emitted, Failure, Input, Outcome, Stage } from '../stage.ts';
+import { backoff } from './backoff.ts';
+import { batchQueue, type Queued } from './batch-queue.ts';
+import { bytesOf } from './byte-budget.ts';
+import { deadLetter } from './dead-letter.ts';
+import { decode } from './decode.ts';
+import type { Logger } from './logger.ts';
+import type { StageMetrics } from './metrics.ts';
+import { outgoing, topicOf } from './outputs.ts';
+import type { Entry } from './partition-queue.ts';
+import { type RecordSpan, startBatchSpan, startRecordSpan, traceIdOf } from './tracing.ts';
+import type { Step } from './wiring.ts';
+
+/** An input of this stage that belongs to an entry of the chain. */
+export interface Work extends Queued {
+  readonly entry: Entry;
+  /** Handed over in memory by a fused stage; absent when the entry's own bytes are to be decoded. */
+  readonly handedOver?: { readonly value: unknown; readonly key: string | null; readonly traceparent: string };
+  attempt: number;
+}
+
+export interface ExecutorOptions {
+  readonly step: Step;
+  readonly cluster: string;
+  readonly registry: SchemaRegistry;
+  readonly clock: Clock;
+  readonly metrics: StageMetrics;
+  readonly log: Logger;
+  readonly maxRecordBytes: number;
+  /** False once the entry's generation is over: its work is dropped silently, someone else will do it. */
+  current(entry: Entry): boolean;
+  signal(): AbortSignal;
+  /** Where a bypassed topic's records go, or undefined when the topic is not bypassed. */
+  next(topic: string): StageExecutor | undefined;
+  /** The budget is charged for what fused stages hand over. */
+  charge(entry: Entry, bytes: number): void;
+  /** All branches of the entry are done and its outputs complete. */
+  finished(entry: Entry): void;
+}
+
+export interface StageExecutor {
+  submit(work: Work): void;
+  /** Forgets queued work of ended generations. */
+  prune(): void;
+  /** Takes no new batch; resolves when the running ones have ended. */
+  drain(): Promise<void>;
+  /** The environment fault being waited out, or null. */
+  trouble(): string | null;
+}
+
+interface Fault {
+  readonly work: Work;
+  readonly error: SaccadeError;
+}
+
+interface Prepared {
+  readonly work: Work;
+  readonly input: Input;
+  readonly span: RecordSpan;
+  outcome: Outcome | null;
+}
+
+export function stageExecutor(options: ExecutorOptions): StageExecutor {
+  const { step, clock, metrics, log } = options;
+  const stage = step.stage as unknown as Stage;
+  const queue = batchQueue<Work>(stage.batch);
+  const retries = backoff(200, 15_000);
+  const running = new Set<Promise<void>>();
+  let blocked: SaccadeError | null = null;
+  let draining = false;
+  let scheduled = false;
+  let timer: AbortController | null = null;
+
+  /** Microtask, so that records handed over together are batched together. */
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      pump();
+    });
+  }
+
+  function pump(): void {
+    while (!draining && !blocked && running.size < stage.batch.concurrency) {
+      const batch = queue.take(clock.now());
+      if (batch.length === 0) break;
+      const run = runBatch(batch).finally(() => {
+        running.delete(run);
+        schedule();
+      });
+      running.add(run);
+    }
+    wakeWhenDue();
+  }
+
+  function wakeWhenDue(): void {
+    timer?.abort();
+    timer = null;
+    const due = draining || blocked || running.size >= stage.batch.concurrency ? null : queue.dueIn(clock.now());
+    if (due === null) return;
+    const own = new AbortController();
+    timer = own;
+    void clock.sleep(Math.max(1, due), own.signal).then(() => {
+      if (!own.signal.aborted) schedule();
+    });
+  }
+
+  async function runBatch(batch: readonly Work[]): Promise<void> {
+    const wanted = batch.filter((work) => options.current(work.entry));
+    if (wanted.length === 0) return;
+    metrics.batch(wanted.length);
+    const startedAt = clock.now();
+    const prepared = await Promise.all(wanted.map(prepare));
+    const decodedAt = clock.now();
+    metrics.phase('decode', (decodedAt - startedAt) / 1000);
+    const toProcess = prepared.filter(({ outcome }) => outcome === null);
+    if (toProcess.length > 0) {
+      const span = startBatchSpan(stage.name, toProcess.map((p) => p.span));
+      const outcomes = await processOrBisect(toProcess.map((p) => p.input));
+      span.end();
+      toProcess.forEach((p, index) => {
+        p.outcome = outcomes[index]!;
+      });
+      metrics.phase('process', (clock.now() - decodedAt) / 1000);
+    }
+    // A fault while settling is the environment's (the registry); it is retried like any other.
+    const faults = (await Promise.all(prepared.map(settle))).filter((fault) => fault !== null);
+    if (faults.length > 0) await waitOut(faults);
+    else retries.reset();
+  }
+
+  async function prepare(work: Work): Promise<Prepared> {
+    const { record } = work.entry;
+    const receivedAt = work.queuedAt;
+    metrics.phase('queue', Math.max(0, clock.now() - receivedAt) / 1000);
+    const traceparent = work.handedOver?.traceparent ?? traceparentOr(record.headers.traceparent);
+    const span = startRecordSpan(stage.name, traceparent, receivedAt, {
+      'messaging.destination.name': step.from,
+      'messaging.kafka.partition': record.partition,
+      'messaging.kafka.offset': record.offset,
+    });
+    const decoded = work.handedOver ? { value: work.handedOver.value, error: null } : await decode(record, options.registry);
+    const input: Input = {
+      value: decoded.value,
+      key: work.handedOver ? work.handedOver.key : (record.key?.toString() ?? null),
+      headers: { ...record.headers, traceparent: span.traceparent },
+      origin: {
+        cluster: options.cluster,
+        topic: record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        timestamp: record.timestamp,
+      },
+      bytes: work.bytes,
+      receivedAt,
+      attempt: work.attempt,
+    };
+    return { work, input, span, outcome: outcomeBeforeWork(input, decoded.error) };
+  }
+
+  function outcomeBeforeWork(input: Input, error: SaccadeError | null): Outcome | null {
+    if (error) return { kind: error.retryable ? 'retry' : 'reject', error };
+    const deadline = stage.deadline?.(input) ?? null;
+    return deadline !== null && deadline < clock.now() ? { kind: 'drop', reason: 'deadline' } : null;
+  }
+
+  /** A throw that is nobody's in particular is halved until it has a culprit, so that one record cannot take its neighbours along. */
+  async function processOrBisect(inputs: readonly Input[]): Promise<readonly Outcome[]> {
+    try {
+      const outcomes = await stage.process(inputs, options.signal());
+      if (outcomes.length === inputs.length) return outcomes;
+      throw new SaccadeError('internal', `${outcomes.length} outcomes for ${inputs.length} inputs.`);
+    } catch (thrown) {
+      const error = asSaccadeError(thrown);
+      if (error.retryable) return inputs.map(() => ({ kind: 'retry', error }));
+      if (inputs.length === 1) return [{ kind: 'reject', error }];
+      const middle = inputs.length >> 1;
+      return [...(await processOrBisect(inputs.slice(0, middle))), ...(await processOrBisect(inputs.slice(middle)))];
+    }
+  }
+
+  /** Answers the fault if the work is to be tried again. */
+  async function settle(prepared: Prepared): Promise<Fault | null> {
+    const { work, span } = prepared;
+    const outcome = prepared.outcome!;
+    try {
+      if (outcome.kind === 'retry') throw outcome.error;
+      await apply(prepared, outcome);
+      span.end(outcome.kind);
+      return null;
+    } catch (thrown) {
+      const error = asSaccadeError(thrown);
+      span.end('retry', error);
+      if (error.retryable) return { work, error };
+      // The stage's result could not become a record: the record is at fault as far as anyone can tell.
+      await apply(prepared, { kind: 'reject', error });
+      return null;
+    }
+  }
+
+  async function apply({ work, input, span }: Prepared, outcome: Exclude<Outcome, { kind: 'retry' }>): Promise<void> {
+    const { entry } = work;
+    if (outcome.kind === 'emit') {
+      await deliver(work, outcome.records, span.traceparent);
+      metrics.records('emitted');
+    } else {
+      const failure: Failure =
+        outcome.kind === 'drop'
+          ? { status: 'dropped', reason: outcome.reason, detail: outcome.detail ?? '', stage: stage.name, at: clock.now() }
+          : { status: 'dead_lettered', reason: outcome.error.code, detail: outcome.error.detail, stage: stage.name, at: clock.now() };
+      const traces = { traceId: traceIdOf(span.traceparent), topic: input.origin.topic, partition: input.origin.partition, offset: input.origin.offset };
+      if (input.value !== undefined) await deliver(work, stage.account?.(input, failure) ?? [], span.traceparent);
+      if (outcome.kind === 'drop') {
+        metrics.records('dropped');
+        metrics.dropped(outcome.reason);
+        log.debug({ ...traces, reason: outcome.reason }, 'dropped');
+      } else {
+        entry.outputs.push(deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now()));
+        metrics.records('dead_lettered');
+        metrics.deadLettered(outcome.error.code);
+        log.warn({ ...traces, code: outcome.error.code, detail: outcome.error.detail }, 'dead-lettered');
+      }
+    }
+    entry.open -= 1;
+    if (entry.open === 0 && options.current(entry)) options.finished(entry);
+  }
+
+  async function deliver(work: Work, records: readonly Emitted[], traceparent: string): Promise<void> {
+    const addressed = records.map((emitted) => ({ emitted, topic: topicOf(step, emitted) }));
+    const stored = addressed.filter(({ topic }) => !options.next(topic));
+    // All or nothing: if one record cannot be encoded, none of this input's outputs has left.
+    const encoded = await Promise.all(
+      stored.map(({ emitted, topic }) => outgoing(topic, emitted, traceparent, options.registry, options.maxRecordBytes)),
+    );
+    work.entry.outputs.push(...encoded);
+    for (const { emitted, topic } of addressed) {
+      const next = options.next(topic);
+      if (!next) continue;
+      const bytes = bytesOf(emitted.value);
+      work.entry.open += 1;
+      options.charge(work.entry, bytes);
+      next.submit({
+        entry: work.entry,
+        bytes,
+        queuedAt: clock.now(),
+        attempt: 1,
+        handedOver: { value: emitted.value, key: emitted.key, traceparent },
+      });
+    }
+  }
+
+  async function waitOut(faults: readonly Fault[]): Promise<void> {
+    const { error } = faults[0]!;
+    for (const { work } of faults) work.attempt += 1;
+    metrics.records('retried', faults.length);
+    queue.putBack(faults.map(({ work }) => work));
+    const wait = retries.next();
+    log.warn({ code: error.code, error: error.message, retryInMs: Math.round(wait), records: faults.length }, 'waiting for the environment');
+    blocked = error;
+    await clock.sleep(wait, options.signal());
+    blocked = null;
+  }
+
+  return {
+    submit(work) {
+      queue.push(work);
+      schedule();
+    },
+    prune() {
+      queue.discard((work) => !options.current(work.entry));
+    },
+    async drain() {
+      draining = true;
+      timer?.abort();
+      await Promise.allSettled(running);
+    },
+    trouble: () => blocked?.message ?? stage.trouble?.() ?? null,
+  };
+}

@@ -1,0 +1,55 @@
+/** How stages hang together: what topology.ts declares and the runtime runs. */
+import type { Stage } from '../stage.ts';
+
+/** A stage between its topics. */
+export interface Step {
+  readonly stage: Stage<never>;
+  readonly from: string;
+  readonly group: string;
+  /** The stage's name of an output → topic. */
+  readonly to: Readonly<Record<string, string>>;
+}
+
+/** A step with the steps fused behind it: what goes to their topics is handed over in memory instead. */
+export interface Chain {
+  readonly step: Step;
+  /** By the topic that is bypassed. */
+  readonly next: ReadonlyMap<string, Chain>;
+}
+
+/** Every step of a chain, head first. */
+export function stepsOf(chain: Chain): Step[] {
+  return [chain.step, ...[...chain.next.values()].flatMap(stepsOf)];
+}
+
+export interface Plan {
+  /** What consumes topics: each step alone, or the head of a fused chain. */
+  readonly chains: readonly Chain[];
+  /** Steps that are fused behind another but still empty the topic that is bypassed now, so that nothing is stranded there. */
+  readonly drains: readonly Chain[];
+}
+
+const family = (step: Step): string => step.stage.name.split('.')[0]!;
+
+/**
+ * Joins neighbours as `fuse` asks: pairs of stage families such as ['preprocess', 'infer'] join every step of the second
+ * whose topic the first one feeds.
+ */
+export function planChains(steps: readonly Step[], fuse: readonly (readonly [string, string])[]): Plan {
+  const behind = (step: Step): Step[] =>
+    steps.filter(
+      (other) =>
+        other !== step &&
+        Object.values(step.to).includes(other.from) &&
+        fuse.some(([first, second]) => first === family(step) && second === family(other)),
+    );
+  const fused = new Set(steps.flatMap(behind));
+  const chainOf = (step: Step): Chain => ({
+    step,
+    next: new Map(behind(step).map((other) => [other.from, chainOf(other)])),
+  });
+  return {
+    chains: steps.filter((step) => !fused.has(step)).map(chainOf),
+    drains: [...fused].map((step) => ({ step, next: new Map() })),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * The whole chain on one screen.
+ *
+ *   frames.in ─▶ ingest ─▶ frames ─▶ preprocess ─▶ tensors.<model> ─▶ infer.<model> ─▶ predictions ─▶ sink ─▶ ClickHouse
+ *                            ▲                                             │
+ *                   edge ────┘                       replies ◀─────────────┘ (also from preprocess, for what ended early)
+ *
+ * Any stage puts what it cannot process into <its input>.dlq. Names on the left of `to` are the stage's own for its outputs.
+ */
+import type { Model } from '../schemas/model-card.ts';
+import { tensorTopic } from '../schemas/topics.ts';
+import type { Step } from './runtime/wiring.ts';
+import type { Stage } from './stage.ts';
+
+export interface Stages {
+  readonly ingest: Stage<never>;
+  readonly preprocess: Stage<never>;
+  readonly infer: (model: Model) => Stage<never>;
+  readonly sink: Stage<never>;
+}
+
+export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'edge'] as const;
+export type StageFamily = (typeof stageFamilies)[number];
+
+/** Only the stages wanted are made: a sink needs a store, infer an engine. `edge` is not a step: it has clients, not a group. */
+export function topology(wanted: readonly StageFamily[], models: readonly Model[], make: { [K in keyof Stages]: () => Stages[K] }): Step[] {
+  const names = models.map((model) => model.card.name);
+  const tensors = Object.fromEntries(names.map((name) => [name, tensorTopic(name)]));
+  const answers = { predictions: 'predictions', replies: 'replies' };
+
+  const chain: Record<Exclude<StageFamily, 'edge'>, () => Step[]> = {
+    ingest: () => [step(make.ingest(), 'frames.in', { frames: 'frames', predictions: 'predictions' })],
+    preprocess: () => [step(make.preprocess(), 'frames', { ...tensors, ...answers })],
+    infer: () => {
+      const infer = make.infer();
+      return models.map((model) => step(infer(model), tensorTopic(model.card.name), answers));
+    },
+    sink: () => [step(make.sink(), 'predictions', {})],
+  };
+  return wanted.flatMap((family) => (family === 'edge' ? [] : chain[family]()));
+}
+
+/** A group is named after its stage, so each model's group scales on its own lag. */
+export const groupOf = (stage: string): string => `saccade.${stage}`;
+
+const step = (stage: Stage<never>, from: string, to: Record<string, string>): Step => ({ stage, from, group: groupOf(stage.name), to });
+
+/** What the page shows as the chain, wherever each stage runs. */
+export function stagesToWatch(models: readonly string[]): { stage: string; group: string; topic: string }[] {
+  const watched: [string, string][] = [
+    ['ingest', 'frames.in'],
+    ['preprocess', 'frames'],
+    ...models.map((name): [string, string] => [`infer.${name}`, tensorTopic(name)]),
+    ['sink', 'predictions'],
+  ];
+  return watched.map(([stage, topic]) => ({ stage, group: groupOf(stage), topic }));
+}
