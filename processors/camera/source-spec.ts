@@ -1,0 +1,65 @@
+/** What `--source` may say. */
+import { statSync } from 'node:fs';
+import { basename, dirname, extname, resolve } from 'node:path';
+import { SaccadeError } from '../../connectors/errors.ts';
+import { isGlob, listImages } from './image-files.ts';
+
+export type SourceSpec =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'demo'; readonly name: string }
+  | { readonly kind: 'video'; readonly name: string; readonly path: string }
+  | { readonly kind: 'rtsp'; readonly name: string; readonly url: string }
+  /** `path` is a folder or a glob. */
+  | { readonly kind: 'images'; readonly name: string; readonly path: string };
+
+const allowed = 'demo, none, a video file, rtsp://…, a folder of images or a glob, each with an optional name= before it';
+const invalid = (text: string, why: string): SaccadeError =>
+  new SaccadeError('invalid_config', `--source ${text}: ${why}. Allowed: ${allowed}.`);
+
+/**
+ * `[NAME=]WHAT`. The name is the key of the frames; without one it is made of the file's, folder's or host's name.
+ * Throws invalid_config naming the setting, its value and what is allowed.
+ */
+export function parseSource(text: string): SourceSpec {
+  const prefixed = /^([\w.-]{1,100})=(.+)$/s.exec(text);
+  // A file whose own name has an equals sign is still reachable.
+  const [name, what] = prefixed && !stat(text) ? [prefixed[1], prefixed[2]!] : [undefined, text];
+
+  if (what === '') throw invalid(text, 'it is empty');
+  if (what === 'none') {
+    if (name !== undefined) throw invalid(text, 'none has no name');
+    return { kind: 'none' };
+  }
+  if (what === 'demo') return { kind: 'demo', name: name ?? 'demo' };
+  if (/^rtsps?:/i.test(what)) return { kind: 'rtsp', name: name ?? rtspName(text, what), url: what };
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(what)) throw invalid(text, 'only rtsp:// and rtsps:// streams are read');
+
+  const path = resolve(what);
+  const found = stat(path);
+  if (found?.isDirectory()) {
+    if (listImages(path).length === 0) throw invalid(text, 'the folder holds no .jpg, .jpeg, .png or .webp');
+    return { kind: 'images', name: name ?? nameFrom(basename(path)), path };
+  }
+  if (found) return { kind: 'video', name: name ?? nameFrom(basename(path, extname(path))), path };
+  if (!isGlob(what)) throw invalid(text, 'no such file or folder');
+  if (listImages(path).length === 0) throw invalid(text, 'no image matches');
+  return { kind: 'images', name: name ?? nameFrom(basename(fixedPart(path))), path };
+}
+
+const stat = (path: string) => statSync(path, { throwIfNoEntry: false });
+
+function fixedPart(glob: string): string {
+  let folder = glob;
+  while (isGlob(folder)) folder = dirname(folder);
+  return folder;
+}
+
+/** Host and path without credentials, which must not end up in a topic. */
+function rtspName(text: string, url: string): string {
+  if (!URL.canParse(url)) throw invalid(text, 'the address cannot be read');
+  const { hostname, pathname } = new URL(url);
+  if (hostname === '') throw invalid(text, 'the address names no host');
+  return nameFrom(`${hostname}${pathname}`);
+}
+
+const nameFrom = (text: string): string => text.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 100) || 'camera';
