@@ -1,0 +1,81 @@
+/** Every setting, once: name, flag, meaning, check and default. --help, .env.example's test and config.ts all read this table. */
+import { z } from 'zod';
+import { edgeConfig } from './edge/config.ts';
+import { ingestConfig } from './ingest/config.ts';
+import { stageFamilies } from './topology.ts';
+
+const text = z.string().trim().min(1);
+const whole = (min: number, max: number) =>
+  z.string().regex(/^\d+$/, 'a whole number is expected').transform(Number).pipe(z.number().min(min).max(max));
+/** Commas between items; a repeated flag comes one item a line, since a path may hold a comma. */
+const list = z.string().transform((value) => value.split(value.includes('\n') ? '\n' : ',').map((item) => item.trim()).filter((item) => item !== ''));
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T) => z.enum(values);
+const yesNo = z.enum(['true', 'false']).transform((value) => value === 'true');
+const url = z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' });
+const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');
+const fusePair = z
+  .string()
+  .regex(/^[a-z]+\+[a-z]+$/, 'pairs such as preprocess+infer are expected')
+  .transform((pair) => pair.split('+') as [string, string])
+  .refine(([first, second]) => ['ingest+preprocess', 'preprocess+infer', 'infer+sink'].includes(`${first}+${second}`), {
+    error: 'only neighbours can be fused: ingest+preprocess, preprocess+infer, infer+sink',
+  });
+
+interface Setting {
+  readonly check: z.ZodType;
+  readonly help: string;
+  readonly flag?: string;
+  /** May be given several times on the command line; in the environment, with commas. */
+  readonly repeatable?: boolean;
+  /** As it would be written; none means unset. */
+  readonly default?: string;
+}
+
+const ingest = ingestConfig.parse({});
+const edge = edgeConfig.parse({});
+
+export const settings = {
+  PORT: { check: whole(0, 65535), default: '8080', help: 'Port of the page and the API; 0 for any free one.' },
+  HOST: { check: text, default: '127.0.0.1', help: 'Address the edge listens on. There is no login yet: anything but loopback is open to whoever reaches it.' },
+  SACCADE_DATA: { check: text, default: '.saccade', flag: 'data', help: 'Folder of all local state.' },
+  SACCADE_STAGES: { check: list.pipe(z.array(oneOf(stageFamilies)).min(1)), default: stageFamilies.join(','), flag: 'stages', help: `Stages this process runs: ${stageFamilies.join(', ')}.` },
+  SACCADE_SOURCE: { check: list, default: 'demo', flag: 'source', repeatable: true, help: 'Cameras: demo, none, a video file, rtsp://…, a folder or a glob of images; name=… in front names the source.' },
+  SACCADE_FUSE: { check: list.pipe(z.array(fusePair)), flag: 'fuse', repeatable: true, help: 'Neighbours run as one step, skipping the topic between them: preprocess+infer.' },
+  SACCADE_FPS: { check: whole(1, 240), default: '10', flag: 'fps', help: 'Frames a second of demo, folder and glob sources.' },
+  SACCADE_MODELS: { check: list.pipe(z.array(text).min(1)), default: 'efficientnet-lite0,nanodet', flag: 'models', help: 'Models served, as NAME or NAME@VERSION; the first answers where none is asked for.' },
+  SACCADE_MODELS_DIR: { check: text, default: 'models', help: 'The model repository: NAME/VERSION/model.onnx with card.json.' },
+  SACCADE_TENANT: { check: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'letters, digits, _ . - are expected'), default: 'default', help: 'Tenant that owns what comes in.' },
+  KAFKA_BROKERS: { check: list.pipe(z.array(broker).min(1)), help: 'Your Kafka, host:port with commas. Unset: a local one is started.' },
+  KAFKA_SSL: { check: yesNo, default: 'false', help: 'TLS to the brokers.' },
+  KAFKA_SASL_MECHANISM: { check: oneOf(['plain', 'scram-sha-256', 'scram-sha-512']), help: 'SASL mechanism; with KAFKA_USERNAME and KAFKA_PASSWORD.' },
+  KAFKA_USERNAME: { check: text, help: 'SASL user.' },
+  KAFKA_PASSWORD: { check: text, help: 'SASL password.' },
+  SCHEMA_REGISTRY_URL: { check: url, help: 'Your schema registry (Confluent API). Unset: a local one beside the local Kafka.' },
+  SCHEMA_REGISTRY_USERNAME: { check: text, help: 'Registry user.' },
+  SCHEMA_REGISTRY_PASSWORD: { check: text, help: 'Registry password.' },
+  CLICKHOUSE_URL: { check: url, help: 'Your ClickHouse over HTTP. Unset: ClickHouse embedded (chdb).' },
+  CLICKHOUSE_USER: { check: text, default: 'default', help: 'ClickHouse user.' },
+  CLICKHOUSE_PASSWORD: { check: z.string(), default: '', help: 'ClickHouse password.' },
+  CLICKHOUSE_DATABASE: { check: z.string().regex(/^\w+$/, 'letters, digits and _ are expected'), default: 'saccade', help: 'Database of the tables.' },
+  SACCADE_PARTITIONS: { check: whole(1, 1024), default: '8', help: 'Partitions of topics that are created.' },
+  SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
+  SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },
+  SACCADE_CLAIM_CHECK_BYTES: { check: whole(1024, 6 * 1024 * 1024), default: String(ingest.claimCheckBytes), help: 'Images above this travel beside the log, by claim check.' },
+  SACCADE_MAX_PIXELS: { check: whole(1, 1_000_000_000), default: '50000000', help: 'Largest image in pixels, refused before decoding.' },
+  SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
+  SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
+  SACCADE_INFER_WORKERS: { check: whole(1, 256), help: 'Inference worker threads. Unset: one for each processor.' },
+  SACCADE_PROVIDERS: { check: list.pipe(z.array(oneOf(['cuda', 'cpu'])).min(1)), default: 'cuda,cpu', help: 'ONNX Runtime execution providers, tried in order.' },
+  SACCADE_LOG: { check: oneOf(['file', 'stdout']), default: 'file', help: 'Where JSON logs go: <data>/logs/saccade.log, or stdout.' },
+  SACCADE_LOG_LEVEL: { check: oneOf(['debug', 'info', 'warn', 'error']), default: 'info', help: 'Least level logged.' },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof settings;
+export type Settings = {
+  readonly [K in SettingName]: (typeof settings)[K] extends { default: string }
+    ? z.output<(typeof settings)[K]['check']>
+    : z.output<(typeof settings)[K]['check']> | undefined;
+};
+
+/** The same table under its general shape. */
+export const settingsTable: Readonly<Record<SettingName, Setting>> = settings;

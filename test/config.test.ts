@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { helpText, readConfig } from '../processors/config.ts';
+import { settings } from '../processors/settings.ts';
+
+const read = (argv: string[] = [], env: NodeJS.ProcessEnv = {}) => readConfig(argv, env, '/nonexistent');
+const refused = (argv: string[], env: NodeJS.ProcessEnv, ...mentions: RegExp[]) =>
+  assert.throws(
+    () => read(argv, env),
+    (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'invalid_config');
+      for (const mention of mentions) assert.match(error.message, mention);
+      return true;
+    },
+  );
+
+describe('configuration', () => {
+  test('defaults are complete and frozen', () => {
+    const { settings: s, given } = read();
+    assert.equal(s.PORT, 8080);
+    assert.deepEqual(s.SACCADE_STAGES, ['ingest', 'preprocess', 'infer', 'sink', 'edge']);
+    assert.deepEqual(s.SACCADE_SOURCE, ['demo']);
+    assert.equal(s.KAFKA_BROKERS, undefined);
+    assert.equal(given.size, 0);
+    assert.throws(() => Object.assign(s, { PORT: 1 }), TypeError);
+  });
+
+  test('flags win over the environment; a repeated flag keeps commas in its values', () => {
+    const { settings: s, given } = read(['--stages', 'infer,sink', '--source', '{a,b}/*.jpg', '--source', 'demo', '--fuse', 'infer+sink'], { SACCADE_STAGES: 'edge' });
+    assert.deepEqual(s.SACCADE_STAGES, ['infer', 'sink']);
+    assert.deepEqual(s.SACCADE_SOURCE, ['{a,b}/*.jpg', 'demo']);
+    assert.deepEqual(s.SACCADE_FUSE, [['infer', 'sink']]);
+    assert.ok(given.has('SACCADE_STAGES'));
+  });
+
+  test('what is wrong names itself, its value and what is allowed', () => {
+    refused([], { PORT: 'eighty' }, /PORT is 'eighty'/, /whole number/);
+    refused([], { PORT: '70000' }, /PORT is '70000'/, /65535/);
+    refused([], { SACCADE_PROVIDERS: 'cpu,tpu' }, /SACCADE_PROVIDERS/, /cuda/);
+    refused([], { KAFKA_BROKERS: 'kafka' }, /KAFKA_BROKERS is 'kafka'/, /host:port/);
+    refused([], { CLICKHOUSE_URL: 'clickhouse:9000' }, /CLICKHOUSE_URL/, /http/);
+    refused(['--stages', 'infre'], {}, /--stages is 'infre'/, /preprocess/);
+    refused(['--fuse', 'ingest+sink'], {}, /--fuse/, /neighbours/);
+    refused(['--portt', '1'], {}, /--portt/, /--help/);
+    refused(['--data', 'a', '--data', 'b'], {}, /--data/);
+  });
+
+  test('an unknown SACCADE_ variable is a typing error, not a default', () => refused([], { SACCADE_PARTITION: '4' }, /SACCADE_PARTITION is not a setting/));
+
+  test('settings that contradict each other are refused', () => {
+    refused([], { KAFKA_USERNAME: 'u' }, /KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD/);
+    refused(['--stages', 'infer', '--fuse', 'preprocess+infer'], {}, /preprocess is not among SACCADE_STAGES/);
+    refused([], { SACCADE_MODELS: 'nanodet,nanodet@1' }, /SACCADE_MODELS/);
+    refused([], { SACCADE_CLAIM_CHECK_BYTES: '5000', SACCADE_MAX_IMAGE_BYTES: '4000' }, /SACCADE_CLAIM_CHECK_BYTES/);
+  });
+
+  test('a password is never shown', () => {
+    assert.doesNotMatch(helpText(), /secret/);
+    const { settings: s } = read([], { CLICKHOUSE_PASSWORD: 'secret' });
+    assert.equal(s.CLICKHOUSE_PASSWORD, 'secret');
+  });
+
+  test('--help and .env.example name every setting', () => {
+    const example = readFileSync('.env.example', 'utf8');
+    for (const name of Object.keys(settings)) {
+      assert.ok(helpText().includes(name), `--help lacks ${name}`);
+      assert.match(example, new RegExp(`^#? ?${name}=`, 'm'), `.env.example lacks ${name}`);
+    }
+  });
+
+  test('.env.example is itself a valid configuration', () => {
+    const uncommented = readFileSync('.env.example', 'utf8');
+    assert.doesNotThrow(() => readConfig([], Object.fromEntries([...uncommented.matchAll(/^(\w+)=(.*)$/gm)].map((m) => [m[1], m[2]])), '/nonexistent'));
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '..');
+
+function files(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(ts|mjs)$/.test(name))
+    .map((name) => join(folder, name));
+}
+
+/** Our own files that a file imports, as paths from the root. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  const found = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((match) => match[1]!);
+  return found.map((path) => relative(root, resolve(root, dirname(file), path)));
+}
+
+/** What a file may import, by where it lies. DESIGN: schemas ◁ connectors ◁ stages; runtime knows stages by the contract only. */
+function allowed(file: string): RegExp {
+  const [top, folder] = file.split('/') as [string, string];
+  if (top === 'schemas') return /^schemas\//;
+  if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|connectors/${folder}/)`);
+  // Picks the concrete connectors.
+  if (file === 'processors/main.ts' || file === 'processors/sql.ts') return /./;
+  if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
+  if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
+  if (file === 'processors/config.ts' || file === 'processors/settings.ts') {
+    return /^(connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
+  }
+  // The edge accepts a frame by ingest's own rules.
+  const shared = folder === 'edge' ? '|processors/ingest/accept\\.ts' : '';
+  return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|processors/stage\\.ts|processors/${folder}/${shared})`);
+}
+
+describe('who may import whom', () => {
+  for (const file of [...files('schemas'), ...files('connectors'), ...files('processors')]) {
+    test(file, () => {
+      const rule = allowed(file);
+      const forbidden = importsOf(file).filter((path) => !rule.test(path));
+      assert.deepEqual(forbidden, [], `${file} must not import these`);
+    });
+  }
+
+  test('the rule can fail', () => {
+    assert.ok(!allowed('processors/ingest/ingest.ts').test('connectors/kafka/log.ts'));
+    assert.ok(!allowed('processors/runtime/sender.ts').test('processors/ingest/ingest.ts'));
+    assert.ok(!allowed('schemas/ids.ts').test('connectors/ports.ts'));
+    assert.deepEqual(importsOf('processors/topology.ts').includes('schemas/topics.ts'), true);
+  });
+});
+
+describe('files stay small', () => {
+  for (const file of [...files('schemas'), ...files('connectors'), ...files('processors'), ...files('deploy')]) {
+    test(file, () => {
+      const lines = readFileSync(join(root, file), 'utf8').split('\n').length;
+      assert.ok(lines <= 300, `${file} has ${lines} lines`);
+    });
+  }
+
+  test('topology.ts reads on one screen', () => {
+    const lines = readFileSync(join(root, 'processors/topology.ts'), 'utf8').split('\n').length;
+    assert.ok(lines <= 70, `${lines} lines`);
+  });
+
+  test('there are files to look at', () => assert.ok(statSync(join(root, 'processors/stage.ts')).size > 0));
+});
