@@ -1,0 +1,83 @@
+/** The embedded ClickHouse: one per process and folder, answering as many questions at once as it has lanes for. */
+import { drainPending } from 'chdb';
+import { Exception } from './exception.ts';
+import { lane, LaneFull } from './lane.ts';
+import { sessions, type SetUp } from './sessions.ts';
+import type { Statement } from './statement.ts';
+
+export interface Answer {
+  readonly bytes: Uint8Array;
+  readonly seconds: number;
+  readonly rowsRead: number;
+  readonly bytesRead: number;
+  readonly rowsWritten: number;
+  readonly bytesWritten: number;
+}
+
+export interface Engine {
+  readonly version: string;
+  /** Throws Exception, or what the engine throws. `wanted` is asked when its turn comes: nobody's question is not run. */
+  run(statement: Statement, setUp: SetUp, format: string, wanted: () => boolean): Promise<Answer>;
+  /** Resolves when what runs has ended and the folder is free. */
+  close(): Promise<void>;
+}
+
+const atOnce = { reads: 4, writes: 2 };
+const mayWait = 200;
+
+export async function openEngine(dataDir: string): Promise<Engine> {
+  const pool = sessions(dataDir);
+  const reads = lane(atOnce.reads, mayWait);
+  const writes = lane(atOnce.writes, mayWait);
+  const version = await pool.with({ database: null, settings: [], params: [], readOnly: false }, false, async (session) =>
+    (await session.queryAsync('SELECT version()', { format: 'TabSeparated' })).text().trim(),
+  );
+  return {
+    version,
+    async run(statement, setUp, format, wanted) {
+      const of = statement.kind === 'rows' || statement.writes ? writes : reads;
+      try {
+        return await of.run(async () => {
+          if (!wanted()) throw new Exception(394, 'QUERY_WAS_CANCELLED', 'The client went away before its turn came.', 500);
+          return await answer(statement, setUp, format);
+        });
+      } catch (error) {
+        if (error instanceof LaneFull)
+          throw new Exception(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', `More than ${mayWait} queries wait already.`);
+        throw error;
+      }
+    },
+    async close() {
+      pool.close();
+      await drainPending();
+    },
+  };
+
+  function answer(statement: Statement, setUp: SetUp, format: string): Promise<Answer> {
+    if (statement.kind === 'rows') {
+      return pool.with(setUp, false, async (session) => {
+        const { table, columns, rows } = statement;
+        const summary = await session.insert({ table, values: rows, format: statement.format, ...(columns && { columns }) });
+        return {
+          bytes: new Uint8Array(0),
+          seconds: summary.elapsed,
+          rowsRead: 0,
+          bytesRead: 0,
+          rowsWritten: summary.rowsWritten,
+          bytesWritten: summary.bytesWritten,
+        };
+      });
+    }
+    return pool.with(setUp, statement.leavesTraces, async (session) => {
+      const result = await session.queryAsync(statement.sql, { format });
+      return {
+        bytes: result.bytes(),
+        seconds: result.elapsed,
+        rowsRead: result.rowsRead,
+        bytesRead: result.bytesRead,
+        rowsWritten: 0,
+        bytesWritten: 0,
+      };
+    });
+  }
+}

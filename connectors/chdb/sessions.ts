@@ -1,0 +1,89 @@
+/**
+ * Connections to the one engine. Settings, parameters and the current database stay with a connection, and one request's
+ * must never meet another's (a `readonly` once made later inserts fail), so a connection is only ever used again
+ * for a request that would set it up in just the same way.
+ */
+import { Session } from 'chdb';
+
+export interface SetUp {
+  readonly database: string | null;
+  readonly settings: readonly (readonly [string, string])[];
+  readonly params: readonly (readonly [string, string])[];
+  readonly readOnly: boolean;
+}
+
+export interface Sessions {
+  /** Lends a connection to `work`. It is not used again when `leavesTraces`. Throws what the engine throws. */
+  with<T>(setUp: SetUp, leavesTraces: boolean, work: (session: Session) => Promise<T>): Promise<T>;
+  close(): void;
+}
+
+/** Differ from the defaults of a server, and matter: the embedded engine's own are those of a command-line tool. */
+const serverLike: readonly (readonly [string, string])[] = [
+  ['async_insert', '0'],
+  ['implicit_select', '0'],
+  ['allow_introspection_functions', '0'],
+];
+
+export function sessions(dataDir: string, keepIdle = 16): Sessions {
+  const idle = new Map<string, Session[]>();
+  let kept = 0;
+
+  return {
+    async with(setUp, leavesTraces, work) {
+      const key = JSON.stringify([setUp.database, setUp.settings, setUp.readOnly, setUp.params.map(([name]) => name)]);
+      const again = idle.get(key)?.pop();
+      if (again) kept--;
+      const session = again ?? open(setUp);
+      let reusable = !leavesTraces && !setUp.settings.some(([name]) => name === 'readonly');
+      try {
+        for (const [name, value] of setUp.params) session.query(`SET ${identifier(name)} = ${literal(value)}`);
+        return await work(session);
+      } catch (error) {
+        reusable = false;
+        throw error;
+      } finally {
+        if (reusable) keep(key, session);
+        else session.close();
+      }
+    },
+
+    close() {
+      for (const session of [...idle.values()].flat()) session.close();
+      idle.clear();
+    },
+  };
+
+  function open({ database, settings, readOnly }: SetUp): Session {
+    const session = new Session(dataDir);
+    try {
+      if (database !== null && database !== '') session.query(`USE ${backquoted(database)}`);
+      for (const [name, value] of [...serverLike, ...settings]) session.query(`SET ${identifier(name)} = ${literal(value)}`);
+      // Last: it forbids most of the above. 2, as the server does for a GET: settings may still be given.
+      if (readOnly) session.query('SET readonly = 2');
+      return session;
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  function keep(key: string, session: Session): void {
+    if (kept >= keepIdle) {
+      const [oldest, [first]] = [...idle].find(([, list]) => list.length > 0)! as [string, Session[]];
+      first!.close();
+      idle.get(oldest)!.shift();
+      kept--;
+    }
+    const list = idle.get(key) ?? [];
+    // Again at the end of the map: its first entry is the one least recently used.
+    idle.delete(key);
+    idle.set(key, [...list, session]);
+    kept++;
+    for (const [other, sessionsOfIt] of idle) if (sessionsOfIt.length === 0) idle.delete(other);
+  }
+}
+
+const literal = (value: string): string => `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+const backquoted = (name: string): string => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
+const identifier = (name: string): string => (/^\w+$/.test(name) ? name : backquoted(name));

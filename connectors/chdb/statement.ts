@@ -1,0 +1,48 @@
+/** Just enough reading of SQL to serve it: where inserted data begins, which format answers, what leaves a connection changed. */
+import { isUtf8 } from 'node:buffer';
+import type { RawInsertFormat } from 'chdb';
+import { notImplemented } from './exception.ts';
+
+export type Statement =
+  | { readonly kind: 'sql'; readonly sql: string; readonly writes: boolean; readonly format: string | null; readonly leavesTraces: boolean }
+  /** An insert whose rows go to the engine as they came, never as a JavaScript string. */
+  | { readonly kind: 'rows'; readonly table: string; readonly columns: readonly string[] | null; readonly format: RawInsertFormat; readonly rows: Buffer };
+
+const rawFormats = new Set<string>([
+  'JSONEachRow',
+  'JSONCompactEachRow',
+  'CSV',
+  'CSVWithNames',
+  'TSV',
+  'TabSeparated',
+  'TSVWithNames',
+  'TabSeparatedWithNames',
+] satisfies RawInsertFormat[]);
+
+const plainInsert = /^\s*INSERT\s+INTO\s+(?:TABLE\s+)?([\w.]+)\s*(?:\(([\w.,\s]*)\))?\s*FORMAT\s+(\w+)\s*;?\s*$/i;
+const binaryFormat = /\bFORMAT\s+(Native|RowBinary\w*|Parquet|ORC|Avro\w*|Arrow\w*|Protobuf\w*|CapnProto|MsgPack|BSONEachRow|Npy|RawBLOB)\s*$/i;
+
+/** Throws NOT_IMPLEMENTED for data in a binary format: the embedded engine takes text only. */
+export function readStatement(sql: string, body: Buffer): Statement {
+  if (sql !== '' && body.length > 0) {
+    const match = plainInsert.exec(sql);
+    if (match && rawFormats.has(match[3]!)) {
+      const columns = match[2]?.split(',').map((name) => name.trim()) ?? null;
+      return { kind: 'rows', table: match[1]!, columns, format: match[3] as RawInsertFormat, rows: body };
+    }
+    if (binaryFormat.test(sql)) throw notImplemented('The embedded ClickHouse takes rows in text formats only, such as JSONEachRow or CSV.');
+  }
+  if (!isUtf8(body)) throw notImplemented('The embedded ClickHouse reads UTF-8 text only.');
+  const whole = body.length === 0 ? sql : sql === '' ? body.toString() : `${sql}\n${body.toString()}`;
+  const head = withoutComments(whole.slice(0, 100_000));
+  const writes = !/^\s*\(*\s*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK)\b/i.test(head);
+  return {
+    kind: 'sql',
+    sql: whole,
+    writes,
+    format: /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i.exec(withoutComments(whole.slice(-2_000)))?.[1] ?? null,
+    leavesTraces: /^\s*(SET|USE)\b|\bTEMPORARY\b/i.test(head) || /;\s*\S/.test(head),
+  };
+}
+
+const withoutComments = (sql: string): string => sql.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ');

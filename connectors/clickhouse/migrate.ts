@@ -1,0 +1,53 @@
+/** Brings a database up to the schema of this version, forward only. */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { SaccadeError } from '../errors.ts';
+import { readMigrations, type Migration } from './migrations.ts';
+
+/** Of any number of processes that record the same step at once, FINAL shows one. */
+const ledger = `CREATE TABLE IF NOT EXISTS migrations
+(
+    version UInt32,
+    name String,
+    checksum String,
+    applied_at DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree
+ORDER BY version`;
+
+/**
+ * Applies what `database` lacks. Safe to rerun and to run from many processes: each statement is idempotent, and a step is
+ * recorded after its last statement, so one that was cut off runs again. Steps of a newer version are left in peace.
+ * `client` speaks to `database`, `admin` to the server's default one. Throws invalid_config if a step that was applied has
+ * been edited since, and whatever the client throws.
+ */
+export async function migrate(
+  client: ClickHouseClient,
+  admin: ClickHouseClient,
+  database: string,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<void> {
+  // Asked first: a user without the right to create databases can still use one made for them.
+  if (!(await exists(admin, database))) await admin.command({ query: `CREATE DATABASE IF NOT EXISTS \`${database}\`` });
+  await client.command({ query: ledger });
+  const answer = await client.query({ query: 'SELECT version, checksum FROM migrations FINAL', format: 'JSONEachRow' });
+  const applied = new Map((await answer.json<{ version: number; checksum: string }>()).map((row) => [row.version, row.checksum]));
+
+  for (const { version, name, checksum, statements } of migrations) {
+    const known = applied.get(version);
+    if (known === checksum) continue;
+    if (known !== undefined)
+      throw new SaccadeError('invalid_config', `migration ${version} (${name}) was edited after it was applied; add a new one instead`);
+    for (const query of statements) await client.command({ query });
+    await client.insert({ table: 'migrations', values: [{ version, name, checksum }], format: 'JSONEachRow' });
+  }
+}
+
+async function exists(admin: ClickHouseClient, database: string): Promise<boolean> {
+  const answer = await admin.query({
+    query: 'SELECT count() AS n FROM system.databases WHERE name = {database:String}',
+    query_params: { database },
+    format: 'JSONEachRow',
+  });
+  const [row] = await answer.json<{ n: number | string }>();
+  return Number(row?.n) > 0;
+}

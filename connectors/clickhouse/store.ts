@@ -1,0 +1,135 @@
+/** The Store port over ClickHouse's HTTP protocol: a server, or the embedded engine that connectors/chdb serves. */
+import { text as textFrom } from 'node:stream/consumers';
+import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
+import { SaccadeError } from '../errors.ts';
+import type { Store } from '../ports.ts';
+import { insertFailure, queryFailure, unreachable } from './failures.ts';
+import { migrate } from './migrate.ts';
+
+export interface ClickHouseOptions {
+  /** `http://host:8123`, or https. */
+  readonly url: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** Created by `migrate` if it is not there. */
+  readonly database?: string;
+  readonly kind?: Store['kind'];
+  /** How long an answer may take, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** Certificate authority, in PEM; with `cert` and `key` the client shows a certificate of its own. */
+  readonly tls?: { readonly ca: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+}
+
+/** The same answers from every version and from the embedded engine, whatever its own defaults are. */
+const settings: ClickHouseSettings = {
+  output_format_json_quote_64bit_integers: 0,
+  output_format_json_quote_denormals: 1,
+  // Without it an error in mid-answer comes after a 200.
+  wait_end_of_query: 1,
+};
+
+/** Times as JavaScript reads them. Not in `text`, which a person reads. */
+const querySettings: ClickHouseSettings = { date_time_output_format: 'iso' };
+
+const insertSettings: ClickHouseSettings = {
+  // An insert is answered when its own rows are in a part, and mixed with no one else's: that is what makes it atomic.
+  async_insert: 0,
+  // A null where none is allowed is an error to be seen, not a zero to be stored.
+  input_format_null_as_default: 0,
+  input_format_skip_unknown_fields: 0,
+};
+
+/** A Store at `url`. Nothing is contacted before the first call. Throws invalid_config for a database name it can't use. */
+export function clickhouseStore(options: ClickHouseOptions): Store {
+  const { url, database = 'saccade', kind = 'clickhouse' } = options;
+  if (!/^[A-Za-z_]\w*$/.test(database))
+    throw new SaccadeError('invalid_config', `the ClickHouse database must be named with letters, digits and _, not ${JSON.stringify(database)}`);
+  const client = connect(options, database);
+  const admin = connect(options, 'default');
+
+  return {
+    kind,
+
+    async migrate() {
+      try {
+        await migrate(client, admin, database);
+      } catch (error) {
+        throw error instanceof SaccadeError ? error : queryFailure(error);
+      }
+    },
+
+    async insert(table, rows) {
+      if (rows.length === 0) return;
+      try {
+        await client.insert({
+          table,
+          columns: columnsOf(rows),
+          values: rows,
+          format: 'JSONEachRow',
+          clickhouse_settings: insertSettings,
+        });
+      } catch (error) {
+        throw insertFailure(error);
+      }
+    },
+
+    async query<T>(sql: string, params?: Readonly<Record<string, unknown>>) {
+      try {
+        const answer = await client.query({
+          query: sql,
+          format: 'JSONEachRow',
+          clickhouse_settings: querySettings,
+          ...(params && { query_params: { ...params } }),
+        });
+        return await answer.json<T>();
+      } catch (error) {
+        throw queryFailure(error);
+      }
+    },
+
+    async text(sql, format) {
+      try {
+        // As the default format, so that a FORMAT clause in the question still wins.
+        const answer = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
+        return await textFrom(answer.stream);
+      } catch (error) {
+        throw queryFailure(error);
+      }
+    },
+
+    async ping() {
+      const answer = await client.ping();
+      if (!answer.success) throw unreachable(answer.error);
+    },
+
+    async close() {
+      await Promise.all([client.close(), admin.close()]);
+    },
+  };
+
+  function connect(of: ClickHouseOptions, to: string): ClickHouseClient {
+    return createClient({
+      url,
+      database: to,
+      username: of.username ?? 'default',
+      password: of.password ?? '',
+      request_timeout: of.timeoutMs ?? 30_000,
+      application: 'saccade',
+      clickhouse_settings: settings,
+      // Errors are thrown and logged by whoever catches them; the client would print them a second time.
+      log: { level: ClickHouseLogLevel.OFF },
+      ...(of.tls && { tls: tlsOf(of.tls) }),
+    });
+  }
+}
+
+/** Named in the insert, so that a key which is no column is an error, and an ephemeral column (only insertable) can be given. */
+function columnsOf(rows: readonly Readonly<Record<string, unknown>>[]): [string, ...string[]] {
+  const columns = new Set<string>();
+  for (const row of rows) for (const key in row) columns.add(key);
+  return [...columns] as [string, ...string[]];
+}
+
+function tlsOf({ ca, cert, key }: NonNullable<ClickHouseOptions['tls']>) {
+  return cert && key ? { ca_cert: ca, cert, key } : { ca_cert: ca };
+}
