@@ -1,0 +1,123 @@
+/** Preprocess: one decode of each frame, one tensor for each model it asks for. */
+import sharp from 'sharp';
+import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
+import type { BlobStore, Clock } from '../../connectors/ports.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
+import { unanswered, type Ending } from '../../schemas/unanswered.ts';
+import { emit, failed, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import type { DecodeLimits } from './config.ts';
+import { decodeImage } from './decode.ts';
+import { limiter } from './limiter.ts';
+import { measureQuality } from './quality.ts';
+import { cutTensor } from './tensor.ts';
+
+export interface PreprocessOptions {
+  /** The models served; a frame that asks for another gets a dead-lettered prediction for that one. */
+  readonly models: readonly Model[];
+  readonly blobs: BlobStore;
+  readonly limits: DecodeLimits;
+  readonly clock: Clock;
+  readonly batch?: Partial<BatchPolicy>;
+}
+
+const name = 'preprocess';
+/** sharp works on libuv's pool, whose size is fixed when the process starts. */
+const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
+
+/**
+ * Outputs: one named after each model (Tensor, key = source), `predictions` and `replies` for what ends here.
+ * timings_ms: `queue` from acceptance to the runtime taking the frame over, `decode` the work from bytes to this tensor.
+ */
+export function preprocessStage({ models, blobs, limits, clock, batch }: PreprocessOptions): Stage<Frame> {
+  const served = new Map(models.map((model) => [model.card.name, model]));
+  // Of all models, not of those a frame asks for: how far a picture is shrunk while decoding, and so its tensors and
+  // statistics, must not depend on the company a question comes in.
+  const inputs = models.map(({ card }) => card.input);
+  const limited = limiter(poolThreads);
+
+  async function preprocess(input: Input<Frame>): Promise<Outcome> {
+    const frame = input.value;
+    const asked = [...new Set(frame.models)];
+    const wanted = asked.flatMap((model) => served.get(model) ?? []);
+    const unknown = asked.filter((model) => !served.has(model));
+    try {
+      const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted);
+      const refused = unknown.flatMap((model) =>
+        ending(frame, model, {
+          status: 'dead_lettered',
+          stage: name,
+          reason: 'unknown_model',
+          detail: new SaccadeError('unknown_model', model).message,
+          at: clock.now(),
+        }),
+      );
+      return emit(...tensors, ...refused);
+    } catch (error) {
+      return failed(asSaccadeError(error));
+    }
+  }
+
+  async function tensorsOf(input: Input<Frame>, wanted: readonly Model[]): Promise<Emitted[]> {
+    const frame = input.value;
+    const started = performance.now();
+    const bitmap = await decodeImage(await imageOf(frame), inputs, limits);
+    const quality = measureQuality(bitmap);
+    return Promise.all(
+      wanted.map(async ({ card }): Promise<Emitted> => {
+        const { pixels, geometry } = await cutTensor(bitmap, card.input);
+        const tensor: Tensor = {
+          ...identityOf(frame),
+          frame_id: frame.id,
+          model: card.name,
+          height: card.input.height,
+          width: card.input.width,
+          pixels,
+          geometry,
+          quality,
+          // Another machine's clock accepted the frame: it may run ahead of ours.
+          timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), decode: performance.now() - started },
+        };
+        return { output: card.name, key: frame.source, value: tensor };
+      }),
+    );
+  }
+
+  async function imageOf(frame: Frame): Promise<Buffer> {
+    if (frame.image) return frame.image;
+    if (frame.claim) return blobs.get(frame.claim);
+    throw new SaccadeError('payload_empty');
+  }
+
+  return {
+    name,
+    batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
+    async start() {
+      // One thread a picture: frames run side by side, and libvips's own threads would only take turns with them.
+      sharp.concurrency(1);
+      // No two frames are the same picture: the cache would hold memory for hits that never come.
+      sharp.cache(false);
+    },
+    process: (frames) => Promise.all(frames.map((frame) => limited(() => preprocess(frame)))),
+    deadline: (input) => input.value.deadline,
+    account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
+  };
+}
+
+/** What is left of a frame that gets no answer from this model: for the sink, and for whoever waits. */
+function ending(frame: Frame, model: string, how: Ending): Emitted[] {
+  const value = unanswered(frame.id, frame, model, how);
+  const record: Emitted = { output: 'predictions', key: frame.source, value };
+  if (!frame.reply) return [record];
+  return [record, { output: 'replies', key: frame.reply.request_id, partition: frame.reply.partition, value }];
+}
+
+const identityOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline, reply }: Frame): FrameIdentity => ({
+  tenant,
+  source,
+  sequence,
+  captured_at,
+  accepted_at,
+  deadline,
+  reply,
+});
