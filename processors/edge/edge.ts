@@ -1,0 +1,41 @@
+/** The edge of a process: the page, inference over HTTP, and what they need of the log. */
+import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import type { AcceptRules } from '../ingest/accept.ts';
+import type { EdgeConfig } from './config.ts';
+import { inferRoutes } from './infer-routes.ts';
+import { edgeMetrics } from './metrics.ts';
+import { type ReplyDesk, replyDesk } from './reply-desk.ts';
+import type { HttpServer } from './server.ts';
+import { installUploads } from './upload.ts';
+
+export interface EdgeOptions {
+  readonly server: HttpServer;
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly rules: AcceptRules;
+  readonly tenant: string;
+  readonly clock: Clock;
+  readonly config: EdgeConfig;
+  readonly metrics: Parameters<typeof edgeMetrics>[0];
+}
+
+export interface Edge {
+  /** Resolves when answers can be received. */
+  open(): Promise<void>;
+  troubles(): Record<string, string>;
+  close(): Promise<void>;
+}
+
+/** Adds the routes; they answer 503 until open() has resolved. */
+export async function createEdge(options: EdgeOptions): Promise<Edge> {
+  const { server, config, rules } = options;
+  const desk: ReplyDesk = replyDesk(options);
+  await installUploads(server.app, rules.maxImageBytes);
+  inferRoutes(server.app, { ...options, desk, config, metrics: edgeMetrics(options.metrics) });
+  return {
+    open: () => desk.open(),
+    troubles: (): Record<string, string> => (desk.ready ? {} : { edge: 'its partition of replies is not positioned yet' }),
+    close: () => desk.close(),
+  };
+}
