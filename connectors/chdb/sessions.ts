@@ -37,7 +37,7 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
       const session = again ?? open(setUp);
       let reusable = !leavesTraces && !setUp.settings.some(([name]) => name === 'readonly');
       try {
-        for (const [name, value] of setUp.params) session.query(`SET ${identifier(name)} = ${literal(value)}`);
+        if (setUp.params.length > 0) session.query(setting(setUp.params));
         return await work(session);
       } catch (error) {
         reusable = false;
@@ -58,7 +58,7 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
     const session = new Session(dataDir);
     try {
       if (database !== null && database !== '') session.query(`USE ${backquoted(database)}`);
-      for (const [name, value] of [...serverLike, ...settings]) session.query(`SET ${identifier(name)} = ${literal(value)}`);
+      session.query(setting([...serverLike, ...settings]));
       // Last: it forbids most of the above. 2, as the server does for a GET: settings may still be given.
       if (readOnly) session.query('SET readonly = 2');
       return session;
@@ -84,6 +84,9 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
   }
 }
 
-const literal = (value: string): string => `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
-const backquoted = (name: string): string => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
+/** In one statement: each costs a millisecond, in which nothing else is served. */
+const setting = (pairs: SetUp['settings']): string => `SET ${pairs.map(([name, value]) => `${identifier(name)} = ${literal(value)}`).join(', ')}`;
+/** A NUL ends a statement for the engine, wherever it stands. */
+const literal = (value: string): string => `'${value.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\0', '\\0')}'`;
+const backquoted = (name: string): string => `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('\0', '\\0')}\``;
 const identifier = (name: string): string => (/^\w+$/.test(name) ? name : backquoted(name));

@@ -1,6 +1,7 @@
 /** Starts the embedded ClickHouse in a process of its own, and starts it again if it dies. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SaccadeError } from '../errors.ts';
 import { threads } from './pool.ts';
@@ -31,8 +32,8 @@ const givenUpAfter = 5;
 
 /** Resolves when it answers. Throws store_unavailable with the child's own words, such as that the folder has an owner already. */
 export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptions): Promise<Chdb> {
-  let stopping = false;
-  let end: (why: Error | null) => void = () => {};
+  const stopping = new AbortController();
+  let end!: (why: Error | null) => void;
   const ended = new Promise<Error | null>((resolve) => (end = resolve));
   const first = await launch(dataDir, port, log);
   const { url } = first;
@@ -46,7 +47,7 @@ export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptio
       return child.pid!;
     },
     async stop() {
-      stopping = true;
+      stopping.abort();
       await stopChild(child);
       end(null);
     },
@@ -54,23 +55,23 @@ export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptio
 
   function watch(of: ChildProcess): void {
     of.once('exit', (code, signal) => {
-      if (stopping) return;
+      if (stopping.signal.aborted) return;
       log(`the embedded ClickHouse ended (${signal ?? `exit code ${code}`}); starting it again`);
       void restart();
     });
   }
 
   async function restart(): Promise<void> {
-    for (let failures = 1; !stopping; failures++) {
+    for (let failures = 1; !stopping.signal.aborted; failures++) {
       try {
         const next = await launch(dataDir, Number(new URL(url).port), log);
         child = next.child;
-        if (stopping) return await stopChild(child);
+        if (stopping.signal.aborted) return await stopChild(child);
         return watch(child);
       } catch (error) {
         log(`the embedded ClickHouse did not come back: ${(error as Error).message}`);
         if (failures >= givenUpAfter) return end(error as Error);
-        await new Promise((later) => setTimeout(later, 200 * 2 ** failures));
+        await sleep(200 * 2 ** failures, undefined, { signal: stopping.signal }).catch(() => {});
       }
     }
   }

@@ -1,7 +1,7 @@
 /** Just enough reading of SQL to serve it: where inserted data begins, which format answers, what leaves a connection changed. */
 import { isUtf8 } from 'node:buffer';
 import type { RawInsertFormat } from 'chdb';
-import { notImplemented } from './exception.ts';
+import { Exception, notImplemented } from './exception.ts';
 
 export type Statement =
   | { readonly kind: 'sql'; readonly sql: string; readonly writes: boolean; readonly format: string | null; readonly leavesTraces: boolean }
@@ -34,6 +34,8 @@ export function readStatement(sql: string, body: Buffer): Statement {
   }
   if (!isUtf8(body)) throw notImplemented('The embedded ClickHouse reads UTF-8 text only.');
   const whole = body.length === 0 ? sql : sql === '' ? body.toString() : `${sql}\n${body.toString()}`;
+  // The engine would take it for the end, and run what stands before it.
+  if (whole.includes('\0')) throw new Exception(62, 'SYNTAX_ERROR', 'The statement contains a NUL byte.');
   const head = withoutComments(whole.slice(0, 100_000));
   const writes = !/^\s*\(*\s*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS|CHECK)\b/i.test(head);
   return {

@@ -58,4 +58,6 @@ export function unreachable(error: unknown): SaccadeError {
   return asSaccadeError(error, 'store_unavailable');
 }
 
-const textOf = (error: ClickHouseError): string => `${error.message.trim()} (${error.type ?? error.code})`;
+/** Of a syntax error, without the two hundred words that could have stood there instead. */
+const textOf = (error: ClickHouseError): string =>
+  `${error.message.trim().replace(/ Expected one of: .{200,}/s, '')} (${error.type ?? error.code})`;

@@ -1,0 +1,59 @@
+/** The end of the chain: every prediction, drop and dead letter becomes one row of the store. */
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import type { Store } from '../../connectors/ports.ts';
+import type { Prediction } from '../../schemas/records.ts';
+import { emit, failed, type BatchPolicy, type Input, type Outcome, type Stage } from '../stage.ts';
+import { rowOf, table, type Row } from './row.ts';
+
+export interface SinkOptions {
+  readonly store: Store;
+  readonly batch: BatchPolicy;
+}
+
+/** Reads `predictions`, and has no outputs: an input emits nothing once its row is stored. */
+export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
+  let trouble: string | null = null;
+
+  return {
+    name: 'sink',
+    batch,
+    start: () => store.migrate(),
+    trouble: () => trouble,
+
+    async process(inputs, signal) {
+      const outcomes = new Map<Input<Prediction>, Outcome>();
+      const rows: (readonly [Input<Prediction>, Row])[] = [];
+      for (const input of inputs) {
+        try {
+          rows.push([input, rowOf(input.value, input.headers)]);
+        } catch (error) {
+          outcomes.set(input, failed(asSaccadeError(error)));
+        }
+      }
+      await insert(rows);
+      return inputs.map((input) => outcomes.get(input)!);
+
+      /** In one insert, else in halves until the row at fault stands alone: its neighbours are not to go down with it. */
+      async function insert(part: typeof rows): Promise<void> {
+        if (part.length === 0) return;
+        const all = (outcome: Outcome): void => part.forEach(([input]) => outcomes.set(input, outcome));
+        if (signal.aborted) return all(failed(new SaccadeError('store_unavailable', 'The sink is stopping.')));
+        try {
+          await store.insert(
+            table,
+            part.map(([, row]) => row),
+          );
+          trouble = null;
+          all(emit());
+        } catch (cause) {
+          const error = asSaccadeError(cause);
+          if (error.retryable) trouble = error.message;
+          if (error.code !== 'rejected_by_store' || part.length === 1) return all(failed(error));
+          const half = part.length >> 1;
+          await insert(part.slice(0, half));
+          await insert(part.slice(half));
+        }
+      }
+    },
+  };
+}
