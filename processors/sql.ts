@@ -1,0 +1,149 @@
+/**
+ * `npm run sql -- "select …"`: one question to the store the pipeline writes to, whether the pipeline runs or not.
+ * Exits with 0, 1 when the query was refused, 2 when it was asked wrongly, 3 when there is no store to ask.
+ */
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { chdbFolder } from '../connectors/chdb/folder.ts';
+import { startChdb } from '../connectors/chdb/start.ts';
+import { clickhouseStore, type ClickHouseOptions } from '../connectors/clickhouse/store.ts';
+import { asSaccadeError, SaccadeError } from '../connectors/errors.ts';
+import type { Store } from '../connectors/ports.ts';
+import { readConfig } from './config.ts';
+
+const help = `SQL over what has been seen, while the pipeline runs or after.
+
+  npm run sql -- "select label, count() from predictions group by label order by 2 desc"
+  npm run sql -- --format CSVWithNames "select * from detections limit 10" > boxes.csv
+  echo "select status, reason, count() from outcomes group by all" | npm run sql
+
+Views:
+  predictions   one row for each frame and model that was answered: label, score, labels, scores, embedding, timings_ms …
+  detections    one row for each box: label, score, x1, y1, x2, y2 in pixels of the upright original
+  outcomes      every frame and model, whatever became of it: status, stage, reason, detail
+
+  --format NAME     any output format of ClickHouse [PrettyCompact on a terminal, else TSV]
+  --database NAME   [CLICKHOUSE_DATABASE, saccade]
+  --url URL         a ClickHouse over HTTP [CLICKHOUSE_URL, else the running pipeline's, else the embedded one's data]
+  --help
+`;
+
+/** Long questions are the point of SQL. */
+const timeoutMs = 600_000;
+
+export interface Terminal {
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Asks, prints, and answers the exit code. */
+export async function sqlCommand(argv: readonly string[], env: NodeJS.ProcessEnv, terminal: Terminal = process): Promise<number> {
+  const { stdin, stdout, stderr } = terminal;
+  const usage = (why: string): number => {
+    stderr.write(`${why}\nSee npm run sql -- --help.\n`);
+    return 2;
+  };
+  let asked: ReturnType<typeof parse>;
+  try {
+    asked = parse(argv);
+  } catch (error) {
+    return usage((error as Error).message.split('\n')[0]!);
+  }
+  if (asked.values.help) {
+    stdout.write(help);
+    return 0;
+  }
+  if (asked.positionals.length === 0 && stdin.isTTY) return usage('Nothing was asked: give a query, or pipe one in.');
+  const sql = asked.positionals.length > 0 ? asked.positionals.join(' ') : await readAll(stdin);
+  if (sql.trim() === '') return usage('Nothing was asked: the query is empty.');
+
+  let opened: Opened | undefined;
+  try {
+    opened = await open(asked.values, env, (line) => stderr.write(`${line}\n`));
+    const answer = await opened.store.text(sql, asked.values.format ?? (stdout.isTTY ? 'PrettyCompact' : 'TSV'));
+    await new Promise<void>((written) => stdout.write(answer, () => written()));
+    return 0;
+  } catch (cause) {
+    const error = asSaccadeError(cause);
+    stderr.write(`${error.detail || error.message}\n`);
+    return error.code === 'query_failed' ? 1 : error.code === 'invalid_config' ? 2 : 3;
+  } finally {
+    await opened?.close();
+  }
+}
+
+const parse = (argv: readonly string[]) =>
+  parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: { url: { type: 'string' }, database: { type: 'string' }, format: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  });
+
+interface Opened {
+  readonly store: Store;
+  close(): Promise<void>;
+}
+
+/** The store that is named, else that of the running pipeline, else the data an embedded one has left. */
+async function open(flags: { readonly url?: string | undefined; readonly database?: string | undefined }, env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<Opened> {
+  const { settings: s } = readConfig([], env);
+  const login = { username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD, database: flags.database ?? s.CLICKHOUSE_DATABASE, timeoutMs };
+  const given = flags.url ?? s.CLICKHOUSE_URL;
+  if (given !== undefined) return reach({ ...login, url: given });
+
+  const data = resolve(s.SACCADE_DATA);
+  const running = runFile(data);
+  if (running) {
+    try {
+      return await reach({ ...login, url: running.url, ...(running.username !== undefined && { username: running.username }) });
+    } catch (error) {
+      // Left behind by a pipeline that was killed; its embedded store died with it, a server of one's own did not.
+      if (running.kind !== 'chdb' || asSaccadeError(error).code !== 'store_unavailable') throw error;
+    }
+  }
+
+  const folder = chdbFolder(data);
+  if (!existsSync(join(folder, 'store')))
+    throw new SaccadeError('store_unavailable', `There is nothing to ask: no pipeline runs on ${data}, and none has stored anything there. Start one with npm start.`);
+  const chdb = await startChdb({ dataDir: folder });
+  say(`No pipeline runs on ${data}: asking the data it left.`);
+  const store = clickhouseStore({ ...login, url: chdb.url, kind: 'chdb' });
+  return {
+    store,
+    async close() {
+      await store.close();
+      await chdb.stop();
+    },
+  };
+}
+
+async function reach(options: ClickHouseOptions): Promise<Opened> {
+  const store = clickhouseStore(options);
+  try {
+    await store.ping();
+  } catch (cause) {
+    await store.close();
+    throw new SaccadeError('store_unavailable', `ClickHouse cannot be reached at ${options.url}: ${asSaccadeError(cause).detail}`, cause);
+  }
+  return { store, close: () => store.close() };
+}
+
+/** What a running pipeline says of its store in run.json; a file that is not whole is none. */
+function runFile(data: string): { readonly kind?: string; readonly url: string; readonly username?: string } | null {
+  try {
+    const { clickhouse } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { clickhouse?: { kind?: string; url?: string; username?: string } };
+    return clickhouse?.url === undefined ? null : { ...clickhouse, url: clickhouse.url };
+  } catch {
+    return null;
+  }
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // `| head` has read enough: no error of ours.
+  process.stdout.on('error', () => process.exit(0));
+  process.exitCode = await sqlCommand(process.argv.slice(2), process.env);
+}
