@@ -1,0 +1,30 @@
+/** Numbers and times as the page writes them. */
+
+export const NONE = '–';
+
+/** A number with as many digits as say something: 0.4, 9.8, 31, 1,204. */
+export function amount(value) {
+  if (value === null || value === undefined) return NONE;
+  if (value > 0 && value < 9.95) return value.toFixed(1);
+  return Math.round(value).toLocaleString('en');
+}
+
+/** Milliseconds; from ten seconds on in seconds. */
+export function duration(ms) {
+  if (ms === null || ms === undefined) return NONE;
+  if (ms >= 3_600_000) return `${amount(ms / 3_600_000)} h`;
+  if (ms >= 60_000) return `${amount(ms / 60_000)} min`;
+  if (ms >= 10_000) return `${amount(ms / 1000)} s`;
+  return `${amount(ms)} ms`;
+}
+
+export const percent = (score) => `${(score * 100).toFixed(0)} %`;
+
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 1 });
+export const time = (at) => clock.format(at);
+
+const minute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+export const timeOfDay = (at) => minute.format(at);
+
+/** dead_lettered, undecodable_image: as words. */
+export const words = (code) => code.replaceAll('_', ' ');

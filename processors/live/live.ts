@@ -1,0 +1,163 @@
+/** What the page shows, computed from the stream itself: right whichever processes run the stages. */
+import { randomUUID } from 'node:crypto';
+import { asSaccadeError } from '../../connectors/errors.ts';
+import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
+import type { LiveEvent, Snapshot, StageState, Stats } from './events.ts';
+import { frameTap } from './frame-tap.ts';
+import { joiner } from './joiner.ts';
+import { onDemand } from './on-demand.ts';
+import { pictures, type Picture } from './pictures.ts';
+import { predictionTap } from './prediction-tap.ts';
+import { stageLag, type WatchedGroup } from './stage-lag.ts';
+import { tally } from './tally.ts';
+
+export interface LiveOptions {
+  readonly log: Log;
+  readonly registry: Pick<SchemaRegistry, 'decode'>;
+  readonly clock: Clock;
+  /** The stages in the order of the chain; `infer.X` is the stage that runs model X. */
+  readonly groups: readonly WatchedGroup[];
+  /** Without it a frame that travels as a claim check is shown without its picture. */
+  readonly blobs?: Pick<BlobStore, 'get'>;
+  readonly logger?: { warn(fields: Readonly<Record<string, unknown>>, message: string): void };
+  /** Pictures held in memory, while somebody looks. */
+  readonly pictureBytes?: number;
+}
+
+export interface Live {
+  snapshot(): Snapshot;
+  /** Events until the answered function is called. The first subscriber sets the costly parts going, the last stops them. */
+  subscribe(listener: (event: LiveEvent) => void): () => void;
+  /** Null when it is not held. Throws blobs_unavailable. */
+  picture(frameId: string): Promise<Picture | null>;
+  close(): Promise<void>;
+}
+
+const STATS_MS = 1_000;
+const LAG_MS = 2_000;
+const FLUSH_MS = 100;
+const LINGER_MS = 10_000;
+/** How long a new consumer may take to join its group, before frames are shown without a picture. */
+const JOINING_MS = 5_000;
+
+/** Resolves once the predictions are being read. Throws log_unavailable. */
+export async function startLive({ log, registry, clock, groups, blobs, logger, pictureBytes = 32 * 1024 * 1024 }: LiveOptions): Promise<Live> {
+  const group = `saccade.live.${randomUUID()}`;
+  const stop = new AbortController();
+  const listeners = new Set<(event: LiveEvent) => void>();
+  const counts = tally(clock.now());
+  const held = pictures(pictureBytes, blobs);
+  const emit = (event: LiveEvent): void => {
+    for (const listener of listeners) listener(event);
+  };
+  const join = joiner({ hasPicture: held.has, show: (data) => emit({ event: 'frame', data }) });
+
+  let trouble: string | null = null;
+  const unknown = (): StageState[] => groups.map((watched) => ({ ...watched, lag: null, rate: null }));
+  let stages = unknown();
+
+  const answers = predictionTap(
+    registry,
+    (prediction) => {
+      const now = clock.now();
+      if (counts.add(prediction, now) && listeners.size > 0) join.prediction(prediction, now);
+    },
+    (error) => {
+      trouble = asSaccadeError(error, 'log_unavailable').message;
+    },
+  );
+  const everyPartition = async (topic: string): Promise<number[]> => [...Array(await log.partitions(topic)).keys()];
+  const predictions = await log.consumer({
+    group,
+    topics: ['predictions'],
+    from: 'latest',
+    // A claim, because this group never commits: the log then knows that nothing has to be held back for it.
+    claim: await everyPartition('predictions'),
+    maxBytes: 4 * 1024 * 1024,
+    maxBytesPerPartition: 1024 * 1024,
+    handlers: answers.handlers,
+  });
+  answers.attach(predictions);
+
+  const tap = frameTap(registry, (frame) => {
+    held.keep(frame);
+    join.frame(frame, clock.now());
+  });
+  let taps = 0;
+  const frames = onDemand(
+    async () => {
+      join.expectPictures(clock.now() + JOINING_MS);
+      const consumer = await log.consumer({
+        // A group of its own each time, so that none begins where another one ended.
+        group: `${group}.frames.${(taps += 1)}`,
+        topics: ['frames'],
+        from: 'latest',
+        claim: await everyPartition('frames'),
+        maxBytes: 16 * 1024 * 1024,
+        maxBytesPerPartition: 4 * 1024 * 1024,
+        handlers: { assigned: () => undefined, records: (_generation, _source, records) => tap(records, clock.now()) },
+      });
+      return {
+        ...consumer,
+        async close() {
+          await consumer.close();
+          // Nobody looks: the memory is better used elsewhere.
+          held.clear();
+        },
+      };
+    },
+    clock,
+    LINGER_MS,
+    (error) => logger?.warn({ error: asSaccadeError(error).message }, 'live: cannot read frames; trying again'),
+  );
+
+  const stats = (): Stats => ({ ...counts.read(clock.now()), stages, trouble });
+
+  const look = stageLag(log, groups);
+  async function refresh(): Promise<void> {
+    try {
+      stages = await look(clock.now());
+      trouble = null;
+    } catch (error) {
+      trouble = asSaccadeError(error, 'log_unavailable').message;
+      stages = unknown();
+    }
+  }
+  async function every(ms: number, act: () => void | Promise<void>): Promise<void> {
+    while (!stop.signal.aborted) {
+      await clock.sleep(ms, stop.signal);
+      if (listeners.size > 0) await act();
+    }
+  }
+  const running = Promise.all([
+    every(LAG_MS, refresh),
+    every(STATS_MS, () => emit({ event: 'stats', data: stats() })),
+    every(FLUSH_MS, () => join.flush(clock.now())),
+  ]);
+
+  return {
+    snapshot: () => ({ ...stats(), frames: join.shown().filter((frame) => held.has(frame.frame_id)) }),
+    subscribe(listener) {
+      // A function may be subscribed twice; each subscription is one of its own.
+      const own = (event: LiveEvent): void => listener(event);
+      if (listeners.size === 0) {
+        // What is known dates from the last viewer.
+        stages = unknown();
+        void refresh();
+      }
+      listeners.add(own);
+      frames.want(true);
+      return () => {
+        listeners.delete(own);
+        if (listeners.size === 0) frames.want(false);
+      };
+    },
+    picture: held.get,
+    async close() {
+      stop.abort();
+      listeners.clear();
+      await Promise.allSettled([predictions.close(), frames.close(), running]);
+      held.clear();
+    },
+  };
+}
