@@ -1,0 +1,124 @@
+/** Questions about topics and groups, asked through one admin connection that is made anew after a failure. */
+import type { Admin, ITopicMetadata } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Position, TopicPartition, TopicSpec } from '../ports.ts';
+import { SaccadeError } from '../errors.ts';
+import { kafkaClient, type KafkaOptions } from './client.ts';
+import { isRefused, isSettling, isUnknownTopic, logUnavailable, reasonOf } from './errors.ts';
+
+/** First and next offset of a partition. */
+export interface Bounds extends TopicPartition {
+  readonly low: number;
+  readonly high: number;
+}
+
+export type KafkaAdmin = ReturnType<typeof kafkaAdmin>;
+
+/** Headers and framing come on top of `maxRecordBytes`: a dead letter is its record plus the headers that say why. */
+const headerAllowance = 64 * 1024;
+
+export function kafkaAdmin(options: KafkaOptions) {
+  let connection: Promise<Admin> | null = null;
+
+  async function connect(): Promise<Admin> {
+    const admin = kafkaClient(options).admin();
+    await admin.connect();
+    return admin;
+  }
+
+  function drop(): Promise<void> {
+    const old = connection;
+    connection = null;
+    return old === null ? Promise.resolve() : old.then((admin) => admin.disconnect()).catch(() => {});
+  }
+
+  /** Throws log_unavailable, or invalid_config for what no retry can mend. */
+  async function ask<T>(doing: string, question: (admin: Admin) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const current = (connection ??= connect());
+      try {
+        return await question(await current);
+      } catch (error) {
+        if (isRefused(error)) throw new SaccadeError('invalid_config', `${doing}: ${reasonOf(error)}`, error);
+        // A kafkajs admin does not always find its way back to a broker that restarted: the next question gets a fresh one.
+        if (connection === current && !isUnknownTopic(error)) void drop();
+        if (!isSettling(error) || attempt === 10) throw logUnavailable(doing, error);
+        await sleep(200);
+      }
+    }
+  }
+
+  return {
+    clusterId: () => ask('asking for the cluster id', async (admin) => (await admin.describeCluster()).clusterId),
+
+    ensureTopics: (specs: readonly TopicSpec[]) =>
+      ask('creating topics', async (admin) => {
+        const existing = new Set(await admin.listTopics());
+        const missing = specs.filter(({ name }) => !existing.has(name));
+        // Another process may create the same topics at this moment: kafkajs answers false if they all exist, which is as good.
+        if (missing.length > 0) await admin.createTopics({ topics: missing.map(creation), waitForLeaders: false });
+        if (specs.length > 0) await awaitLeaders(admin, specs.map(({ name }) => name));
+      }),
+
+    partitions: (topic: string) =>
+      ask(`describing ${topic}`, async (admin) => (await describe(admin, [topic]))[0]?.partitions.length ?? 0),
+
+    bounds: (topic: string): Promise<Bounds[]> =>
+      ask(`asking for the offsets of ${topic}`, async (admin) =>
+        (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
+          topic,
+          partition,
+          low: Number(low),
+          high: Number(high),
+        })),
+      ),
+
+    committed: (group: string, topics: readonly string[]): Promise<Position[]> =>
+      ask(`asking for the commits of ${group}`, async (admin) =>
+        (await admin.fetchOffsets({ groupId: group, topics: [...topics] })).flatMap(({ topic, partitions }) =>
+          partitions
+            .map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }))
+            // -1: never committed; -2: kafkajs's mark for 'begin at the earliest'.
+            .filter(({ offset }) => offset >= 0),
+        ),
+      ),
+
+    close: drop,
+  };
+}
+
+function creation(spec: TopicSpec) {
+  return {
+    topic: spec.name,
+    numPartitions: spec.partitions,
+    replicationFactor: spec.replication,
+    configEntries: [
+      { name: 'retention.ms', value: String(spec.retentionMs) },
+      { name: 'max.message.bytes', value: String(spec.maxRecordBytes + headerAllowance) },
+      { name: 'min.insync.replicas', value: String(spec.minInSync) },
+    ],
+  };
+}
+
+const describe = async (admin: Admin, topics: string[]): Promise<ITopicMetadata[]> =>
+  (await admin.fetchTopicMetadata({ topics })).topics;
+
+/**
+ * A topic that was just created is not led, or not even known, everywhere at once, and metadata name a leader before it knows
+ * of it. So each leader is asked: a producer that came too early to one of them would send to all of them twice.
+ */
+async function awaitLeaders(admin: Admin, topics: string[]): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const described = await describe(admin, topics);
+      if (described.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) {
+        await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)));
+        return;
+      }
+    } catch (error) {
+      if (!isUnknownTopic(error) && !isSettling(error)) throw error;
+    }
+    if (attempt === 50) throw new SaccadeError('log_unavailable', `no leaders yet for ${topics.join(', ')}`);
+    await sleep(100);
+  }
+}

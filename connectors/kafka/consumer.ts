@@ -1,0 +1,111 @@
+/** The consumer: a member of the group that is put in place again whenever kafkajs gives up. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConsumerOptions, LogConsumer, TopicPartition } from '../ports.ts';
+import { SaccadeError } from '../errors.ts';
+import type { KafkaAdmin } from './admin.ts';
+import type { KafkaOptions } from './client.ts';
+import { isRefused, isStaleGeneration, logUnavailable, reasonOf } from './errors.ts';
+import { createGeneration, type Generation } from './generation.ts';
+import { joinGroup, type Membership } from './membership.ts';
+import { currentEnds } from './start-positions.ts';
+
+/** How long the first join may go on failing before `consumer()` throws. */
+const startPatienceMs = 15_000;
+const commitPatienceMs = 15_000;
+const longestPauseMs = 10_000;
+
+/** Throws log_unavailable when the group cannot be joined at first; later failures are told to `handlers.failed` and repaired. */
+export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, options: ConsumerOptions): Promise<LogConsumer> {
+  const { group, handlers } = options;
+  // Asked before joining: a record produced once this function has returned lies behind these.
+  const ends = options.from === 'latest' ? await currentEnds(admin, options.topics) : new Map<string, number>();
+  const closing = new AbortController();
+  const ready = deferred();
+  const startedAt = Date.now();
+  let started = false;
+  let failures = 0;
+  let count = 0;
+  let membership: Membership | null = null;
+  let current: Generation | null = null;
+
+  function join(): void {
+    if (closing.signal.aborted) return;
+    const mine: Membership = joinGroup(client, options, {
+      joined: (partitions) => mine === membership && joined(mine, partitions),
+      batch: (batch) => mine === membership && current !== null && current.take(batch),
+      skipped: (at, next) => mine === membership && current?.skip(at, next),
+      crashed: (error) => mine === membership && crashed(mine, error),
+    });
+    membership = mine;
+  }
+
+  function joined(mine: Membership, partitions: readonly TopicPartition[]): void {
+    current?.end();
+    count += 1;
+    const generation = createGeneration({ number: count, membership: mine, partitions, options, admin, ends });
+    current = generation;
+    failures = 0;
+    handlers.assigned(count, partitions);
+    void generation.start().then((positioned) => {
+      if (!positioned) return;
+      started = true;
+      ready.resolve();
+    });
+  }
+
+  function crashed(mine: Membership, error: Error): void {
+    membership = null;
+    current?.end();
+    current = null;
+    if (closing.signal.aborted) return;
+    void mine.close();
+    failures += 1;
+    const reason = logUnavailable(`consuming in group ${group}`, error);
+    client.log.warn({ err: error, group, failures }, 'the consumer lost the log');
+    if (!started && (isRefused(error) || Date.now() - startedAt > startPatienceMs)) {
+      closing.abort();
+      return ready.reject(reason);
+    }
+    handlers.failed?.(reason);
+    const pause = Math.min(250 * 2 ** failures, longestPauseMs);
+    sleep(pause, undefined, { signal: closing.signal }).then(join, () => {});
+  }
+
+  join();
+  await ready.promise;
+
+  return {
+    pause: (partitions) => current?.pause(partitions),
+    resume: (partitions) => current?.resume(partitions),
+    async commit(generation, positions) {
+      for (const since = Date.now(); ; await sleep(200)) {
+        if (membership === null || current?.number !== generation) return false;
+        if (positions.length === 0) return true;
+        try {
+          await membership.commit(positions);
+          return true;
+        } catch (error) {
+          if (isStaleGeneration(error)) return false;
+          if (isRefused(error)) throw new SaccadeError('invalid_config', reasonOf(error), error);
+          if (Date.now() - since > commitPatienceMs) throw logUnavailable(`committing for group ${group}`, error);
+        }
+      }
+    },
+    async close() {
+      if (closing.signal.aborted) return;
+      closing.abort();
+      current?.end();
+      current = null;
+      await membership?.close();
+      membership = null;
+    },
+  };
+}
+
+/** Promise.withResolvers, which Node 20 does not have. */
+function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
+  let settle: [() => void, (error: Error) => void] | undefined;
+  const promise = new Promise<void>((resolve, reject) => (settle = [resolve, reject]));
+  const [resolve, reject] = settle!;
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,111 @@
+/** One generation of a member: which partitions it holds, what comes next in each, and which of them rest. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ConsumerOptions, Position, TopicPartition } from '../ports.ts';
+import type { KafkaAdmin } from './admin.ts';
+import type { FetchedBatch, Membership } from './membership.ts';
+import { toRecord } from './records.ts';
+import { keyOf, startPositions } from './start-positions.ts';
+
+export interface GenerationOptions {
+  readonly number: number;
+  readonly membership: Membership;
+  readonly partitions: readonly TopicPartition[];
+  readonly options: ConsumerOptions;
+  readonly admin: KafkaAdmin;
+  /** Ends noted when the consumer was made, by key. */
+  readonly ends: ReadonlyMap<string, number>;
+}
+
+export type Generation = ReturnType<typeof createGeneration>;
+
+/**
+ * The next offset of every partition is kept here and compared with what arrives. With several brokers, kafkajs may rejoin
+ * the group (a partition's leader moved) while a fetch from another broker is under way: that fetch was asked in the old
+ * generation, from an old position, and taking it over would skip every uncommitted record before it. Whatever does not
+ * begin where it should is left unresolved and asked for again.
+ */
+export function createGeneration({ number, membership, partitions, options, admin, ends }: GenerationOptions) {
+  const next = new Map<string, number>();
+  const resting = new Set<string>();
+  const ending = new AbortController();
+  const { signal } = ending;
+
+  /** Lets kafkajs read from these positions on. */
+  function place(positions: readonly Position[]): void {
+    for (const position of positions) {
+      next.set(keyOf(position), position.offset);
+      membership.seek(position);
+    }
+    membership.resume(positions.filter((at) => !resting.has(keyOf(at))));
+  }
+
+  /** Repeats until it succeeds or the generation is over; answers which. */
+  async function persist(action: () => Promise<void>): Promise<boolean> {
+    for (let pause = 100; !signal.aborted; pause = Math.min(2 * pause, 2_000)) {
+      try {
+        await action();
+        return !signal.aborted;
+      } catch {
+        await sleep(pause, undefined, { signal }).catch(() => {});
+      }
+    }
+    return false;
+  }
+
+  async function start(): Promise<boolean> {
+    // A pause outlives the generation in kafkajs; here it ends with it. All rest until it is known where to begin.
+    membership.pause(partitions);
+    if (partitions.length === 0) return true;
+    return await persist(async () => {
+      const { positions, fresh } = await startPositions(admin, options, partitions, ends);
+      if (signal.aborted) return;
+      // What 'the latest' was must be the same for every later member, or records between two members' ideas of it are lost.
+      if (options.from === 'latest' && fresh.length > 0) await membership.commit(fresh);
+      if (!signal.aborted) place(positions);
+    });
+  }
+
+  /** The position in kafkajs is not ours: retention overtook it, or the fetch was a stale one. */
+  async function realign(at: TopicPartition, expected: number): Promise<void> {
+    next.delete(keyOf(at));
+    membership.pause([at]);
+    await persist(async () => {
+      const low = (await admin.bounds(at.topic)).find(({ partition }) => partition === at.partition)?.low ?? expected;
+      if (!signal.aborted) place([{ ...at, offset: Math.max(low, expected) }]);
+    });
+  }
+
+  return {
+    number,
+    start,
+    take(batch: FetchedBatch): boolean {
+      const at = { topic: batch.topic, partition: batch.partition };
+      const key = keyOf(at);
+      const expected = next.get(key);
+      if (signal.aborted || expected === undefined) return false;
+      if (Number(batch.fetchedOffset) !== expected) {
+        void realign(at, expected);
+        return false;
+      }
+      options.handlers.records(number, at, batch.messages.map((message) => toRecord(at, message)));
+      next.set(key, Number(batch.lastOffset()) + 1);
+      return true;
+    },
+    skip(at: TopicPartition, offset: number): void {
+      const expected = next.get(keyOf(at));
+      if (expected !== undefined) next.set(keyOf(at), Math.max(expected, offset));
+    },
+    pause(which: readonly TopicPartition[]): void {
+      for (const at of which) resting.add(keyOf(at));
+      membership.pause(which);
+    },
+    resume(which: readonly TopicPartition[]): void {
+      for (const at of which) resting.delete(keyOf(at));
+      // A partition without a position yet is resumed when it has one.
+      membership.resume(which.filter((at) => next.has(keyOf(at))));
+    },
+    end(): void {
+      ending.abort();
+    },
+  };
+}
