@@ -53,7 +53,8 @@ function stop(): void {
   stopping = true;
   setTimeout(() => process.exit(0), graceMs).unref();
   server.close(() => void engine.close().finally(() => process.exit(0)));
-  server.closeIdleConnections();
+  // Again and again: a connection becomes idle when its last answer is out, and a client may hold it open for long.
+  setInterval(() => server.closeIdleConnections(), 20).unref();
 }
 
 function leave(code: number, why: string): never {
