@@ -99,7 +99,8 @@ async function open(flags: { readonly url?: string | undefined; readonly databas
   const running = runFile(data);
   if (running) {
     try {
-      return await reach({ ...login, url: running.url, ...(running.username !== undefined && { username: running.username }) });
+      const { kind: _, ...at } = running;
+      return await reach({ ...login, ...at });
     } catch (error) {
       // Left behind by a pipeline that was killed; its embedded store died with it, a server of one's own did not.
       if (running.kind !== 'chdb' || asSaccadeError(error).code !== 'store_unavailable') throw error;
@@ -132,11 +133,13 @@ async function reach(options: ClickHouseOptions): Promise<Opened> {
   return { store, close: () => store.close() };
 }
 
-/** What a running pipeline says of its store in run.json; a file that is not whole is none. */
-function runFile(data: string): { readonly kind?: string; readonly url: string; readonly username?: string } | null {
+/** How the running pipeline itself logs in to its store, by run.json; a file that is not whole is none. */
+function runFile(data: string): Pick<ClickHouseOptions, 'url' | 'username' | 'password'> & { readonly kind: string } | null {
   try {
-    const { clickhouse } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { clickhouse?: { kind?: string; url?: string; username?: string } };
-    return clickhouse?.url === undefined ? null : { ...clickhouse, url: clickhouse.url };
+    const { clickhouse } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { clickhouse?: { kind?: string; url?: string; username?: string; password?: string } };
+    if (clickhouse?.url === undefined) return null;
+    const { kind = 'given', url, username = 'default', password = '' } = clickhouse;
+    return { kind, url, username, password };
   } catch {
     return null;
   }
