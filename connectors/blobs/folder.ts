@@ -1,6 +1,6 @@
 /** Blobs as files of one folder, which several processes may share. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobStore } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
@@ -91,7 +91,7 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
 async function removeIfOlder(path: string, before: number): Promise<boolean> {
   try {
     if ((await stat(path)).mtimeMs >= before) return false;
-    await rm(path);
+    await unlink(path);
     return true;
   } catch (error) {
     if (isMissing(error)) return false;

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { folderBlobs } from '../connectors/blobs/folder.ts';
+import { memoryBlobs } from '../connectors/blobs/memory.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import { blobsContract } from './contracts/blobs.ts';
+
+const unavailable = (error: unknown): boolean => error instanceof SaccadeError && error.code === 'blobs_unavailable' && error.retryable;
+
+let root: string;
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'saccade-blobs-'));
+});
+after(() => rm(root, { recursive: true }));
+
+const emptyFolder = (): Promise<string> => mkdtemp(join(root, 'store-'));
+
+blobsContract('blobs in a folder', async (now) => folderBlobs(join(await emptyFolder(), 'not', 'yet', 'there'), { now }));
+blobsContract('blobs in memory', async (now) => memoryBlobs({ now }));
+
+describe('the folder', () => {
+  test('is shared: what one process put, another gets and expires', async () => {
+    const folder = await emptyFolder();
+    let time = Date.now();
+    const [one, other] = [folderBlobs(folder, { now: () => time }), folderBlobs(folder, { now: () => time })];
+    const claim = await one.put('a/b', Buffer.from('bytes'));
+    assert.equal(String(await other.get(claim)), 'bytes');
+    time += 5_000;
+    const counts = await Promise.all([one.expire(1_000), other.expire(1_000)]);
+    assert.equal(counts[0]! + counts[1]!, 1);
+  });
+
+  test('never shows half a blob: a name appears when its bytes are complete', async () => {
+    const folder = await emptyFolder();
+    const store = folderBlobs(folder);
+    const bytes = randomBytes(8_000_000);
+    const sizes = new Set<number>();
+    let done = false;
+    const writing = store.put('large', bytes).finally(() => (done = true));
+    for (let over = false; !over; over = done) {
+      await store.get('large').then((seen) => sizes.add(seen.length), () => {});
+    }
+    await writing;
+    sizes.add((await store.get('large')).length);
+    assert.deepEqual([...sizes], [bytes.length]);
+    assert.deepEqual(await readdir(folder), ['large'], 'nothing unfinished is left behind');
+  });
+
+  test('mends a blob of the wrong size, and clears away what a killed process left', async () => {
+    const folder = await emptyFolder();
+    let time = Date.now();
+    const store = folderBlobs(folder, { now: () => time });
+    await writeFile(join(folder, 'a'), 'ab');
+    await writeFile(join(folder, '.unfinished-1'), 'abc');
+    await store.put('a', Buffer.from('abcdef'));
+    assert.equal(String(await store.get('a')), 'abcdef');
+    time += 60_000;
+    assert.equal(await store.expire(30_000), 1, 'what is unfinished is not counted as a blob');
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  test('a disk that cannot be written or read is unavailable', async () => {
+    const folder = await emptyFolder();
+    await writeFile(join(folder, 'file'), 'x');
+    await assert.rejects(folderBlobs(join(folder, 'file', 'store')).put('a', Buffer.from('x')), unavailable);
+    await symlink('loop', join(folder, 'loop'));
+    await assert.rejects(folderBlobs(folder).get('loop'), unavailable);
+  });
+});
+
+test('memory that is full is unavailable, and has room again after expiry', async () => {
+  let time = 0;
+  const store = memoryBlobs({ maxBytes: 100, now: () => time });
+  await store.put('a', Buffer.alloc(60));
+  await assert.rejects(store.put('b', Buffer.alloc(60)), unavailable);
+  await store.put('a', Buffer.alloc(90));
+  time = 10;
+  assert.equal(await store.expire(5), 1);
+  await store.put('b', Buffer.alloc(100));
+});

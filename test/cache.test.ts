@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { memoryCache } from '../connectors/cache/memory.ts';
+import { cacheContract } from './contracts/cache.ts';
+
+cacheContract('the cache in this process', async (now) => memoryCache({ maxBytes: 100_000, clock: { now } }));
+
+const clock = { now: () => 0 };
+
+test('makes room by forgetting what was used least recently', async () => {
+  const cache = memoryCache({ maxBytes: 3_500, clock });
+  for (const key of ['a', 'b', 'c']) await cache.set(key, Buffer.alloc(1_000), 1);
+  await cache.get('a');
+  await cache.set('d', Buffer.alloc(1_000), 1);
+  const left = await Promise.all(['a', 'b', 'c', 'd'].map(async (key) => (await cache.get(key)) !== null));
+  assert.deepEqual(left, [true, false, true, true]);
+});
+
+test('stays within its bytes, however often a key is set, and counts the keys too', async () => {
+  const cache = memoryCache({ maxBytes: 10_000, clock });
+  for (let i = 0; i < 1_000; i += 1) await cache.set('same', Buffer.alloc(1_000), 1);
+  await cache.set('other', Buffer.alloc(1_000), 1);
+  assert.notEqual(await cache.get('same'), null);
+  for (let i = 0; i < 1_000; i += 1) await cache.set(`${i}`.padEnd(1_000, 'k'), Buffer.alloc(0), 1);
+  const kept = await Promise.all(Array.from({ length: 1_000 }, async (_, i) => (await cache.get(`${i}`.padEnd(1_000, 'k'))) !== null));
+  assert.equal(kept.filter(Boolean).length, 8);
+});
+
+test('does not keep what is larger than itself, nor forget everything for it', async () => {
+  const cache = memoryCache({ maxBytes: 2_000, clock });
+  await cache.set('a', Buffer.alloc(100), 1);
+  await cache.set('large', Buffer.alloc(5_000), 1);
+  assert.equal(await cache.get('large'), null);
+  assert.notEqual(await cache.get('a'), null);
+});
