@@ -128,14 +128,14 @@ describe('decoding', () => {
   });
 
   test('large pictures are decoded smaller, and the geometry still speaks of the original', async () => {
-    const bytes = await sharp(photo('coffee')).resize(3001, 2003, { fit: 'fill' }).jpeg().toBuffer();
+    const bytes = await sharp(photo('coffee')).resize(4001, 3003, { fit: 'fill' }).jpeg().toBuffer();
     const bitmap = await decodeImage(bytes, inputs, limits);
-    assert.equal(bitmap.width, 751);
-    assert.deepEqual(bitmap.original, { width: 3001, height: 2003 });
+    assert.equal(bitmap.width, 1001);
+    assert.deepEqual(bitmap.original, { width: 4001, height: 3003 });
     const { geometry } = await cutTensor(bitmap, lite);
-    assert.equal(geometry.image_width, 3001);
-    assert.ok(Math.abs(geometry.width - 0.875 * 2003) < 4 && Math.abs(geometry.height - 0.875 * 2003) < 4);
-    assert.ok(Math.abs(geometry.x + geometry.width / 2 - 3001 / 2) < 4);
+    assert.equal(geometry.image_width, 4001);
+    assert.ok(Math.abs(geometry.width - 0.875 * 3003) < 6 && Math.abs(geometry.height - 0.875 * 3003) < 6);
+    assert.ok(Math.abs(geometry.x + geometry.width / 2 - 4001 / 2) < 6);
   });
 });
 
@@ -171,12 +171,14 @@ describe('what a model sees', () => {
     assert.deepEqual(regionOf({ mode: 'crop', fraction: 0.1 }, { width: 3, height: 2 }), { left: 1, top: 1, width: 1, height: 1 });
   });
 
-  test('is never shrunk below the tensor while decoding', () => {
-    assert.equal(shrinkFor([nano], { width: 830, height: 4000 }), 1);
-    assert.equal(shrinkFor([nano], { width: 831, height: 4000 }), 2);
+  test('is left finer than the tensor while decoding', () => {
+    // 520 is 416 and a quarter more.
+    assert.equal(shrinkFor([nano], { width: 2076, height: 9000 }), 1);
+    assert.equal(shrinkFor([nano], { width: 2077, height: 9000 }), 4);
     assert.equal(shrinkFor([nano], { width: 9000, height: 9000 }), 8);
-    assert.equal(shrinkFor([lite, nano], { width: 512, height: 512 }), 1);
-    assert.equal(shrinkFor([lite], { width: 512, height: 512 }), 2);
+    assert.equal(shrinkFor([lite], { width: 1276, height: 1276 }), 1);
+    assert.equal(shrinkFor([lite], { width: 1277, height: 1277 }), 4);
+    assert.equal(shrinkFor([lite, nano], { width: 1277, height: 1277 }), 1);
   });
 
   test('enlarging keeps every point in its place', () => {

@@ -54,12 +54,13 @@ describe('the repository', () => {
     ['a card that is not JSON', (folder) => writeFile(join(folder, 'card.json'), '{'), ['card.json', 'JSON']],
     ['another version', (folder) => editCard(folder, (card) => ({ ...card, version: '3' })), ['card.json', 'version is 3']],
     ['another name', (folder) => editCard(folder, (card) => ({ ...card, name: 'yolo' })), ['card.json', 'name is yolo']],
+    ['a task whose answer is not among the outputs', (folder) => editCard(folder, (card) => ({ ...card, task: 'faces' })), ['card.json', 'outputs', 'faces']],
     ['labels that are missing', (folder) => rm(join(folder, 'labels.txt')), ['labels.txt']],
     ['labels with a gap', (folder) => writeFile(join(folder, 'labels.txt'), 'person\n\ncar\n'), ['labels.txt', 'line 2']],
     ['labels of another folder', (folder) => editCard(folder, (card) => ({ ...card, labels: '../../labels.txt' })), ['card.json', 'labels']],
     [
       'fewer labels than classes',
-      (folder) => editCard(folder, (card) => ({ ...card, outputs: { probabilities: { shape: '[N,81]', meaning: '' } } })),
+      (folder) => editCard(folder, (card) => ({ ...card, task: 'classification', outputs: { probabilities: { shape: '[N,81]', meaning: '' } } })),
       ['labels.txt', '80 labels', '[N,81]'],
     ],
   ];

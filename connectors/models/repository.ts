@@ -8,6 +8,9 @@ import { modelCardSchema, type Model, type ModelCard } from '../../schemas/model
 import { SaccadeError } from '../errors.ts';
 import { parseModelChoice, type ModelChoice } from './model-choice.ts';
 
+/** What post-processing reads of each task's graph. */
+const answerOf = { classification: 'probabilities', detection: 'detections', faces: 'faces' } as const;
+
 const invalid = (file: string, what: string, cause?: unknown): SaccadeError =>
   new SaccadeError('invalid_model', `${file}: ${what}`, cause);
 
@@ -66,6 +69,7 @@ async function readCard(folder: string, name: string): Promise<ModelCard> {
   const version = folder.slice(folder.lastIndexOf(sep) + 1);
   if (card.name !== name) throw invalid(file, `name is ${card.name}, its folder says ${name}`);
   if (card.version !== version) throw invalid(file, `version is ${card.version}, its folder says ${version}`);
+  if (!(answerOf[card.task] in card.outputs)) throw invalid(file, `outputs: a model for ${card.task} has ${answerOf[card.task]}`);
   return card;
 }
 

@@ -29,8 +29,10 @@ def pixels(picture, card):
     fit = card["input"]["fit"]
     if fit["mode"] == "stretch":
         return numpy.asarray(picture.resize(size, Image.BILINEAR))
-    side = round(min(width, height) * fit["fraction"])
-    left, top = round((width - side) / 2), round((height - side) / 2)
+    # Halves go up, as in the card's definition; Python's own round() would send them to the even number.
+    half_up = lambda value: int(value + 0.5)
+    side = half_up(min(width, height) * fit["fraction"])
+    left, top = half_up((width - side) / 2), half_up((height - side) / 2)
     return numpy.asarray(picture.crop((left, top, left + side, top + side)).resize(size, Image.BICUBIC))
 
 

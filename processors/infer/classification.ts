@@ -1,0 +1,23 @@
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import type { Label } from '../../schemas/records.ts';
+
+/** The `top` best classes of at least the card's score, best first. Throws inference_failed when a probability is not a number. */
+export function bestLabels(probabilities: Float32Array, { card, labels }: Model): Label[] {
+  const best: Label[] = [];
+  for (let class_id = 0; class_id < probabilities.length; class_id++) {
+    const score = probabilities[class_id]!;
+    if (Number.isNaN(score)) throw new SaccadeError('inference_failed', `${card.name} answered NaN for class ${class_id}.`);
+    if (score < card.thresholds.score) continue;
+    if (best.length === card.thresholds.top && score <= best.at(-1)!.score) continue;
+    // Almost never reached: inserting into a handful beats sorting a thousand.
+    const at = best.findIndex((other) => score > other.score);
+    best.splice(at < 0 ? best.length : at, 0, { class_id, label: labels[class_id] ?? `class ${class_id}`, score });
+    best.length = Math.min(best.length, card.thresholds.top);
+  }
+  return best;
+}
+
+/** As it is stored: float32, little endian (as every platform ONNX Runtime is built for lays them out). */
+export const embeddingBytes = (embedding: Float32Array<ArrayBuffer>): Buffer =>
+  Buffer.from(embedding.buffer, embedding.byteOffset, embedding.byteLength);

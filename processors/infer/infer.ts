@@ -1,0 +1,123 @@
+/** Infer: tensors of one model into predictions. One stage for each model; they share an engine. */
+import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
+import type { Clock } from '../../connectors/ports.ts';
+import { predictionId } from '../../schemas/ids.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import type { Detection, Label, Prediction, Tensor } from '../../schemas/records.ts';
+import { unanswered } from '../../schemas/unanswered.ts';
+import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import { bestLabels, embeddingBytes } from './classification.ts';
+import { findBoxes } from './detection.ts';
+import type { Engine, RowResult } from './engine.ts';
+
+export interface InferOptions {
+  readonly model: Model;
+  /** Started, and stopped after this stage, by whoever made it. */
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly batch?: Partial<BatchPolicy>;
+}
+
+/** A record that has killed this many workers is itself at fault, not the engine. */
+const deadlyAttempts = 3;
+
+/**
+ * Outputs: `predictions` (key = source) and, for a frame somebody waits for, `replies`.
+ * timings_ms adds to the tensor's: `tensor_queue` from the tensor's record to the runtime taking it over, `infer` the batch
+ * from its start to its last answer, `run` the model alone.
+ */
+export function inferStage({ model, engine, clock, batch }: InferOptions): Stage<Tensor> {
+  const { card } = model;
+
+  async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal): Promise<Outcome[]> {
+    const started = performance.now();
+    const faults = inputs.map(({ value }) => faultOf(value));
+    const results = new Map<Input<Tensor>, RowResult>();
+    const run = async (chosen: readonly Input<Tensor>[], alone: boolean): Promise<void> => {
+      const answers = await engine.run(card.name, chosen.map(({ value }) => value.pixels), { signal, alone });
+      chosen.forEach((input, i) => results.set(input, answers[i]!));
+    };
+    const sound = inputs.filter((_, i) => faults[i] === null);
+    // What comes again may be what killed a worker: it goes alone, so that it takes nobody with it.
+    const suspects = sound.filter(({ attempt }) => attempt > 1);
+    await Promise.all([run(sound.filter(({ attempt }) => attempt <= 1), false), run(suspects, true)]);
+    const batchMs = performance.now() - started;
+    return inputs.map((input, i) => (faults[i] ? reject(faults[i]) : outcomeOf(input, results.get(input)!, batchMs)));
+  }
+
+  function outcomeOf(input: Input<Tensor>, result: RowResult, batchMs: number): Outcome {
+    if (!result.ok) {
+      const deadly = result.crashed && input.attempt >= deadlyAttempts;
+      return deadly ? reject(new SaccadeError('inference_failed', `It ended a worker ${input.attempt} times.`, result.error)) : failed(result.error);
+    }
+    try {
+      return emit(...addressed(input.value, predictionOf(input, result, batchMs)));
+    } catch (error) {
+      return failed(asSaccadeError(error, 'inference_failed'));
+    }
+  }
+
+  function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, { outputs, ms }: RowResult & { ok: true }, batchMs: number): Prediction {
+    const { geometry } = tensor;
+    const found: { labels: Label[]; detections: Detection[]; embedding: Buffer | null } = { labels: [], detections: [], embedding: null };
+    if (card.task === 'classification') {
+      found.labels = bestLabels(outputs.probabilities!, model);
+      if (outputs.embedding) found.embedding = embeddingBytes(outputs.embedding);
+    } else {
+      found.detections = card.task === 'faces' ? findBoxes(outputs.faces!, 5, model, geometry) : findBoxes(outputs.detections!, 6, model, geometry);
+    }
+    return {
+      id: predictionId(tensor.frame_id, tensor.model),
+      frame_id: tensor.frame_id,
+      tenant: tensor.tenant,
+      source: tensor.source,
+      sequence: tensor.sequence,
+      captured_at: tensor.captured_at,
+      accepted_at: tensor.accepted_at,
+      completed_at: clock.now(),
+      status: 'ok',
+      stage: null,
+      reason: null,
+      detail: null,
+      model: tensor.model,
+      version: card.version,
+      task: card.task,
+      image_width: geometry.image_width,
+      image_height: geometry.image_height,
+      ...found,
+      quality: tensor.quality,
+      timings_ms: { ...tensor.timings_ms, tensor_queue: Math.max(0, receivedAt - origin.timestamp), infer: batchMs, run: ms },
+      request_id: tensor.reply?.request_id ?? null,
+    };
+  }
+
+  function faultOf({ model: name, height, width, pixels, geometry }: Tensor): SaccadeError | null {
+    const { input } = card;
+    const positive = [geometry.image_width, geometry.image_height, geometry.width, geometry.height];
+    if (name !== card.name) return new SaccadeError('invalid_field', `model is ${name}, this is ${card.name}.`);
+    if (height !== input.height || width !== input.width) {
+      return new SaccadeError('invalid_field', `height x width is ${height} x ${width}, ${card.name} takes ${input.height} x ${input.width}.`);
+    }
+    if (pixels.length !== height * width * 3) {
+      return new SaccadeError('invalid_field', `pixels has ${pixels.length} bytes, not ${height} x ${width} x 3.`);
+    }
+    if (!positive.every((value) => value > 0 && Number.isFinite(value)) || !Number.isFinite(geometry.x) || !Number.isFinite(geometry.y)) {
+      return new SaccadeError('invalid_field', 'geometry is not a rectangle of a picture.');
+    }
+    return null;
+  }
+
+  return {
+    name: `infer.${card.name}`,
+    batch: { records: 8, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: engine.workers, ...batch },
+    process,
+    deadline: ({ value }) => value.deadline,
+    account: ({ value: tensor }, failure) => addressed(tensor, unanswered(tensor.frame_id, tensor, tensor.model, failure)),
+    trouble: () => engine.trouble(),
+  };
+}
+
+function addressed({ source, reply }: Tensor, value: Prediction): Emitted[] {
+  const record: Emitted = { output: 'predictions', key: source, value };
+  return reply ? [record, { output: 'replies', key: reply.request_id, partition: reply.partition, value }] : [record];
+}

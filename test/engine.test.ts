@@ -1,0 +1,213 @@
+import { after, describe, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { SaccadeError } from '../connectors/errors.ts';
+import { loadModels } from '../connectors/models/repository.ts';
+import type { Clock } from '../connectors/ports.ts';
+import { inferConfig } from '../processors/infer/config.ts';
+import { usableCpus } from '../processors/infer/cpus.ts';
+import { startEngine, type Engine, type EngineOptions, type RowResult } from '../processors/infer/engine.ts';
+import { rowQueue } from '../processors/infer/row-queue.ts';
+
+const models = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), ['ultraface', 'efficientnet-lite0']);
+const faceBytes = 240 * 320 * 3;
+const liteBytes = 224 * 224 * 3;
+const grey = (bytes: number, value = 127): Uint8Array => new Uint8Array(bytes).fill(value);
+const deadly = (): Uint8Array => Uint8Array.from({ length: faceBytes }, (_, i) => (i % 2 === 0 ? 13 : 37));
+const codes = (results: readonly RowResult[]): string[] => results.map((result) => (result.ok ? 'ok' : result.error.code));
+
+const invalid = (word: string) => (error: unknown) => error instanceof SaccadeError && error.code === 'invalid_model' && error.message.includes(word);
+const waiting = (model: string, id: number, alone = false) => ({ model, id, alone, pixels: new Uint8Array(10) });
+const ids = (rows: readonly { id: number }[]): number[] => rows.map(({ id }) => id);
+
+/** Waits are over at once; how long they should have been is kept. */
+function impatient(): Clock & { readonly waits: number[] } {
+  const waits: number[] = [];
+  return { waits, now: Date.now, sleep: async (ms) => void waits.push(ms) };
+}
+
+const engines: Engine[] = [];
+after(() => Promise.all(engines.map((engine) => engine.close())));
+
+async function start(options: Partial<EngineOptions> = {}): Promise<Engine> {
+  const engine = await startEngine({ ...inferConfig.parse({ workers: 2, providers: ['cpu'] }), models, clock: impatient(), ...options });
+  engines.push(engine);
+  return engine;
+}
+
+describe('an engine', () => {
+  test('answers rows in order, each with its own outputs', async () => {
+    const engine = await start();
+    const batching = await start({ maxBatch: 8, workers: 1 });
+    const rows = [0, 80, 160, 240].map((value) => grey(liteBytes, value));
+    // The first call's row keeps the only worker busy, so that the four behind it leave in one batch.
+    const [together, , batched] = await Promise.all([
+      engine.run('efficientnet-lite0', rows),
+      batching.run('ultraface', [grey(faceBytes)]),
+      batching.run('efficientnet-lite0', rows),
+    ]);
+    assert.deepEqual(codes(together), ['ok', 'ok', 'ok', 'ok']);
+    assert.equal(new Set(batched.map((result) => result.ok && result.ms)).size, 1, 'one run for all four');
+    for (const [i, row] of rows.entries()) {
+      const [alone] = await engine.run('efficientnet-lite0', [row], { alone: true });
+      assert.ok(alone!.ok && together[i]!.ok);
+      assert.deepEqual(together[i]!.outputs, alone!.outputs);
+      // Another batch size, another order of additions: equal but for rounding.
+      const inBatch = batched[i]!;
+      assert.ok(inBatch.ok);
+      for (const [c, p] of inBatch.outputs.probabilities!.entries()) assert.ok(Math.abs(p - alone!.outputs.probabilities![c]!) < 0.005);
+      assert.equal(alone!.outputs.embedding!.length, 1280);
+    }
+    assert.notDeepEqual(together[0], together[3]);
+    assert.equal(rows[0]!.length, liteBytes, 'what was passed in is still the caller\'s');
+  });
+
+  test('says what it chose and what a row costs when warm', async () => {
+    const engine = await start();
+    assert.deepEqual([engine.provider, engine.workers, engine.trouble()], ['cpu', 2, null]);
+    assert.deepEqual(Object.keys(engine.warmMs), ['ultraface', 'efficientnet-lite0']);
+    assert.ok(Object.values(engine.warmMs).every((ms) => ms > 0));
+  });
+
+  test('goes on to the next provider when one refuses, and says so', async () => {
+    // No platform has both.
+    const refusing = process.platform === 'darwin' ? 'dml' : 'coreml';
+    const said: string[] = [];
+    const engine = await start({ providers: [refusing, 'cpu'], log: (message) => said.push(message) });
+    assert.equal(engine.provider, 'cpu');
+    assert.ok(said.some((line) => line.includes('refused') && line.includes(refusing)), said.join('\n'));
+    await assert.rejects(start({ providers: [refusing] }), invalid(refusing));
+  });
+
+  test('refuses a graph that is none, or that is not what its card says', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'saccade-engine-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const path = join(folder, 'model.onnx');
+    await writeFile(path, 'not a graph');
+    const [faces] = models;
+    await assert.rejects(start({ models: [{ ...faces!, path }] }), invalid(path));
+    const lying = { ...faces!, card: { ...faces!.card, outputs: { faces: { shape: '[N,100,6]', meaning: '' } } } };
+    await assert.rejects(start({ models: [lying] }), invalid('[N,100,6]'));
+  });
+
+  test('refuses rows of another size, and models it does not have', async () => {
+    const engine = await start();
+    assert.deepEqual(codes(await engine.run('ultraface', [grey(99)])), ['inference_failed']);
+    assert.deepEqual(codes(await engine.run('resnet', [grey(99)])), ['unknown_model']);
+  });
+
+  test('refuses what its queue has no room for, yet any call when nothing waits', async () => {
+    const engine = await start({ workers: 1, queueBytes: faceBytes });
+    const rows = Array.from({ length: 3 }, () => grey(faceBytes));
+    const [first, second] = await Promise.all([engine.run('ultraface', rows), engine.run('ultraface', rows)]);
+    assert.deepEqual(codes(first), ['ok', 'ok', 'ok']);
+    assert.deepEqual(codes(second), ['overloaded', 'overloaded', 'overloaded']);
+    assert.deepEqual(codes(await engine.run('ultraface', rows)), ['ok', 'ok', 'ok']);
+  });
+
+  test('gives back what waits when the caller is told to stop', async () => {
+    const engine = await start({ workers: 1 });
+    const stop = new AbortController();
+    const running = engine.run('ultraface', [1, 2, 3].map(() => grey(faceBytes)), { signal: stop.signal });
+    const others = engine.run('ultraface', [grey(faceBytes)]);
+    stop.abort();
+    assert.deepEqual(codes(await running), ['ok', 'engine_unavailable', 'engine_unavailable']);
+    assert.deepEqual(codes(await others), ['ok']);
+    assert.deepEqual(codes(await engine.run('ultraface', [grey(faceBytes)], { signal: stop.signal })), ['engine_unavailable']);
+  });
+});
+
+describe('a worker that dies', () => {
+  const entry = new URL('./reference/mortal-worker.mjs', import.meta.url);
+
+  test('is replaced; its row says so, the rows behind it are answered', async () => {
+    const engine = await start({ workers: 1, entry });
+    const results = await engine.run('ultraface', [grey(faceBytes), deadly(), grey(faceBytes), grey(faceBytes)]);
+    assert.deepEqual(codes(results), ['ok', 'engine_unavailable', 'ok', 'ok']);
+    assert.ok(!results[1]!.ok && results[1]!.crashed && results[1]!.error.retryable);
+    assert.equal(engine.trouble(), null);
+  });
+
+  test('again and again makes the next one wait longer', async () => {
+    const clock = impatient();
+    const engine = await start({ workers: 1, entry, clock });
+    for (let i = 0; i < 3; i++) assert.deepEqual(codes(await engine.run('ultraface', [deadly()])), ['engine_unavailable']);
+    await engine.run('ultraface', [grey(faceBytes)]);
+    await engine.run('ultraface', [deadly()]);
+    assert.deepEqual(codes(await engine.run('ultraface', [grey(faceBytes)])), ['ok']);
+    assert.deepEqual(clock.waits, [100, 200, 400, 100]);
+  });
+
+  test('leaves a trouble to be told of until the next one is warm', async () => {
+    const restarts: (() => void)[] = [];
+    const clock: Clock = { now: Date.now, sleep: () => new Promise((resolve) => restarts.push(resolve)) };
+    const engine = await start({ workers: 1, entry, clock });
+    await engine.run('ultraface', [deadly()]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.match(engine.trouble()!, /exit code 7/);
+    const answer = engine.run('ultraface', [grey(faceBytes)]);
+    restarts[0]!();
+    assert.deepEqual(codes(await answer), ['ok']);
+    assert.equal(engine.trouble(), null);
+  });
+});
+
+describe('a process with an engine', () => {
+  for (const way of ['exit', 'by itself']) {
+    test(`ends cleanly after close (${way})`, async () => {
+      const script = fileURLToPath(new URL('./reference/engine-lifecycle.ts', import.meta.url));
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, way], { timeout: 60_000 });
+      assert.equal(stdout.trim(), 'ok ok engine_unavailable engine_unavailable engine_unavailable engine_unavailable');
+      assert.equal(stderr, '');
+    });
+  }
+});
+
+describe('rows that wait', () => {
+  test('are taken by model, in turn, in order', () => {
+    const queue = rowQueue<ReturnType<typeof waiting>>();
+    for (const one of [waiting('slow', 1), waiting('slow', 2), waiting('slow', 3), waiting('quick', 4), waiting('quick', 5)]) queue.push(one);
+    assert.equal(queue.bytes, 50);
+    assert.deepEqual([2, 1, 2, 2, 2].map((most) => ids(queue.take(most))), [[1, 2], [4], [3], [5], []]);
+    assert.equal(queue.bytes, 0);
+  });
+
+  test('go alone when they must, without losing their place', () => {
+    const queue = rowQueue<ReturnType<typeof waiting>>();
+    for (const one of [waiting('m', 1), waiting('m', 2, true), waiting('m', 3), waiting('m', 4)]) queue.push(one);
+    assert.deepEqual([9, 9, 9, 9].map((most) => ids(queue.take(most))), [[1], [2], [3, 4], []]);
+  });
+
+  test('can be taken out', () => {
+    const queue = rowQueue<ReturnType<typeof waiting>>();
+    for (const one of [waiting('m', 1), waiting('m', 2), waiting('n', 3)]) queue.push(one);
+    assert.deepEqual(ids(queue.remove(({ id }) => id !== 2)), [1, 3]);
+    assert.equal(queue.bytes, 10);
+    assert.deepEqual(ids(queue.take(9)), [2]);
+  });
+});
+
+describe('the number of processors', () => {
+  test('is what the container\'s quota leaves', async (t) => {
+    const root = await mkdtemp(join(tmpdir(), 'saccade-cgroup-'));
+    t.after(() => rm(root, { recursive: true }));
+    const all = usableCpus(root);
+    assert.ok(all >= 1);
+    await writeFile(join(root, 'cpu.max'), '50000 100000\n');
+    assert.equal(usableCpus(root), 1);
+    await writeFile(join(root, 'cpu.max'), 'max 100000\n');
+    assert.equal(usableCpus(root), all);
+    await rm(join(root, 'cpu.max'));
+    await mkdir(join(root, 'cpu'));
+    await writeFile(join(root, 'cpu', 'cpu.cfs_quota_us'), '10000');
+    await writeFile(join(root, 'cpu', 'cpu.cfs_period_us'), '100000');
+    assert.equal(usableCpus(root), 1);
+    await writeFile(join(root, 'cpu', 'cpu.cfs_quota_us'), '-1');
+    assert.equal(usableCpus(root), all);
+  });
+});
