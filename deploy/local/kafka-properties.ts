@@ -1,0 +1,48 @@
+/** The settings of the local broker: one node, loopback only, small, quick to start. */
+
+export interface KafkaPorts {
+  readonly broker: number;
+  readonly controller: number;
+}
+
+export const recordLimitBytes = 8_388_608;
+
+export function kafkaProperties(folder: string, ports: KafkaPorts): Record<string, string | number | boolean> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    // Static voters, not a dynamic quorum: the port may be another one at the next start.
+    'controller.quorum.voters': `1@127.0.0.1:${ports.controller}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://127.0.0.1:${ports.broker},CONTROLLER://127.0.0.1:${ports.controller}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${ports.broker}`,
+    'log.dirs': folder,
+    'auto.create.topics.enable': false,
+    'message.max.bytes': recordLimitBytes,
+    'replica.fetch.max.bytes': recordLimitBytes,
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 8,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 8,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    // One member a group is the rule here: waiting for others would only delay the first frame.
+    'group.initial.rebalance.delay.ms': 0,
+    // After a kill -9 the broker is let in again only once its former session has run out.
+    'broker.session.timeout.ms': 6000,
+    'broker.heartbeat.interval.ms': 1000,
+    // Hours of retention alone would fill a disk: 2 GiB a partition at most, given back in pieces of 256 MiB.
+    'log.retention.bytes': 2_147_483_648,
+    'log.segment.bytes': 268_435_456,
+    'log.retention.check.interval.ms': 60_000,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+  };
+}
+
+/** In the .properties format, where a backslash escapes. */
+export const propertiesText = (properties: Record<string, string | number | boolean>): string =>
+  Object.entries(properties)
+    .map(([name, value]) => `${name}=${String(value).replaceAll('\\', '\\\\')}\n`)
+    .join('');
