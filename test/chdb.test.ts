@@ -199,6 +199,12 @@ describe("the embedded ClickHouse speaks ClickHouse's HTTP protocol", { timeout:
     assert.equal((await post('INSERT INTO t (a) VALUES (100)')).status, 200);
   });
 
+  test('bounds an answer, and leaves nothing of one cut short to the next', async () => {
+    const cut = await post('SELECT number, repeat(toString(number), 100) FROM numbers(1000000)');
+    assert.match(await cut.text(), /TOO_MANY_ROWS_OR_BYTES/);
+    for (let i = 0; i < 5; i++) assert.equal(await (await post('SELECT 1')).text(), '1\n');
+  });
+
   test('changes nothing for a GET, and answers no browser', async () => {
     assert.equal((await ask(`/?query=${encodeURIComponent('DROP TABLE t')}`)).status, 403);
     assert.equal((await post('SELECT 1', '', { origin: 'https://elsewhere.example' })).status, 403);

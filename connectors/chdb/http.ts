@@ -1,6 +1,8 @@
 /** ClickHouse's HTTP protocol over the embedded engine, as far as the official client, curl and their like use it. */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Answer, Engine } from './engine.ts';
@@ -15,9 +17,14 @@ export interface HttpOptions {
   readonly broken: (error: Error) => void;
 }
 
+const lingerMs = 5_000;
+
 export function clickhouseHttp(engine: Engine, options: HttpOptions): Server {
   const server = createServer((req, res) => {
-    void serve(req, res, engine, options).catch((error: unknown) => fail(req, res, engine, options, error));
+    serve(req, res, engine, options)
+      .catch((error: unknown) => fail(req, res, engine, options, error))
+      // The socket broke in the midst of the answer: there is nobody left to tell.
+      .catch(() => res.destroy());
   });
   // Longer than any client keeps a socket idle, so that the client closes first and never writes into a closing one.
   server.keepAliveTimeout = 30_000;
@@ -51,10 +58,13 @@ async function serve(req: IncomingMessage, res: ServerResponse, engine: Engine, 
   res.end(await promisify(gzip)(answer.bytes));
 }
 
-function fail(req: IncomingMessage, res: ServerResponse, engine: Engine, { broken }: HttpOptions, error: unknown): void {
+async function fail(req: IncomingMessage, res: ServerResponse, engine: Engine, { broken }: HttpOptions, error: unknown): Promise<void> {
   const exception = exceptionFrom(error);
-  // The rest of a body that is not read would be taken for the next request.
-  if (!req.complete) res.setHeader('Connection', 'close');
+  if (!req.complete) {
+    // Closed on while it still sends, a client sees a broken connection instead of the answer: let it finish, within limits.
+    await Promise.race([finished(req.resume()), sleep(lingerMs, undefined, { ref: false })]).catch(() => {});
+    res.setHeader('Connection', 'close');
+  }
   if (!res.headersSent) {
     res.writeHead(exception.status, {
       'Content-Type': 'text/plain; charset=UTF-8',

@@ -23,7 +23,12 @@ const serverLike: readonly (readonly [string, string])[] = [
   ['async_insert', '0'],
   ['implicit_select', '0'],
   ['allow_introspection_functions', '0'],
+  // An answer is held whole before it is sent: a careless SELECT * must end in an error, not in a process out of memory.
+  ['max_result_bytes', `${256 * 1024 * 1024}`],
 ];
+
+/** Of the engine as a whole: it shares the machine with the rest of the pipeline, and its caches are sized for a server. */
+const engineArgs = ['--max_server_memory_usage_to_ram_ratio=0.5', '--mark_cache_size=268435456'];
 
 export function sessions(dataDir: string, keepIdle = 16): Sessions {
   const idle = new Map<string, Session[]>();
@@ -40,6 +45,7 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
         if (setUp.params.length > 0) session.query(setting(setUp.params));
         return await work(session);
       } catch (error) {
+        // What a failed query had put out already would come before the next one's answer.
         reusable = false;
         throw error;
       } finally {
@@ -55,7 +61,7 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
   };
 
   function open({ database, settings, readOnly }: SetUp): Session {
-    const session = new Session(dataDir);
+    const session = new Session(dataDir, { connectionArgs: engineArgs });
     try {
       if (database !== null && database !== '') session.query(`USE ${backquoted(database)}`);
       session.query(setting([...serverLike, ...settings]));
