@@ -1,6 +1,6 @@
 /** The stages as a chain: models that run side by side share a place in it. */
 import { byId, el, setText, sync } from './dom.js';
-import { amount } from './format.js';
+import { amount, count } from './format.js';
 
 /** A stage is behind when what waits is more than so many seconds of its work (and more than a handful). */
 const BEHIND_SECONDS = 5;
@@ -35,6 +35,6 @@ function fillStage(node, { stage, topic, rate, lag }) {
   name.title = `reads ${topic}`;
   setText(pace.firstChild, amount(rate));
   const behind = lag !== null && lag > Math.max(HANDFUL, (rate ?? 0) * BEHIND_SECONDS);
-  setText(waiting, lag === null ? 'lag unknown' : `${behind ? 'behind: ' : ''}lag ${amount(lag)}`);
+  setText(waiting, lag === null ? 'lag unknown' : `${behind ? 'behind: ' : ''}lag ${count(lag)}`);
   node.dataset.state = lag === null ? 'unknown' : behind ? 'behind' : rate > 0 ? 'flows' : 'idle';
 }

@@ -9,6 +9,9 @@ export function amount(value) {
   return Math.round(value).toLocaleString('en');
 }
 
+/** Things counted: whole, however few. */
+export const count = (value) => (value === null || value === undefined ? NONE : Math.round(value).toLocaleString('en'));
+
 /** Milliseconds; from ten seconds on in seconds. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
@@ -18,10 +21,12 @@ export function duration(ms) {
   return `${amount(ms)} ms`;
 }
 
-export const percent = (score) => `${(score * 100).toFixed(0)} %`;
+/** 0 % is only said of what is nothing at all. */
+export const percent = (score) => (score > 0 && score < 0.005 ? '<1 %' : `${(score * 100).toFixed(0)} %`);
 
-const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 1 });
-export const time = (at) => clock.format(at);
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+/** To the second, and the tenths apart: there is not always room for them. */
+export const time = (at) => [clock.format(at), `.${Math.floor(at / 100) % 10}`];
 
 const minute = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 export const timeOfDay = (at) => minute.format(at);

@@ -9,6 +9,7 @@ const MARGIN = 3;
 export function showLatency({ total, history, models }) {
   for (const name of ['p50', 'p95', 'p99']) setText(byId(name), duration(total[name]));
   drawSpark(history);
+  byId('models').parentElement.hidden = models.length === 0;
   sync(
     byId('models'),
     models,

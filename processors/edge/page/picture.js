@@ -4,23 +4,26 @@ import { percent } from './format.js';
 
 const FONT = '600 12px Inter, ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const TAG_HEIGHT = 20;
-/** Beyond the extremes a camera has, the canvas keeps its shape and the picture gets bars. */
+/** Beyond these shapes the picture gets bars; where there is much room, an upright one would fill more than the screen. */
 const NARROWEST = 0.75;
+const NARROWEST_IF_LARGE = 4 / 3;
+const LARGE = 480;
 const WIDEST = 2;
 
 /**
  * `image`: anything drawable, or null for the boxes alone. `size`: {width, height} of the upright picture, in whose pixels
- * the boxes are. The canvas takes the picture's shape.
+ * the boxes are. The canvas takes the picture's shape, or the one given (width by height).
  */
-export function drawPicture(canvas, image, size, detections) {
-  const shape = Math.min(WIDEST, Math.max(NARROWEST, size.width / size.height));
+export function drawPicture(canvas, image, size, detections, given) {
+  const across = canvas.clientWidth || 320;
+  const narrowest = across > LARGE ? NARROWEST_IF_LARGE : NARROWEST;
+  const shape = given ?? Math.min(WIDEST, Math.max(narrowest, size.width / size.height));
   const wanted = shape.toFixed(4);
   if (canvas.dataset.shape !== wanted) {
     canvas.dataset.shape = wanted;
     canvas.style.aspectRatio = wanted;
   }
   const dpr = Math.min(2, devicePixelRatio || 1);
-  const across = canvas.clientWidth || 320;
   const down = across / shape;
   const [width, height] = [Math.round(across * dpr), Math.round(down * dpr)];
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

@@ -58,7 +58,7 @@ function newCard(name) {
 
 function arrange() {
   byId('no-frames').hidden = cards.size > 0;
-  byId('sources').dataset.count = cards.size > 2 ? 'many' : `${cards.size}`;
+  byId('sources').dataset.count = cards.size > 4 ? 'crowd' : cards.size > 1 ? 'few' : 'one';
 }
 
 async function follow(card) {
@@ -92,7 +92,8 @@ const detectionsOf = (frame) => Object.values(frame.models).flatMap((answer) => 
 function draw({ canvas, frame, image }) {
   if (!frame) return;
   const size = frame.width && frame.height ? frame : image ?? UNKNOWN_SIZE;
-  drawPicture(canvas, image, size, detectionsOf(frame));
+  // Side by side, one shape for all keeps the rows even.
+  drawPicture(canvas, image, size, detectionsOf(frame), cards.size > 1 ? 4 / 3 : undefined);
 }
 
 function write(card) {

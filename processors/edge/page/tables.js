@@ -1,6 +1,6 @@
 /** The last predictions, and how frames ended that got none. */
 import { byId, el, setText, sync } from './dom.js';
-import { amount, duration, NONE, time, timeOfDay, words } from './format.js';
+import { count, duration, NONE, time, timeOfDay, words } from './format.js';
 
 let held = false;
 
@@ -21,7 +21,8 @@ export function showRecent(recent) {
   sync(byId('recent'), recent, row(6), (node, prediction) => {
     const [at, source, model, what, score, ms] = node.children;
     const { status, reason, more } = prediction;
-    setText(at, time(prediction.at));
+    const [seconds, tenths] = time(prediction.at);
+    if (at.textContent !== seconds + tenths) at.replaceChildren(seconds, el('span', 'tenths', tenths));
     setText(source, prediction.source);
     setText(model, prediction.model);
     setText(what, status === 'ok' ? `${prediction.what ?? 'nothing found'}${more > 0 ? ` +${more}` : ''}` : `${words(status)}: ${words(reason ?? 'no reason given')}`);
@@ -35,12 +36,12 @@ export function showRecent(recent) {
 export function showEndings(endings, since) {
   byId('endings-panel').hidden = endings.length === 0;
   setText(byId('since'), `since ${timeOfDay(since)}`);
-  sync(byId('endings'), endings, row(4), (node, { status, reason, stage, count }) => {
+  sync(byId('endings'), endings, row(4), (node, { status, reason, stage, count: frames }) => {
     const [how, why, where, many] = node.children;
     setText(how, words(status));
     setText(why, words(reason || NONE));
     setText(where, stage || NONE);
-    setText(many, amount(count));
+    setText(many, count(frames));
     node.dataset.status = status;
   });
 }
