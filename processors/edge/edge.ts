@@ -1,6 +1,7 @@
 /** The edge of a process: the page, inference over HTTP, and what they need of the log. */
 import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
+import { type LiveFeed, liveRoutes } from './live-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
 import { edgeMetrics } from './metrics.ts';
@@ -17,6 +18,8 @@ export interface EdgeOptions {
   readonly tenant: string;
   readonly clock: Clock;
   readonly config: EdgeConfig;
+  /** What the page shows. */
+  readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
 }
 
@@ -32,6 +35,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { server, config, rules } = options;
   const desk: ReplyDesk = replyDesk(options);
   await installUploads(server.app, rules.maxImageBytes);
+  liveRoutes(server.app, { live: options.live });
   inferRoutes(server.app, { ...options, desk, config, metrics: edgeMetrics(options.metrics) });
   return {
     open: () => desk.open(),

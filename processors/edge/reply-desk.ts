@@ -52,7 +52,13 @@ export function replyDesk(options: {
     const until = clock.now() + probeTimeoutMs;
     let seen = false;
     const arrived = new Promise<void>((resolve) => {
-      probe = { id, seen: () => resolve((seen = true) as unknown as undefined) };
+      probe = {
+        id,
+        seen() {
+          seen = true;
+          resolve();
+        },
+      };
     });
     while (!seen) {
       if (clock.now() > until) throw new SaccadeError('not_ready', `No record came back from ${topic}-${partition}.`);
@@ -106,7 +112,7 @@ export function replyDesk(options: {
     },
     async close() {
       ready = false;
-      for (const settle of [...waiting.values()]) settle(new SaccadeError('not_ready', 'The service is stopping.'));
+      for (const settle of waiting.values()) settle(new SaccadeError('not_ready', 'The service is stopping.'));
       waiting.clear();
       await consumer?.close();
     },

@@ -110,9 +110,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   });
 
   function reportInFlight(): void {
-    let records = 0;
-    for (const queue of queues.values()) records += queue.length;
-    metrics.inFlight(records, budget.used);
+    const inFlight = [...queues.values()].reduce((sum, queue) => sum + queue.length, 0);
+    metrics.inFlight(inFlight, budget.used);
   }
 
   /** A new generation: what is in flight belongs to whoever holds the partitions now, and will be delivered again. */

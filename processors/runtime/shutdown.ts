@@ -14,7 +14,7 @@ export function shutdown(clock: Clock, log: () => Logger, limitMs: number): Shut
   let running: Promise<void> | null = null;
 
   async function stopAll(): Promise<void> {
-    for (const { name, stop } of parts.reverse()) {
+    for (const { name, stop } of parts.toReversed()) {
       const limit = new AbortController();
       try {
         const late = clock.sleep(limitMs, limit.signal).then(() => {

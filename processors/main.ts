@@ -1,0 +1,295 @@
+/** The process: reads the configuration, picks the concrete connectors, runs the stages asked for, and stops them in order. */
+import { join, resolve } from 'node:path';
+import type { SASLOptions } from 'kafkajs';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { folderBlobs } from '../connectors/blobs/folder.ts';
+import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import { kafkaLog } from '../connectors/kafka/log.ts';
+import { memoryLog } from '../connectors/memory/log.ts';
+import { loadModels } from '../connectors/models/repository.ts';
+import type { Clock, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
+import { confluentRegistry } from '../connectors/registry/confluent.ts';
+import { fileRegistry } from '../connectors/registry/files.ts';
+import { createLogger } from '../connectors/telemetry/logging.ts';
+import { startSpanExport } from '../connectors/telemetry/spans.ts';
+import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
+import { type Stack, startStack } from '../deploy/local/stack.ts';
+import { endWithParent } from '../deploy/local/watchdog.ts';
+import type { Model } from '../schemas/model-card.ts';
+import { topicSpecs } from '../schemas/topics.ts';
+import { runCamera } from './camera/run-camera.ts';
+import { parseSource, type SourceSpec } from './camera/source-spec.ts';
+import { type Config, helpText, readConfig } from './config.ts';
+import { createEdge } from './edge/edge.ts';
+import { edgeConfig } from './edge/config.ts';
+import { httpServer } from './edge/server.ts';
+import { inferConfig } from './infer/config.ts';
+import { type Engine, startEngine } from './infer/engine.ts';
+import { inferStage } from './infer/infer.ts';
+import type { AcceptRules } from './ingest/accept.ts';
+import { ingestStage } from './ingest/ingest.ts';
+import { startLive } from './live/live.ts';
+import { preprocessConfig } from './preprocess/config.ts';
+import { preprocessStage } from './preprocess/preprocess.ts';
+import { systemClock } from './runtime/clock.ts';
+import { runtimeMetrics } from './runtime/metrics.ts';
+import { createPipeline } from './runtime/pipeline.ts';
+import { type Shutdown, shutdown } from './runtime/shutdown.ts';
+import { sinkConfig } from './sink/config.ts';
+import { sinkStage } from './sink/sink.ts';
+import { type StageFamily, stagesToWatch, topology } from './topology.ts';
+
+const stopLimitMs = 10_000;
+/** Record limit of every hop; what a record carries beside its value needs a little of it. */
+const recordBytes = 8 * 1024 * 1024;
+const recordOverhead = 64 * 1024;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Connections: given, those of the pipeline that already runs on this data folder, or an embedded stack of our own. */
+async function connect(config: Config, data: string): Promise<Stack> {
+  const s = config.settings;
+  const running = readRunFile(data);
+  if (running && !config.given.has('SACCADE_STAGES')) {
+    throw new SaccadeError('invalid_config', `Saccade already runs on ${data} (pid ${running.pid}${running.edge ? `, ${running.edge.url}` : ''}). Add a stage with --stages, or set SACCADE_DATA to another folder.`);
+  }
+  if (running?.kafka.kind === 'memory' && !s.KAFKA_BROKERS) {
+    throw new SaccadeError('invalid_config', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can join it. Install Java 17 and Maven, or set KAFKA_BROKERS.`);
+  }
+  if (running) say(`joining the pipeline of pid ${running.pid} on ${data}`);
+  const clickhouse = s.CLICKHOUSE_URL ? { url: s.CLICKHOUSE_URL, username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD } : running?.clickhouse;
+  return startStack({
+    dataDir: data,
+    kafkaBrokers: s.KAFKA_BROKERS ?? running?.kafka.brokers,
+    registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
+    clickhouse: clickhouse ?? undefined,
+    say,
+  });
+}
+
+/** Starts everything; what has to be undone at the end is added to `ending` as it comes up. */
+async function start(config: Config, logger: Logger, ending: Shutdown, end: End): Promise<void> {
+  const s = config.settings;
+  const clock = systemClock;
+  const startedAt = clock.now();
+  const data = resolve(s.SACCADE_DATA);
+
+  const cameras = s.SACCADE_SOURCE.map(parseSource);
+  const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
+  const names = models.map((model) => model.card.name);
+  const spans = await startSpanExport(process.env);
+  if (spans) ending.add('span export', () => spans.stop());
+
+  const stack = await connect(config, data);
+  ending.add('local servers', () => stack.stop());
+  void stack.failed.then((error) => end(error.message, 1));
+  const wants = (stage: StageFamily) => s.SACCADE_STAGES.includes(stage);
+
+  const log = openLog(config, stack, logger);
+  ending.add('log', () => log.close());
+  const registry = openRegistry(config, stack);
+  const topics = topicSpecs(names, {
+    partitions: s.SACCADE_PARTITIONS,
+    replication: s.SACCADE_REPLICATION,
+    minInSync: Math.min(2, s.SACCADE_REPLICATION),
+    maxRecordBytes: recordBytes,
+  });
+  await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
+  const producer = await log.producer();
+  ending.add('producer', () => producer.close());
+
+  const metricsRegistry = new Registry();
+  collectDefaultMetrics({ register: metricsRegistry });
+  const metrics = runtimeMetrics(metricsRegistry);
+  const blobs = folderBlobs(join(data, 'blobs'));
+  const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, models: names, blobs };
+
+  // Listens before the stages are up, so that /health answers and /ready says what is still missing.
+  const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge?.troubles(), ...engineTrouble() });
+  const server = httpServer({ metrics: metricsRegistry, troubles, startedAt, maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverhead });
+
+  const store = wants('sink') ? await openStore(stack, s.CLICKHOUSE_DATABASE) : null;
+  if (store) ending.add('store', () => store.close());
+  const engine = wants('infer') ? await openEngine(config, models, logger) : null;
+  if (engine) ending.add('engine', () => engine.close());
+  const engineTrouble = (): Record<string, string> => (engine?.trouble() ? { engine: engine.trouble()! } : {});
+
+  const steps = topology(s.SACCADE_STAGES, models, {
+    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT }),
+    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock }),
+    infer: () => (model) => inferStage({ model, engine: engine!, clock }),
+    sink: () => sinkStage({ store: store!, batch: sinkConfig.parse({}) }),
+  });
+  const pipeline = createPipeline({
+    steps,
+    fuse: s.SACCADE_FUSE ?? [],
+    log,
+    producer,
+    registry,
+    clock,
+    metrics,
+    logger: (stage) => logger.child({ stage }),
+    limits: {
+      inFlightBytes: s.SACCADE_IN_FLIGHT_MB * 1024 * 1024,
+      fetchBytes: 16 * 1024 * 1024,
+      fetchBytesPerPartition: 4 * 1024 * 1024,
+      maxRecordBytes: recordBytes - recordOverhead,
+      commitIntervalMs: 200,
+    },
+  });
+  ending.add('pipeline', () => pipeline.stop(stopLimitMs / 2));
+
+  const live = wants('edge')
+    ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, logger: logger.child({ stage: 'live' }) })
+    : null;
+  if (live) ending.add('live', () => live.close());
+  const edge = live
+    ? await createEdge({
+        server,
+        log,
+        producer,
+        registry,
+        rules,
+        tenant: s.SACCADE_TENANT,
+        clock,
+        config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS }),
+        metrics: metricsRegistry,
+        live,
+      })
+    : null;
+  if (edge) ending.add('edge', () => edge.close());
+  // Without the edge the port is only for health and metrics: a second process must not fight the first for 8080.
+  const url = await server.listen(s.HOST, wants('edge') || config.given.has('PORT') ? s.PORT : 0);
+  ending.add('http', () => server.close());
+  await Promise.all([pipeline.start(), edge?.open()]);
+
+  const own: RunFile = {
+    pid: process.pid,
+    startedAt: new Date(startedAt).toISOString(),
+    edge: edge ? { url } : null,
+    ops: edge ? null : { url },
+    kafka: stack.kafka,
+    registry: stack.registry,
+    clickhouse: stack.clickhouse,
+    children: stack.children,
+  };
+  // The first process owns the file; those that join it must not take its place.
+  if (!readRunFile(data)) {
+    writeRunFile(data, own);
+    ending.add('run file', () => removeRunFile(data));
+  }
+  await startCameras(config, cameras, { log, clock, logger, ending });
+  say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
+  say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
+  say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
+}
+
+function openLog(config: Config, stack: Stack, logger: Logger): Log {
+  if (stack.kafka.kind === 'memory') return memoryLog();
+  const s = config.settings;
+  const sasl =
+    s.KAFKA_SASL_MECHANISM && s.KAFKA_USERNAME && s.KAFKA_PASSWORD
+      ? { mechanism: s.KAFKA_SASL_MECHANISM, username: s.KAFKA_USERNAME, password: s.KAFKA_PASSWORD }
+      : undefined;
+  return kafkaLog({
+    brokers: stack.kafka.brokers,
+    clientId: 'saccade',
+    ...(s.KAFKA_SSL ? { ssl: true } : {}),
+    ...(sasl ? { sasl: sasl as SASLOptions } : {}),
+    log: logger.child({ component: 'kafka' }),
+  });
+}
+
+function openRegistry(config: Config, stack: Stack): SchemaRegistry {
+  if (stack.registry.url === null) return fileRegistry();
+  const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config.settings;
+  return confluentRegistry({ url: stack.registry.url, ...(username && password ? { auth: { username, password } } : {}) });
+}
+
+async function openStore(stack: Stack, database: string): Promise<Store> {
+  const { kind, ...address } = stack.clickhouse;
+  const store = clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
+  await store.migrate();
+  return store;
+}
+
+function openEngine(config: Config, models: readonly Model[], logger: Logger): Promise<Engine> {
+  const s = config.settings;
+  const workers = s.SACCADE_INFER_WORKERS;
+  const defaults = inferConfig.parse({ ...(workers ? { workers } : {}), ...(config.given.has('SACCADE_PROVIDERS') ? { providers: s.SACCADE_PROVIDERS } : {}) });
+  return startEngine({ ...defaults, models, clock: systemClock, log: (message) => logger.info({ stage: 'infer' }, message) });
+}
+
+/** By default cameras run with the whole pipeline only: a stage added to a running one must not add another demo. */
+async function startCameras(
+  config: Config,
+  specs: readonly SourceSpec[],
+  { log, clock, logger, ending }: { log: Log; clock: Clock; logger: Logger; ending: Shutdown },
+): Promise<void> {
+  const wanted = specs.filter(({ kind }) => kind !== 'none');
+  if (wanted.length === 0 || (config.given.has('SACCADE_STAGES') && !config.given.has('SACCADE_SOURCE'))) return;
+  const producer = await log.producer();
+  const stopping = new AbortController();
+  const fps = config.given.has('SACCADE_FPS') ? config.settings.SACCADE_FPS : undefined;
+  const running = wanted.map((spec) =>
+    runCamera({ spec, producer, clock, signal: stopping.signal, fps, log: logger.child({ stage: 'camera' }) }).catch((error: unknown) =>
+      logger.error({ stage: 'camera', error: error instanceof Error ? error.message : String(error) }, 'the camera has ended'),
+    ),
+  );
+  ending.add('cameras', async () => {
+    stopping.abort();
+    await Promise.all(running);
+    await producer.close();
+  });
+  say(`cameras     ${wanted.map((spec) => ('name' in spec ? spec.name : spec.kind)).join(', ')}`);
+}
+
+type End = (why: string, code: number) => Promise<void>;
+
+/** Ends the process in order, with the exit code given. */
+function endOf(ending: Shutdown, logger: Logger): End {
+  return async (why, code) => {
+    process.exitCode ??= code;
+    if (code !== 0) say(`stopping: ${why}`);
+    logger.info({ why }, 'stopping');
+    await ending.run();
+    logger.flush();
+    // Whatever still keeps the process alive has been told to end; the rest is for what it has yet to write.
+    setTimeout(() => process.exit(), 500).unref();
+  };
+}
+
+/** Runs until a signal, the parent's end, or a lost child. */
+async function run(config: Config): Promise<void> {
+  const { SACCADE_LOG: to, SACCADE_LOG_LEVEL: level, SACCADE_DATA: data } = config.settings;
+  const logger = createLogger({ to, level, path: join(resolve(data), 'logs', 'saccade.log') });
+  const ending = shutdown(systemClock, () => logger, stopLimitMs);
+  const end = endOf(ending, logger);
+  endWithParent((why) => void end(why, 0));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end(signal, 0));
+  try {
+    await start(config, logger, ending, end);
+  } catch (error) {
+    await ending.run();
+    throw error;
+  }
+}
+
+const describe = (error: unknown): string => {
+  // A setting at fault needs its sentence, not a stack.
+  if (error instanceof SaccadeError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+};
+
+async function main(): Promise<void> {
+  const config = readConfig(process.argv.slice(2), process.env);
+  if (config.help) return say(helpText());
+  await run(config);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`saccade: ${describe(error)}\n`);
+  process.exit(error instanceof SaccadeError && error.code === 'invalid_config' ? 2 : 1);
+});

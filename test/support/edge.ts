@@ -1,0 +1,87 @@
+/** The edge over the real stages and models, on the in-process log: everything but the brokers. */
+import { Registry } from 'prom-client';
+import { memoryBlobs } from '../../connectors/blobs/memory.ts';
+import { memoryLog } from '../../connectors/memory/log.ts';
+import { loadModels } from '../../connectors/models/repository.ts';
+import type { Log } from '../../connectors/ports.ts';
+import { fileRegistry } from '../../connectors/registry/files.ts';
+import { createEdge, type Edge } from '../../processors/edge/edge.ts';
+import { edgeConfig } from '../../processors/edge/config.ts';
+import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
+import { inferConfig } from '../../processors/infer/config.ts';
+import { startEngine } from '../../processors/infer/engine.ts';
+import { inferStage } from '../../processors/infer/infer.ts';
+import { ingestStage } from '../../processors/ingest/ingest.ts';
+import { preprocessConfig } from '../../processors/preprocess/config.ts';
+import { preprocessStage } from '../../processors/preprocess/preprocess.ts';
+import { systemClock } from '../../processors/runtime/clock.ts';
+import { runtimeMetrics } from '../../processors/runtime/metrics.ts';
+import { createPipeline } from '../../processors/runtime/pipeline.ts';
+import { type StageFamily, topology } from '../../processors/topology.ts';
+import { topicSpecs } from '../../schemas/topics.ts';
+import { quiet } from './pipeline.ts';
+
+export interface EdgeUnderTest {
+  readonly url: string;
+  readonly log: Log;
+  readonly edge: Edge;
+  readonly server: HttpServer;
+  close(): Promise<void>;
+}
+
+const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
+
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
+  const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
+  const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
+  const names = models.map(({ card }) => card.name);
+  const log = memoryLog();
+  const registry = fileRegistry();
+  const topics = topicSpecs(names, { partitions: 4, replication: 1, minInSync: 1, maxRecordBytes: 8 * 1024 * 1024 });
+  await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
+  const producer = await log.producer();
+  const blobs = memoryBlobs();
+  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: names, blobs };
+  const clock = systemClock;
+  const engine = stages.includes('infer') ? await startEngine({ ...inferConfig.parse({ workers: 2 }), models, clock }) : null;
+  const metrics = new Registry();
+  const pipeline = createPipeline({
+    steps: topology(stages, models, {
+      ingest: () => ingestStage({ rules, tenant: 'default' }),
+      preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 10_000_000 }), clock }),
+      infer: () => (model) => inferStage({ model, engine: engine!, clock }),
+      sink: () => {
+        throw new TypeError('no sink here');
+      },
+    }),
+    fuse: [],
+    log,
+    producer,
+    registry,
+    clock,
+    metrics: runtimeMetrics(metrics),
+    logger: () => quiet,
+    limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
+  });
+  const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
+  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536 });
+  const config = edgeConfig.parse({ requestTimeoutMs: options.requestTimeoutMs ?? 20_000, maxWaiting: options.maxWaiting ?? 64 });
+  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive });
+  await pipeline.start();
+  if (open) await edge.open();
+  const url = await server.listen('127.0.0.1', 0);
+  return {
+    url,
+    log,
+    edge,
+    server,
+    async close() {
+      await server.close();
+      await edge.close();
+      await pipeline.stop(1000);
+      await engine?.close();
+      await log.close();
+    },
+  };
+}
+
