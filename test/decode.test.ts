@@ -109,6 +109,11 @@ describe('decoding', () => {
     isNear(bitmap.pixels, 100, [255, 0, 0], 1);
   });
 
+  test('what follows the end of a JPEG is nobody\'s business', async () => {
+    const [plain, trailed] = await Promise.all([photo('coffee'), Buffer.concat([photo('coffee'), Buffer.alloc(500, 7)])].map((bytes) => decodeImage(bytes, inputs, limits)));
+    assert.ok(plain!.pixels.equals(trailed!.pixels));
+  });
+
   test('one pixel is a picture', async () => {
     const bytes = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#123456' } }).png().toBuffer();
     const bitmap = await decodeImage(bytes, inputs, limits);

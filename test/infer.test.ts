@@ -59,17 +59,26 @@ type Pipeline = Awaited<ReturnType<typeof pipeline>>;
  */
 const scoreTolerance = 0.02;
 
+let current: Pipeline;
+let older: Pipeline;
+before(async () => {
+  current = await pipeline(['efficientnet-lite0@2', 'nanodet', 'ultraface']);
+  older = await pipeline(['efficientnet-lite0@1']);
+});
+after(async () => {
+  await current.engine.close();
+  await older.engine.close();
+});
+
+const classify = (version: string, image: Buffer): Promise<Prediction> => (version === '1' ? older : current).predict(image, 'efficientnet-lite0');
+
 describe('beside an independent implementation (Pillow, NumPy, ONNX Runtime for Python)', () => {
   for (const version of ['1', '2']) {
     describe(`efficientnet-lite0@${version}`, () => {
-      let run: Pipeline;
-      before(async () => void (run = await pipeline([`efficientnet-lite0@${version}`])));
-      after(() => run.engine.close());
-
       for (const name of ['astronaut', 'coffee', 'chelsea']) {
         test(`${name}: the same classes and scores`, async () => {
           const { labels: expected, embedding } = reference.answers[`efficientnet-lite0/${version}`]![name]!;
-          const prediction = await run.predict(photo(name), 'efficientnet-lite0');
+          const prediction = await classify(version, photo(name));
           const [best, second] = expected as [Score, Score];
           // Of two classes that the reference itself can hardly tell apart either may come first.
           const allowed = best.score - second.score > scoreTolerance ? [best.class_id] : [best.class_id, second.class_id];
@@ -86,7 +95,7 @@ describe('beside an independent implementation (Pillow, NumPy, ONNX Runtime for 
       }
 
       test('an espresso is one, with more than 0.8', async () => {
-        const [best] = (await run.predict(photo('coffee'), 'efficientnet-lite0')).labels;
+        const [best] = (await classify(version, photo('coffee'))).labels;
         assert.equal(best!.label, 'espresso');
         assert.ok(best!.score > 0.8, `${best!.score}`);
       });
@@ -94,13 +103,12 @@ describe('beside an independent implementation (Pillow, NumPy, ONNX Runtime for 
   }
 
   for (const model of ['nanodet', 'ultraface']) {
-    test(`${model}: the same boxes`, async (t) => {
-      const run = await pipeline([model]);
-      t.after(() => run.engine.close());
+    test(`${model}: the same boxes`, async () => {
+      const { card } = current.models.find((one) => one.card.name === model)!;
+      const threshold = card.thresholds.score + scoreTolerance;
       for (const name of ['astronaut', 'coffee', 'chelsea']) {
         const expected = reference.answers[`${model}/1`]![name]!.detections!;
-        const { detections } = await run.predict(photo(name), model);
-        const threshold = run.models[0]!.card.thresholds.score + scoreTolerance;
+        const { detections } = await current.predict(photo(name), model);
         // Both ways; what lies within the tolerance of the threshold may be on either side of it.
         for (const one of expected.filter(({ score }) => score > threshold)) {
           const [x1, y1, x2, y2] = one.box;
@@ -118,12 +126,8 @@ describe('beside an independent implementation (Pillow, NumPy, ONNX Runtime for 
 });
 
 describe('boxes in pixels of the upright original', () => {
-  let run: Pipeline;
-  before(async () => void (run = await pipeline(['nanodet'])));
-  after(() => run.engine.close());
-
   test('the astronaut is a person where the person is', async () => {
-    const { detections, image_width, image_height } = await run.predict(photo('astronaut'), 'nanodet');
+    const { detections, image_width, image_height } = await current.predict(photo('astronaut'), 'nanodet');
     assert.deepEqual([image_width, image_height], [512, 512]);
     const [person] = detections;
     assert.equal(person!.label, 'person');
@@ -133,8 +137,8 @@ describe('boxes in pixels of the upright original', () => {
 
   for (let orientation = 1; orientation <= 8; orientation++) {
     test(`are the same for EXIF orientation ${orientation}`, async () => {
-      const straight = await run.predict(photo('coffee'), 'nanodet');
-      const turned = await run.predict(await disoriented(photo('coffee'), orientation, 'jpeg'), 'nanodet');
+      const straight = await current.predict(photo('coffee'), 'nanodet');
+      const turned = await current.predict(await disoriented(photo('coffee'), orientation, 'jpeg'), 'nanodet');
       assert.deepEqual([turned.image_width, turned.image_height], [600, 400]);
       // The picture was encoded once more on the way: close, not equal.
       assert.ok(same(turned.detections[0]!, straight.detections[0]!, 0.95, 0.05), JSON.stringify([turned.detections, straight.detections]));
@@ -142,8 +146,8 @@ describe('boxes in pixels of the upright original', () => {
   }
 
   test('grow with the picture', async () => {
-    const straight = await run.predict(photo('coffee'), 'nanodet');
-    const large = await run.predict(await sharp(photo('coffee')).resize(2400, 1600).jpeg({ quality: 95 }).toBuffer(), 'nanodet');
+    const straight = await current.predict(photo('coffee'), 'nanodet');
+    const large = await current.predict(await sharp(photo('coffee')).resize(2400, 1600).jpeg({ quality: 95 }).toBuffer(), 'nanodet');
     const [cup] = large.detections;
     assert.ok(same({ ...cup!, x1: cup!.x1 / 4, y1: cup!.y1 / 4, x2: cup!.x2 / 4, y2: cup!.y2 / 4 }, straight.detections[0]!, 0.95, 0.05));
   });
@@ -228,12 +232,11 @@ describe('the stage', () => {
     assert.equal(stage.trouble!(), null);
   });
 
-  test('when the engine has ended, everything is offered again later', async (t) => {
-    const other = await pipeline(['ultraface']);
-    t.after(() => other.engine.close());
-    const tensor = await other.tensorOf(photo('coffee'), 'ultraface');
-    await other.engine.close();
-    const [outcome] = await other.stage('ultraface').process([inputOf(tensor, 9)], never);
+  // The last one: it ends the engine.
+  test('when the engine has ended, everything is offered again later', async () => {
+    const tensor = await run.tensorOf(photo('coffee'), 'ultraface');
+    await run.engine.close();
+    const [outcome] = await process(inputOf(tensor, 9));
     assert.ok(outcome!.kind === 'retry' && outcome!.error.code === 'engine_unavailable');
   });
 });
