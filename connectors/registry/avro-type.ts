@@ -1,0 +1,33 @@
+/** Avro types whose records are plain objects. */
+import avro, { type Schema, type Type, type types } from 'avsc';
+import { SaccadeError } from '../errors.ts';
+
+/** Throws undecodable_record for a schema that Avro does not accept. */
+export function avroType(schema: Schema): Type {
+  let type: Type;
+  try {
+    type = avro.Type.forSchema(schema);
+  } catch (error) {
+    throw new SaccadeError('undecodable_record', `Its schema is invalid: ${(error as Error).message}.`, error);
+  }
+  makePlain(type, new Set());
+  return type;
+}
+
+/** Records otherwise come as instances of a class that the library makes up, unequal to any object with the same fields. */
+function makePlain(type: Type, seen: Set<Type>): void {
+  if (seen.has(type)) return;
+  seen.add(type);
+  const { typeName } = type;
+  if (typeName === 'record') {
+    const record = type as types.RecordType;
+    (record.recordConstructor as unknown as { prototype: object }).prototype = Object.prototype;
+    for (const field of record.fields) makePlain(field.type, seen);
+  } else if (typeName.startsWith('union')) {
+    for (const branch of (type as types.UnwrappedUnionType).types) makePlain(branch, seen);
+  } else if (typeName === 'array') {
+    makePlain((type as types.ArrayType).itemsType, seen);
+  } else if (typeName === 'map') {
+    makePlain((type as types.MapType).valuesType, seen);
+  }
+}
