@@ -12,7 +12,7 @@ import { currentEnds } from './start-positions.ts';
 /** How long the first join may go on failing before `consumer()` throws. */
 const startPatienceMs = 15_000;
 const commitPatienceMs = 15_000;
-const longestPauseMs = 10_000;
+const longestPauseMs = 3_000;
 
 /** Throws log_unavailable when the group cannot be joined at first; later failures are told to `handlers.failed` and repaired. */
 export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, options: ConsumerOptions): Promise<LogConsumer> {

@@ -1,17 +1,16 @@
 /** One generation of a member: which partitions it holds, what comes next in each, and which of them rest. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConsumerOptions, Position, TopicPartition } from '../ports.ts';
-import type { KafkaAdmin } from './admin.ts';
 import type { FetchedBatch, Membership } from './membership.ts';
 import { toRecord } from './records.ts';
-import { keyOf, startPositions } from './start-positions.ts';
+import { keyOf, startPositions, type Offsets } from './start-positions.ts';
 
 export interface GenerationOptions {
   readonly number: number;
   readonly membership: Membership;
   readonly partitions: readonly TopicPartition[];
   readonly options: ConsumerOptions;
-  readonly admin: KafkaAdmin;
+  readonly admin: Offsets;
   /** Ends noted when the consumer was made, by key. */
   readonly ends: ReadonlyMap<string, number>;
 }

@@ -22,6 +22,8 @@ async function connectProducer(options: KafkaOptions): Promise<Producer> {
     allowAutoTopicCreation: false,
     idempotent: false,
     metadataMaxAge: 60_000,
+    // Repeated by sendChunk. A send that was given up must not be repeated by kafkajs behind its back, after its successors.
+    retry: { retries: 0 },
   });
   await producer.connect();
   return producer;
@@ -55,11 +57,11 @@ export async function kafkaProducer(options: KafkaOptions): Promise<LogProducer>
     for (const started = Date.now(); ; ) {
       if (closed) throw new SaccadeError('log_unavailable', 'the producer is closed');
       try {
-        return await attempt(records);
+        return await within(started + patienceMs - Date.now(), attempt(records));
       } catch (error) {
         if (isTooLarge(error)) return await splitAndSend(records, error);
         if (isRefused(error)) throw new SaccadeError('invalid_config', reasonOf(error), error);
-        if (Date.now() - started > patienceMs) {
+        if (Date.now() - started >= patienceMs) {
           void drop();
           throw logUnavailable('producing', error);
         }
@@ -94,6 +96,19 @@ export async function kafkaProducer(options: KafkaOptions): Promise<LogProducer>
       await drop();
     },
   };
+}
+
+/** A broker that neither answers nor closes the connection would keep kafkajs busy for minutes. */
+async function within(ms: number, sending: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new SaccadeError('log_unavailable', 'no answer from the broker')), ms);
+  });
+  try {
+    await Promise.race([sending, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function* chunks(records: readonly OutgoingRecord[]): Generator<readonly OutgoingRecord[]> {

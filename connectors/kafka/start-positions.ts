@@ -2,6 +2,9 @@
 import type { ConsumerOptions, Position, TopicPartition } from '../ports.ts';
 import type { KafkaAdmin } from './admin.ts';
 
+/** The part of the admin that knows where partitions begin and end, and where groups are. */
+export type Offsets = Pick<KafkaAdmin, 'bounds' | 'committed'>;
+
 export const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
 export interface StartPositions {
@@ -11,7 +14,7 @@ export interface StartPositions {
 }
 
 /** The end of every partition at this moment, by key: where a group begins that reads from the latest. */
-export async function currentEnds(admin: KafkaAdmin, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
+export async function currentEnds(admin: Offsets, topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const bounds = (await Promise.all(topics.map(admin.bounds))).flat();
   return new Map(bounds.map((at) => [keyOf(at), at.high]));
 }
@@ -21,7 +24,7 @@ export async function currentEnds(admin: KafkaAdmin, topics: readonly string[]):
  * A partition that came into being since then is read from its beginning in either case.
  */
 export async function startPositions(
-  admin: KafkaAdmin,
+  admin: Offsets,
   { group, topics, from }: ConsumerOptions,
   assigned: readonly TopicPartition[],
   ends: ReadonlyMap<string, number>,

@@ -34,6 +34,8 @@ export async function startRegistry({ java, jar, folder, readyWithinMs = 60_000 
       QUARKUS_HTTP_HOST: '127.0.0.1',
       QUARKUS_HTTP_PORT: String(http),
       QUARKUS_LOG_LEVEL: 'WARN',
+      APICURIO_LOG_LEVEL: 'WARN',
+      QUARKUS_HTTP_ACCESS_LOG_ENABLED: 'false',
       APICURIO_STORAGE_KIND: 'sql',
       APICURIO_STORAGE_SQL_KIND: 'h2',
       // WRITE_DELAY=0: H2 otherwise writes a commit up to half a second later, and an id given out would be lost in a kill -9.

@@ -109,7 +109,7 @@ WHERE status = 'ok';
 
 CREATE VIEW IF NOT EXISTS outcomes AS
 SELECT
-    id AS prediction_id,
+    id,
     frame_id,
     tenant,
     source,

@@ -135,8 +135,8 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
           [2, 0, 'person', 0.75, 10.5, 20, 30, 40],
         ],
       );
-      const [outcome] = await store.query('SELECT prediction_id, model, status, reason FROM outcomes WHERE frame_id = {f:UUID}', { f: p.frame_id });
-      assert.deepEqual(outcome, { prediction_id: p.id, model: 'nanodet', status: 'ok', reason: null });
+      const [outcome] = await store.query('SELECT id, model, status, reason FROM outcomes WHERE frame_id = {f:UUID}', { f: p.frame_id });
+      assert.deepEqual(outcome, { id: p.id, model: 'nanodet', status: 'ok', reason: null });
     });
 
     test('shows a repeat once in every public view, whatever else the repeat says', async () => {
