@@ -20,6 +20,7 @@ export interface ChainRunnerOptions {
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
   readonly limits: RuntimeLimits;
+  readonly random?: () => number;
 }
 
 export interface RuntimeLimits {
@@ -80,6 +81,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       cluster,
       registry: options.registry,
       clock,
+      random: options.random,
       metrics: options.metrics.stage(part.step.stage.name),
       log: logger,
       maxRecordBytes: limits.maxRecordBytes,
@@ -98,6 +100,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   const sending = sender({
     producer: options.producer,
     clock,
+    random: options.random,
     log: logger,
     signal: stopped.signal,
     queues: () => queues.values(),

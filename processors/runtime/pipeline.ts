@@ -15,6 +15,8 @@ export interface PipelineOptions {
   readonly metrics: RuntimeMetrics;
   logger(stage: string): Logger;
   readonly limits: RuntimeLimits;
+  /** Where waits draw their jitter; Math.random unless given. */
+  readonly random?: () => number;
 }
 
 export interface Pipeline {

@@ -21,6 +21,7 @@ export interface Sender {
 export function sender(options: {
   readonly producer: LogProducer;
   readonly clock: Clock;
+  readonly random: (() => number) | undefined;
   readonly log: Logger;
   queues(): Iterable<PartitionQueue>;
   acknowledged(entries: readonly Entry[], seconds: number): void;
@@ -56,7 +57,7 @@ export function sender(options: {
   async function deliver(entries: readonly Entry[]): Promise<boolean> {
     const records = entries.flatMap((entry) => entry.outputs);
     if (records.length === 0) return true;
-    const waits = backoff(200, 15_000);
+    const waits = backoff(200, 15_000, options.random);
     for (;;) {
       try {
         await producer.send(records);

@@ -31,6 +31,7 @@ export interface ExecutorOptions {
   readonly cluster: string;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
+  readonly random: (() => number) | undefined;
   readonly metrics: StageMetrics;
   readonly log: Logger;
   readonly maxRecordBytes: number;
@@ -71,7 +72,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   const { step, clock, metrics, log } = options;
   const stage = step.stage as unknown as Stage;
   const queue = batchQueue<Work>(stage.batch);
-  const retries = backoff(200, 15_000);
+  const retries = backoff(200, 15_000, options.random);
   const running = new Set<Promise<void>>();
   let blocked: SaccadeError | null = null;
   let draining = false;
