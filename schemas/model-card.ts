@@ -4,7 +4,11 @@ import { z } from 'zod';
 const fraction = z.number().min(0).max(1);
 
 export const modelCardSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/),
+  /** Names a topic and an output of preprocess, so it may not be one of its other outputs. */
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]*$/)
+    .refine((name) => !['predictions', 'replies'].includes(name), { error: 'predictions and replies are names of topics' }),
   version: z.string().regex(/^\d+$/),
   description: z.string(),
   task: z.enum(['classification', 'detection', 'faces']),

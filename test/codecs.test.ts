@@ -16,7 +16,7 @@ import { compress as rawSnappy } from 'snappy';
 import { kafkaBrokers, needsKafka } from './support/components.ts';
 import { kcat, needsKcat, outgoing, testKafkaLog, testTopic, uniqueName, until, watch } from './support/kafka.ts';
 
-const photo = await readFile(new URL('./images/coffee.jpg', import.meta.url));
+const photo = await readFile(new URL('../media/coffee.jpg', import.meta.url));
 
 describe('batches of another client', { skip: needsKafka || needsKcat }, () => {
   let log: Log;

@@ -32,6 +32,8 @@ export interface Engine {
   readonly provider: string;
   /** Runs that go side by side. */
   readonly workers: number;
+  /** Rows joined in one run: 1 on a CPU, which gains nothing from batches. */
+  readonly rowsPerRun: number;
   /** Milliseconds of one row when warm, by model. */
   readonly warmMs: Readonly<Record<string, number>>;
   /** One result for each row, in order; rows are uint8 RGB of the model's input size. Never rejects. */
@@ -164,6 +166,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   return {
     provider,
     workers,
+    rowsPerRun,
     warmMs,
     async run(model, rows, { signal, alone = false } = {}) {
       const refusal = refuse(model, rows, signal);

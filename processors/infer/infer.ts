@@ -109,7 +109,9 @@ export function inferStage({ model, engine, clock, batch }: InferOptions): Stage
 
   return {
     name: `infer.${card.name}`,
-    batch: { records: 8, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: engine.workers, ...batch },
+    // A batch ends when its last row does, so where rows are run one by one a larger batch only delays its first rows. One
+    // batch more than there are workers lies ready for whoever is free first.
+    batch: { records: engine.rowsPerRun, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: engine.workers + 1, ...batch },
     process,
     deadline: ({ value }) => value.deadline,
     account: ({ value: tensor }, failure) => addressed(tensor, unanswered(tensor.frame_id, tensor, tensor.model, failure)),

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import sharp, { type Sharp } from 'sharp';
 
 /** One of the bundled photos: astronaut (512 x 512), coffee (600 x 400), chelsea (451 x 300). */
-export const photo = (name: string): Buffer => readFileSync(new URL(`../images/${name}.jpg`, import.meta.url));
+export const photo = (name: string): Buffer => readFileSync(new URL(`../../media/${name}.jpg`, import.meta.url));
 
 /** A colour the codecs keep nearly exact, in four quadrants that tell every rotation and reflection apart. */
 export async function quadrants(width = 64, height = 48): Promise<Sharp> {

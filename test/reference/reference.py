@@ -70,7 +70,7 @@ def main():
         session = onnxruntime.InferenceSession(ROOT / "models" / model / "model.onnx", providers=["CPUExecutionProvider"])
         answers[model] = {}
         for name in PICTURES:
-            picture = Image.open(ROOT / "test" / "images" / f"{name}.jpg").convert("RGB")
+            picture = Image.open(ROOT / "media" / f"{name}.jpg").convert("RGB")
             outputs = session.run(None, {card["input"]["name"]: pixels(picture, card)[None]})
             named = dict(zip((o.name for o in session.get_outputs()), (o[0] for o in outputs)))
             if card["task"] == "classification":
