@@ -147,27 +147,34 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     reportInFlight();
   }
 
+  /** One commit at a time: two under way could arrive in either order, and the position would go back. */
   function commitSoon(): void {
-    committing ??= clock.sleep(limits.commitIntervalMs, stopped.signal).then(async () => {
-      committing = null;
-      await commit();
-    });
+    committing ??= clock
+      .sleep(limits.commitIntervalMs, stopped.signal)
+      .then(commit)
+      .then((current) => {
+        committing = null;
+        // What was finished, or failed to be committed, meanwhile.
+        if (current && !stopped.signal.aborted && [...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
+      });
   }
 
-  async function commit(): Promise<void> {
+  /** False when the generation is over: the next one begins with its own positions. */
+  async function commit(): Promise<boolean> {
     const pending: { queue: PartitionQueue; position: Position }[] = [];
     for (const queue of queues.values()) {
       const offset = queue.uncommitted();
       if (offset !== null) pending.push({ queue, position: { ...queue.source, offset } });
     }
-    if (pending.length === 0 || !consumer) return;
+    if (pending.length === 0 || !consumer) return true;
     try {
       const accepted = await consumer.commit(pending[0]!.queue.generation, pending.map((p) => p.position));
       if (accepted) for (const { queue, position } of pending) queue.committed(position.offset);
+      return accepted;
     } catch (error) {
       // Not lost: the same or a later position is committed next time, and a repeat is recognised by its id.
       logger.warn({ error: String(error) }, 'commit failed');
-      if (!stopped.signal.aborted) commitSoon();
+      return true;
     }
   }
 
@@ -211,6 +218,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       limit.abort();
       stopped.abort();
       generationEnd.abort();
+      await committing;
       await commit();
       await consumer?.close();
     },
