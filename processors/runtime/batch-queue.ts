@@ -29,7 +29,9 @@ export function batchQueue<W extends Queued>(policy: BatchPolicy): BatchQueue<W>
   function dueIn(now: number): number | null {
     const oldest = queue[0];
     if (!oldest) return null;
-    return full() ? 0 : Math.max(0, oldest.queuedAt + policy.waitMs - now);
+    // Older than now can't be: the clock was set back, and waiting for it to catch up may take hours.
+    if (full() || oldest.queuedAt > now) return 0;
+    return Math.max(0, oldest.queuedAt + policy.waitMs - now);
   }
 
   return {
