@@ -133,7 +133,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       metrics.phase('process', (clock.now() - decodedAt) / 1000);
     }
     // A fault while settling is the environment's (the registry); it is retried like any other.
-    const faults = (await Promise.all(prepared.map(settle))).filter((fault) => fault !== null);
+    const faults = (await Promise.all(prepared.map((each) => settle(each, each.outcome!)))).filter((fault) => fault !== null);
     if (faults.length > 0) await waitOut(faults);
     else retries.reset();
   }
@@ -188,26 +188,28 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     }
   }
 
-  /** Answers the fault if the work is to be tried again. */
-  async function settle(prepared: Prepared): Promise<Fault | null> {
+  /** Answers the fault if the work is to be tried again. Never throws: who would hear it could only crash, for each redelivery anew. */
+  async function settle(prepared: Prepared, outcome: Outcome, accountable = true): Promise<Fault | null> {
     const { work, span } = prepared;
-    const outcome = prepared.outcome!;
     try {
       if (outcome.kind === 'retry') throw outcome.error;
-      await apply(prepared, outcome);
+      await apply(prepared, outcome, accountable);
       span.end(outcome.kind);
       return null;
     } catch (thrown) {
       const error = asSaccadeError(thrown);
-      span.end('retry', error);
-      if (error.retryable) return { work, error };
-      // The stage's result could not become a record: the record is at fault as far as anyone can tell.
-      await apply(prepared, { kind: 'reject', error });
-      return null;
+      if (error.retryable) {
+        span.end('retry', error);
+        return { work, error };
+      }
+      // The stage's result could not become a record: the record is at fault as far as anyone can tell. If it cannot
+      // even be accounted for, the dead letter alone tells of it.
+      if (outcome.kind === 'reject') return settle(prepared, outcome, false);
+      return settle(prepared, { kind: 'reject', error });
     }
   }
 
-  async function apply({ work, input, span }: Prepared, outcome: Exclude<Outcome, { kind: 'retry' }>): Promise<void> {
+  async function apply({ work, input, span }: Prepared, outcome: Exclude<Outcome, { kind: 'retry' }>, accountable: boolean): Promise<void> {
     const { entry } = work;
     if (outcome.kind === 'emit') {
       await deliver(work, outcome.records, span.traceparent);
@@ -218,7 +220,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
           ? { status: 'dropped', reason: outcome.reason, detail: outcome.detail ?? '', stage: stage.name, at: clock.now() }
           : { status: 'dead_lettered', reason: outcome.error.code, detail: outcome.error.detail, stage: stage.name, at: clock.now() };
       const traces = { traceId: traceIdOf(span.traceparent), topic: input.origin.topic, partition: input.origin.partition, offset: input.origin.offset };
-      if (input.value !== undefined) await deliver(work, stage.account?.(input, failure) ?? [], span.traceparent);
+      if (input.value !== undefined && accountable) await deliver(work, stage.account?.(input, failure) ?? [], span.traceparent);
       if (outcome.kind === 'drop') {
         metrics.records('dropped');
         metrics.dropped(outcome.reason);
