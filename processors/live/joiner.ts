@@ -25,7 +25,7 @@ const GRACE_MS = 400;
 const WAITING = 1_000;
 /** An eye sees no more, and each frame shown costs every viewer a transfer. */
 const SHOW_EVERY_MS = 60;
-/** While a source's pictures come, its frames without one (not sampled) are not shown. */
+/** So long after a picture of a source, its frames without one (not sampled) are not shown. */
 const PICTURED_MS = 2_000;
 const SOURCES = 64;
 
@@ -66,6 +66,7 @@ export function joiner({ hasPicture, show }: JoinerOptions): Joiner {
     const again = last?.frame_id === id;
     const picture = hasPicture(id);
     if (!picture && (now < picturesBy || now - source.picturedAt < PICTURED_MS)) return;
+    if (picture) source.picturedAt = now;
     if (!again && last) {
       // Answers may overtake each other; the picture never steps back.
       const older = first.captured_at < last.captured_at || (first.captured_at === last.captured_at && (first.sequence ?? 0) < (source.sequence ?? 0));
@@ -87,7 +88,6 @@ export function joiner({ hasPicture, show }: JoinerOptions): Joiner {
 
   return {
     frame({ id, source, models }, now) {
-      sources.get(source).picturedAt = now;
       const of = entry(id, source);
       of.expected = models;
       if (complete(of)) {

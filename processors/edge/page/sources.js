@@ -36,7 +36,7 @@ export function showPace(sources, at) {
     setText(card.fps, quiet ? `last ${duration(at - pace.last_at)} ago` : `${amount(pace.rate)} fps`);
     card.node.classList.toggle('quiet', quiet);
   }
-  arrange();
+  arrange(sources.length > 0);
 }
 
 function newCard(name) {
@@ -56,8 +56,10 @@ function newCard(name) {
   return card;
 }
 
-function arrange() {
+function arrange(expected = false) {
   byId('no-frames').hidden = cards.size > 0;
+  // Answers come, but about pictures taken before this page looked: a pipeline that is behind gets to the newer ones later.
+  byId('no-frames').dataset.waiting = expected;
   byId('sources').dataset.count = cards.size > 4 ? 'crowd' : cards.size > 1 ? 'few' : 'one';
 }
 
