@@ -13,6 +13,7 @@ import { noCounts, runCamera } from '../processors/camera/run-camera.ts';
 import { parseSource } from '../processors/camera/source-spec.ts';
 import { collectingProducer, jumpingClock, quiet, realClock, sequences, until } from './support/camera.ts';
 import { skipUnless } from './support/components.ts';
+import { rtspCamera } from './support/rtsp-camera.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'saccade-video-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -90,6 +91,26 @@ describe('video', { skip: skipUnless(hasFfmpeg(), 'ffmpeg', 'apt-get install ffm
       runCamera({ spec: parseSource(broken), producer, clock: realClock, signal: new AbortController().signal, log: quiet }),
       (error: SaccadeError) => error.code === 'invalid_config' && error.message.includes(`--source ${broken}`),
     );
+  });
+
+  test('an RTSP camera gives its pictures, and gives them again after it hung up', async () => {
+    const camera = await rtspCamera(findFfmpeg());
+    const stop = new AbortController();
+    const { producer, records } = collectingProducer();
+    const counts = noCounts();
+    const run = runCamera({ spec: parseSource(`gate=${camera.url}`), producer, clock: realClock, signal: stop.signal, log: quiet, counts });
+    await until(() => counts.acknowledged >= 5);
+    camera.hangUp();
+    const before = counts.captured;
+    await until(() => camera.plays() === 2 && counts.captured >= before + 5);
+    stop.abort();
+    await run;
+    await camera.close();
+    const { width, height } = await sharp(records.at(-1)!.value!).metadata();
+    assert.deepEqual({ width, height }, { width: 160, height: 120 });
+    assert.deepEqual(sequences(records), sequences(records).toSorted((a, b) => a - b));
+    assert.equal(new Set(records.map((r) => r.headers!.id)).size, records.length);
+    await until(() => running(camera.url).length === 0);
   });
 
   test('a camera that is away is called again with growing pauses', async () => {
