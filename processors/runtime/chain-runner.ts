@@ -152,10 +152,10 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     committing ??= clock
       .sleep(limits.commitIntervalMs, stopped.signal)
       .then(commit)
-      .then((current) => {
+      .then((same) => {
         committing = null;
         // What was finished, or failed to be committed, meanwhile.
-        if (current && !stopped.signal.aborted && [...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
+        if (same && !stopped.signal.aborted && [...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
       });
   }
 

@@ -1,0 +1,29 @@
+/**
+ * Within a source, frames appear for the first time in each topic in the order in which they were accepted. In predictions
+ * that holds for each model and for each stage that answers: a refusal of ingest need not wait for inference.
+ */
+import type { Prediction } from '../../../schemas/records.ts';
+import type { Evidence, Invariant } from './invariant.ts';
+import { placeOf } from './invariant.ts';
+
+export function sourceOrder({ scenario }: Evidence): Invariant {
+  const latest = new Map<string, number>();
+
+  return {
+    name: 'source-order',
+    appended({ record, truth, model, prediction, first }) {
+      const { topic } = record;
+      if (!first || truth === null || topic === 'replies') return null;
+      // Redelivered after its deadline a frame takes the other way out, however early its first way began.
+      if (topic !== 'frames' && truth.deadline !== null) return null;
+      if (topic !== 'frames' && scenario.mixed) return null;
+      const lane = [topic, truth.source, model, prediction && stageOf(prediction)].join(' ');
+      const before = latest.get(lane) ?? -1;
+      if (truth.order <= before) return `${placeOf(record)} is frame ${truth.order} of ${truth.source}, after frame ${before} (${lane})`;
+      latest.set(lane, truth.order);
+      return null;
+    },
+  };
+}
+
+const stageOf = ({ stage }: Prediction): string => (stage === null ? 'infer' : stage.split('.')[0]!);
