@@ -1,27 +1,20 @@
-/** The process: reads the configuration, picks the concrete connectors, runs the stages asked for, and stops them in order. */
+/** The process: reads the configuration, runs the stages asked for on the connectors that connect.ts picks, and stops them in order. */
 import { join, resolve } from 'node:path';
-import type { SASLOptions } from 'kafkajs';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
-import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
-import { kafkaLog } from '../connectors/kafka/log.ts';
-import { memoryLog } from '../connectors/memory/log.ts';
 import { loadModels } from '../connectors/models/repository.ts';
-import type { Clock, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
-import { confluentRegistry } from '../connectors/registry/confluent.ts';
-import { fileRegistry } from '../connectors/registry/files.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
 import { startSpanExport } from '../connectors/telemetry/spans.ts';
 import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
-import { type Stack, startStack } from '../deploy/local/stack.ts';
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { topicSpecs } from '../schemas/topics.ts';
-import { runCamera } from './camera/run-camera.ts';
-import { parseSource, type SourceSpec } from './camera/source-spec.ts';
+import { parseSource } from './camera/source-spec.ts';
+import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
+import { connect, openLog, openRegistry, openStore } from './connect.ts';
 import { createEdge } from './edge/edge.ts';
 import { edgeConfig } from './edge/config.ts';
 import { httpServer } from './edge/server.ts';
@@ -48,27 +41,6 @@ const recordOverhead = 64 * 1024;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Connections: given, those of the pipeline that already runs on this data folder, or an embedded stack of our own. */
-async function connect(config: Config, data: string): Promise<Stack> {
-  const s = config.settings;
-  const running = readRunFile(data);
-  if (running && !config.given.has('SACCADE_STAGES')) {
-    throw new SaccadeError('invalid_config', `Saccade already runs on ${data} (pid ${running.pid}${running.edge ? `, ${running.edge.url}` : ''}). Add a stage with --stages, or set SACCADE_DATA to another folder.`);
-  }
-  if (running?.kafka.kind === 'memory' && !s.KAFKA_BROKERS) {
-    throw new SaccadeError('invalid_config', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can join it. Install Java 17 and Maven, or set KAFKA_BROKERS.`);
-  }
-  if (running) say(`joining the pipeline of pid ${running.pid} on ${data}`);
-  const clickhouse = s.CLICKHOUSE_URL ? { url: s.CLICKHOUSE_URL, username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD } : running?.clickhouse;
-  return startStack({
-    dataDir: data,
-    kafkaBrokers: s.KAFKA_BROKERS ?? running?.kafka.brokers,
-    registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
-    clickhouse: clickhouse ?? undefined,
-    say,
-  });
-}
-
 /** Starts everything; what has to be undone at the end is added to `ending` as it comes up. */
 async function start(config: Config, logger: Logger, ending: Shutdown, end: End): Promise<void> {
   const s = config.settings;
@@ -76,18 +48,18 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const startedAt = clock.now();
   const data = resolve(s.SACCADE_DATA);
 
-  const cameras = s.SACCADE_SOURCE.map(parseSource);
+  const sources = s.SACCADE_SOURCE.map(parseSource);
   const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
   const names = models.map((model) => model.card.name);
   const spans = await startSpanExport(process.env);
   if (spans) ending.add('span export', () => spans.stop());
 
-  const stack = await connect(config, data);
+  const stack = await connect(config, data, say);
   ending.add('local servers', () => stack.stop());
   void stack.failed.then((error) => end(error.message, 1));
   const wants = (stage: StageFamily) => s.SACCADE_STAGES.includes(stage);
 
-  const log = openLog(config, stack, logger);
+  const log = openLog(config, stack, logger.child({ component: 'kafka' }));
   ending.add('log', () => log.close());
   const registry = openRegistry(config, stack);
   const topics = topicSpecs(names, {
@@ -180,39 +152,22 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     writeRunFile(data, own);
     ending.add('run file', () => removeRunFile(data));
   }
-  await startCameras(config, cameras, { log, clock, logger, ending });
+  // A stage added to a running pipeline must not bring another demo camera along.
+  const specs = config.given.has('SACCADE_STAGES') && !config.given.has('SACCADE_SOURCE') ? [] : sources;
+  const cameras = startCameras({
+    specs,
+    producer,
+    clock,
+    log: logger.child({ stage: 'camera' }),
+    metrics: metricsRegistry,
+    fps: config.given.has('SACCADE_FPS') ? s.SACCADE_FPS : undefined,
+    loop: s.SACCADE_LOOP,
+  });
+  ending.add('cameras', () => cameras.stop());
+  if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);
   say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
-}
-
-function openLog(config: Config, stack: Stack, logger: Logger): Log {
-  if (stack.kafka.kind === 'memory') return memoryLog();
-  const s = config.settings;
-  const sasl =
-    s.KAFKA_SASL_MECHANISM && s.KAFKA_USERNAME && s.KAFKA_PASSWORD
-      ? { mechanism: s.KAFKA_SASL_MECHANISM, username: s.KAFKA_USERNAME, password: s.KAFKA_PASSWORD }
-      : undefined;
-  return kafkaLog({
-    brokers: stack.kafka.brokers,
-    clientId: 'saccade',
-    ...(s.KAFKA_SSL ? { ssl: true } : {}),
-    ...(sasl ? { sasl: sasl as SASLOptions } : {}),
-    log: logger.child({ component: 'kafka' }),
-  });
-}
-
-function openRegistry(config: Config, stack: Stack): SchemaRegistry {
-  if (stack.registry.url === null) return fileRegistry();
-  const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config.settings;
-  return confluentRegistry({ url: stack.registry.url, ...(username && password ? { auth: { username, password } } : {}) });
-}
-
-async function openStore(stack: Stack, database: string): Promise<Store> {
-  const { kind, ...address } = stack.clickhouse;
-  const store = clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
-  await store.migrate();
-  return store;
 }
 
 function openEngine(config: Config, models: readonly Model[], logger: Logger): Promise<Engine> {
@@ -220,30 +175,6 @@ function openEngine(config: Config, models: readonly Model[], logger: Logger): P
   const workers = s.SACCADE_INFER_WORKERS;
   const defaults = inferConfig.parse({ ...(workers ? { workers } : {}), ...(config.given.has('SACCADE_PROVIDERS') ? { providers: s.SACCADE_PROVIDERS } : {}) });
   return startEngine({ ...defaults, models, clock: systemClock, log: (message) => logger.info({ stage: 'infer' }, message) });
-}
-
-/** By default cameras run with the whole pipeline only: a stage added to a running one must not add another demo. */
-async function startCameras(
-  config: Config,
-  specs: readonly SourceSpec[],
-  { log, clock, logger, ending }: { log: Log; clock: Clock; logger: Logger; ending: Shutdown },
-): Promise<void> {
-  const wanted = specs.filter(({ kind }) => kind !== 'none');
-  if (wanted.length === 0 || (config.given.has('SACCADE_STAGES') && !config.given.has('SACCADE_SOURCE'))) return;
-  const producer = await log.producer();
-  const stopping = new AbortController();
-  const fps = config.given.has('SACCADE_FPS') ? config.settings.SACCADE_FPS : undefined;
-  const running = wanted.map((spec) =>
-    runCamera({ spec, producer, clock, signal: stopping.signal, fps, log: logger.child({ stage: 'camera' }) }).catch((error: unknown) =>
-      logger.error({ stage: 'camera', error: error instanceof Error ? error.message : String(error) }, 'the camera has ended'),
-    ),
-  );
-  ending.add('cameras', async () => {
-    stopping.abort();
-    await Promise.all(running);
-    await producer.close();
-  });
-  say(`cameras     ${wanted.map((spec) => ('name' in spec ? spec.name : spec.kind)).join(', ')}`);
 }
 
 type End = (why: string, code: number) => Promise<void>;

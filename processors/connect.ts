@@ -1,0 +1,63 @@
+/** Picks the concrete connectors: what is given, what already runs on this data folder, or an embedded stack of our own. */
+import type { SASLOptions } from 'kafkajs';
+import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import { type KafkaLogger, kafkaLog } from '../connectors/kafka/log.ts';
+import { memoryLog } from '../connectors/memory/log.ts';
+import type { Log, SchemaRegistry, Store } from '../connectors/ports.ts';
+import { confluentRegistry } from '../connectors/registry/confluent.ts';
+import { fileRegistry } from '../connectors/registry/files.ts';
+import { readRunFile } from '../deploy/local/run-file.ts';
+import { type Stack, startStack } from '../deploy/local/stack.ts';
+import type { Config } from './config.ts';
+
+/** Throws invalid_config when the folder is another pipeline's and cannot be joined. */
+export async function connect(config: Config, data: string, say: (line: string) => void): Promise<Stack> {
+  const s = config.settings;
+  const running = readRunFile(data);
+  if (running && !config.given.has('SACCADE_STAGES')) {
+    throw new SaccadeError('invalid_config', `Saccade already runs on ${data} (pid ${running.pid}${running.edge ? `, ${running.edge.url}` : ''}). Add a stage with --stages, or set SACCADE_DATA to another folder.`);
+  }
+  if (running?.kafka.kind === 'memory' && !s.KAFKA_BROKERS) {
+    throw new SaccadeError('invalid_config', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can join it. Install Java 17 and Maven, or set KAFKA_BROKERS.`);
+  }
+  if (running) say(`joining the pipeline of pid ${running.pid} on ${data}`);
+  const clickhouse = s.CLICKHOUSE_URL ? { url: s.CLICKHOUSE_URL, username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD } : running?.clickhouse;
+  return startStack({
+    dataDir: data,
+    kafkaBrokers: s.KAFKA_BROKERS ?? running?.kafka.brokers,
+    registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
+    clickhouse: clickhouse ?? undefined,
+    say,
+  });
+}
+
+export function openLog(config: Config, stack: Stack, logger: KafkaLogger): Log {
+  if (stack.kafka.kind === 'memory') return memoryLog();
+  const s = config.settings;
+  const sasl =
+    s.KAFKA_SASL_MECHANISM && s.KAFKA_USERNAME && s.KAFKA_PASSWORD
+      ? { mechanism: s.KAFKA_SASL_MECHANISM, username: s.KAFKA_USERNAME, password: s.KAFKA_PASSWORD }
+      : undefined;
+  return kafkaLog({
+    brokers: stack.kafka.brokers,
+    clientId: 'saccade',
+    ...(s.KAFKA_SSL ? { ssl: true } : {}),
+    ...(sasl ? { sasl: sasl as SASLOptions } : {}),
+    log: logger,
+  });
+}
+
+export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
+  if (stack.registry.url === null) return fileRegistry();
+  const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config.settings;
+  return confluentRegistry({ url: stack.registry.url, ...(username && password ? { auth: { username, password } } : {}) });
+}
+
+/** With the tables in place. */
+export async function openStore(stack: Stack, database: string): Promise<Store> {
+  const { kind, ...address } = stack.clickhouse;
+  const store = clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
+  await store.migrate();
+  return store;
+}
