@@ -17,10 +17,13 @@ const refuse = (detail: string): never => {
   throw new SaccadeError('invalid_config', detail);
 };
 
+/** Not settings: what bootstrap.mjs tells the process it starts, and what the test runner tells its tests. */
+const isInternal = (name: string): boolean => name === 'SACCADE_TIED' || name.startsWith('SACCADE_TEST_');
+
 /** Names that look like ours and are not: a typing error must not be taken for a default. */
 function refuseUnknown(env: NodeJS.ProcessEnv): void {
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('SACCADE_') || name.startsWith('SACCADE_TEST_') || names.includes(name as SettingName)) continue;
+    if (!name.startsWith('SACCADE_') || isInternal(name) || names.includes(name as SettingName)) continue;
     refuse(`${name} is not a setting. The settings are listed by npm start -- --help.`);
   }
 }
