@@ -59,6 +59,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   let held: readonly TopicPartition[] = [];
   let consumerFault: string | null = null;
   let committing: Promise<void> | null = null;
+  /** The last generation whose commit was too late; nothing more of it can be committed. */
+  let refused: number | null = null;
 
   const budget = byteBudget(limits.inFlightBytes, (exhausted) => {
     metrics.paused(exhausted);
@@ -152,29 +154,29 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     committing ??= clock
       .sleep(limits.commitIntervalMs, stopped.signal)
       .then(commit)
-      .then((same) => {
+      .then(() => {
         committing = null;
+        if (stopped.signal.aborted || generation === refused) return;
         // What was finished, or failed to be committed, meanwhile.
-        if (same && !stopped.signal.aborted && [...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
+        if ([...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
       });
   }
 
-  /** False when the generation is over: the next one begins with its own positions. */
-  async function commit(): Promise<boolean> {
+  async function commit(): Promise<void> {
     const pending: { queue: PartitionQueue; position: Position }[] = [];
     for (const queue of queues.values()) {
       const offset = queue.uncommitted();
       if (offset !== null) pending.push({ queue, position: { ...queue.source, offset } });
     }
-    if (pending.length === 0 || !consumer) return true;
+    if (pending.length === 0 || !consumer) return;
+    const { generation: of } = pending[0]!.queue;
     try {
-      const accepted = await consumer.commit(pending[0]!.queue.generation, pending.map((p) => p.position));
+      const accepted = await consumer.commit(of, pending.map((p) => p.position));
       if (accepted) for (const { queue, position } of pending) queue.committed(position.offset);
-      return accepted;
+      else refused = of;
     } catch (error) {
       // Not lost: the same or a later position is committed next time, and a repeat is recognised by its id.
       logger.warn({ error: String(error) }, 'commit failed');
-      return true;
     }
   }
 
