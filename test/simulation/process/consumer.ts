@@ -21,7 +21,9 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
   const topic = options.topics[0]!;
   let generation = 0;
   let cursors = new Map<number, Cursor>();
-  let ready: (() => void) | null = null;
+  /** It fetches nothing before its owner has it in hand. */
+  let joined = false;
+  let inHand: (() => void) | null = null;
   let closed = false;
   let rejoining = false;
 
@@ -34,7 +36,7 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
   };
 
   function learn(): void {
-    if (!life.alive || closed || generation === member.generation || !groups.find(group)?.members.has(member)) return;
+    if (!life.alive || !joined || closed || generation === member.generation || !groups.find(group)?.members.has(member)) return;
     generation = member.generation;
     const committed = groups.find(group)!.committed;
     cursors = new Map(
@@ -44,8 +46,7 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
     world.judge.assigned(member, life, member.assigned.length);
     handlers.assigned(generation, member.assigned);
     for (const cursor of cursors.values()) fetch(cursor);
-    if (ready) time.after(random.between(0, 0.4), ready);
-    ready = null;
+    inHand?.();
   }
 
   function fetch(cursor: Cursor): void {
@@ -134,5 +135,12 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
     .call('log', `join ${group}`, () => {
       groups.join(group, member);
     })
-    .then(() => new Promise((resolve) => (generation > 0 ? resolve(consumer) : (ready = () => life.alive && resolve(consumer)))));
+    .then(
+      () =>
+        new Promise((resolve) => {
+          joined = true;
+          inHand = () => resolve(consumer);
+          learn();
+        }),
+    );
 }
