@@ -14,6 +14,7 @@ export interface Life {
   stopping: boolean;
   readonly clock: Clock;
   end(why: string): void;
+  /** Told at once when it has ended already. */
   onEnd(told: () => void): void;
   /** Its wall clock moves by so many milliseconds; sleeps under way do not care. */
   jumpClock(ms: number): void;
@@ -125,7 +126,10 @@ export function createLife(world: World, name: string): Life {
     stopping: false,
     clock,
     end,
-    onEnd: (told) => void ends.push(told),
+    onEnd(told) {
+      if (alive) ends.push(told);
+      else told();
+    },
     jumpClock(ms) {
       offset += ms;
     },
