@@ -18,7 +18,7 @@ const pom = fileURLToPath(new URL('./maven/pom.xml', import.meta.url));
 const resolveGoal = 'org.codehaus.mojo:exec-maven-plugin:3.5.0:exec';
 
 const cacheRoot = () =>
-  process.env.SACCADE_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'saccade');
+  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'saccade');
 
 /** One folder for each version of the POM: another one never sees half of this one's jars. */
 function cacheFolder() {
