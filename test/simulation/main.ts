@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 import { allBroken } from './broken/all.ts';
-import { simulateMany } from './pool.ts';
+import { createPool, type Pool } from './pool.ts';
 import { printFailure } from './schedule.ts';
 import type { Verdict } from './simulate.ts';
 
@@ -29,12 +29,19 @@ const names = allBroken.map(({ name }) => name);
 const seeds = whole('seeds');
 const first = whole('first');
 const startedAt = Date.now();
+const longestShown = 60;
 const seconds = (): number => Math.round((Date.now() - startedAt) / 100) / 10;
 
 if (values.help) usage(0);
-else if (values.broken === 'all') process.exitCode = await everyBroken();
-else if (values.broken !== undefined && !names.includes(values.broken)) usage(2);
-else process.exitCode = await run(values.broken ?? null);
+else if (values.broken !== undefined && values.broken !== 'all' && !names.includes(values.broken)) usage(2);
+else {
+  const pool = createPool();
+  try {
+    process.exitCode = values.broken === 'all' ? await everyBroken(pool) : await run(pool, values.broken ?? null);
+  } finally {
+    pool.close();
+  }
+}
 
 function usage(code: number): void {
   console.log('simulate --seeds N [--first N] [--broken NAME|all]\n\nBroken runtimes:');
@@ -42,38 +49,40 @@ function usage(code: number): void {
   process.exitCode = code;
 }
 
-async function run(broken: string | null): Promise<number> {
+async function run(pool: Pool, broken: string | null): Promise<number> {
   const failed: Verdict[] = [];
-  const sums = { done: 0, crashes: 0, rebalances: 0 };
+  const sums = { done: 0, crashes: 0, rebalances: 0, slowest: 0 };
   const progress = setInterval(() => console.log(`${sums.done} of ${seeds} seeds, ${failed.length} failed, ${seconds()} s`), 5_000);
-  await simulateMany({
+  await pool.simulate({
     first,
-    seeds,
+    count: seeds,
     broken,
     told(verdict) {
       sums.done += 1;
       sums.crashes += verdict.crashes;
       sums.rebalances += verdict.rebalances;
+      sums.slowest = Math.max(sums.slowest, verdict.settledMs);
       if (verdict.violations.length > 0) failed.push(verdict);
       return true;
     },
   });
   clearInterval(progress);
   failed.sort((a, b) => a.seed - b.seed);
-  for (const { seed } of failed.slice(0, schedulesPrinted)) await printFailure(seed, broken, seeds === 1 ? Infinity : 60);
+  for (const { seed } of failed.slice(0, schedulesPrinted)) await printFailure(seed, broken, seeds === 1 ? Infinity : longestShown);
   if (failed.length > schedulesPrinted) console.log(`failed as well: ${failed.slice(schedulesPrinted).map((v) => `${v.seed} (${v.violations[0]!.invariant})`).join(', ')}`);
+  console.log(`the slowest seed was at rest ${Math.round(sums.slowest / 100) / 10} virtual seconds after its last fault`);
   console.log(JSON.stringify({ seeds, failed: failed.length, seconds: seconds(), crashes: sums.crashes, rebalances: sums.rebalances }));
   return failed.length > 0 ? 1 : 0;
 }
 
 /** Each broken runtime until a seed catches it with an invariant that it is there to break. */
-async function everyBroken(): Promise<number> {
+async function everyBroken(pool: Pool): Promise<number> {
   let missed = 0;
   for (const { name, breaks } of allBroken) {
     let caught: Verdict | null = null;
-    await simulateMany({
+    await pool.simulate({
       first,
-      seeds: seedsForBroken,
+      count: seedsForBroken,
       broken: name,
       toTheEnd: true,
       told(verdict) {

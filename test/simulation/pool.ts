@@ -1,44 +1,60 @@
 /** Simulates many seeds, in as many processes as there are processors. */
-import { fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Verdict } from './simulate.ts';
-import type { Answer, Job } from './worker.ts';
+import type { Job } from './worker.ts';
 
-export interface Batch {
+export interface Seeds {
   readonly first: number;
-  readonly seeds: number;
-  readonly broken: string | null;
+  readonly count: number;
+  readonly broken?: string | null;
   readonly toTheEnd?: boolean;
   /** Told of each; answers false to start no more. */
   told(verdict: Verdict): boolean;
 }
 
-const seedsPerJob = 4;
+export interface Pool {
+  /** Resolves when all are done. Throws internal when a process ends by itself. */
+  simulate(seeds: Seeds): Promise<void>;
+  close(): void;
+}
 
-/** Resolves when all are done; rejects when a process fails. */
-export async function simulateMany({ first, seeds, broken, toTheEnd = false, told }: Batch): Promise<void> {
-  let next = first;
-  let wanted = true;
-  const processes = Math.max(1, Math.min(availableParallelism(), Math.ceil(seeds / seedsPerJob)));
+export function createPool(): Pool {
+  const workers = Array.from({ length: availableParallelism() }, () =>
+    fork(new URL('./worker.ts', import.meta.url), { execArgv: ['--import', import.meta.resolve('tsx')] }),
+  );
 
-  const one = (): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const worker = fork(new URL('./worker.ts', import.meta.url), { execArgv: ['--import', import.meta.resolve('tsx')] });
-      const giveWork = (): void => {
-        const count = Math.min(seedsPerJob, first + seeds - next);
-        if (count <= 0 || !wanted) return worker.disconnect();
-        worker.send({ seeds: Array.from({ length: count }, (_, i) => next + i), broken, toTheEnd } satisfies Job);
-        next += count;
-      };
-      worker.on('error', reject);
-      worker.on('exit', (code, signal) => (code === 0 ? resolve() : reject(new SaccadeError('internal', `A simulating process ended: ${signal ?? code}.`))));
-      worker.on('message', (answer: Answer) => {
-        if ('done' in answer) return giveWork();
-        wanted = told(answer.verdict) && wanted;
-      });
-      giveWork();
+  return {
+    async simulate({ first, count, broken = null, toTheEnd = false, told }) {
+      let next = first;
+      let wanted = true;
+      await Promise.all(
+        workers.map(async (worker) => {
+          while (wanted && next < first + count) {
+            const seed = next;
+            next += 1;
+            const verdict = await ask(worker, { seed, broken, toTheEnd });
+            wanted = told(verdict) && wanted;
+          }
+        }),
+      );
+    },
+    close() {
+      for (const worker of workers) if (worker.connected) worker.disconnect();
+    },
+  };
+}
+
+function ask(worker: ChildProcess, job: Job): Promise<Verdict> {
+  return new Promise((resolve, reject) => {
+    const ended = (code: number | null, signal: string | null): void =>
+      reject(new SaccadeError('internal', `The process that simulated seed ${job.seed} ended: ${signal ?? code}.`));
+    worker.once('exit', ended);
+    worker.once('message', (verdict: Verdict) => {
+      worker.off('exit', ended);
+      resolve(verdict);
     });
-
-  await Promise.all(Array.from({ length: processes }, one));
+    worker.send(job);
+  });
 }
