@@ -40,6 +40,7 @@ const flags = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
 const words = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 
 try {
+  if (chosenFiles().length === 0) throw new Error(`no test file's path contains ${words.join(' or ')}`);
   const components = startComponents();
   // Awaited below; a failure must not count as unhandled while the checks still run.
   components.catch(() => {});
@@ -79,14 +80,12 @@ async function startComponents(): Promise<Record<string, string>> {
 }
 
 async function runTests(components: Record<string, string>): Promise<number> {
-  const files = testFiles().filter((file) => words.length === 0 || words.some((word) => file.includes(word)));
-  if (files.length === 0) throw new Error(`no test file's path contains ${words.join(' or ')}`);
   const tap = join(scratch, 'tests.tap');
   const code = await run('tests', process.execPath, [
     // tsx's own name is resolved from the root; one file at a time, because two cores also carry Kafka, the registry and chdb.
     '--import', 'tsx', '--test', '--test-concurrency=1', `--test-timeout=${fileTimeoutMs}`,
     '--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${tap}`,
-    ...flags, ...files,
+    ...flags, ...chosenFiles(),
   ], components);
   const lines = readFileSync(tap, 'utf8').split('\n');
   const skipped = lines.filter((line) => /^\s*ok .*# SKIP/.test(line)).map((line) => line.trim().replace(/^ok \d+ - /, ''));
@@ -99,10 +98,11 @@ async function runTests(components: Record<string, string>): Promise<number> {
   return code === 0 && inVain ? 1 : code;
 }
 
-function testFiles(): string[] {
+function chosenFiles(): string[] {
   return readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
     .sort();
 }
 

@@ -22,7 +22,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const { ensureInstalled } = await import('./install.mjs');
 try {
   // Beside npm's own download: one of them waits for the network while the other unpacks.
-  if (command !== 'sql' && !process.env.KAFKA_BROKERS) fetchJarsAhead();
+  if (command !== 'sql' && !process.env.KAFKA_BROKERS && !args.includes('--help')) fetchJarsAhead();
   await ensureInstalled(root, say);
 } catch (error) {
   fail(`the npm packages could not be installed: ${error.message}`);

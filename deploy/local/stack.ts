@@ -1,5 +1,5 @@
 /** What the pipeline stands on: each engine is the one whose address was given, else an embedded one started here. */
-import { join } from 'node:path';
+import { join, resolve as absolute } from 'node:path';
 import { startChdb } from '../../connectors/chdb/start.ts';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import { lockFolder } from './folder-lock.ts';
@@ -37,7 +37,9 @@ interface Part<T> {
 }
 
 /** Starts what is not given, all at once. Throws invalid_config when another process owns the folder, engine_unavailable, store_unavailable. */
-export async function startStack(options: StackOptions): Promise<Stack> {
+export async function startStack(given: StackOptions): Promise<Stack> {
+  // The children have working directories of their own.
+  const options = { ...given, dataDir: absolute(given.dataDir) };
   const { dataDir, say } = options;
   const embedded = !options.kafkaBrokers || !options.clickhouse;
   const unlock = embedded ? lockFolder(dataDir) : () => {};
