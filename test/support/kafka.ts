@@ -80,9 +80,9 @@ export const hasKcat: boolean = await promisify(execFile)('kcat', ['-V']).then(
 );
 export const needsKcat = skipUnless(hasKcat, 'kcat', 'apt-get install kcat');
 
-/** Runs kcat, a client of another make (librdkafka), against the test's Kafka. */
-export async function kcat(args: readonly string[], stdin: Buffer | string = ''): Promise<void> {
-  const child = spawn('kcat', ['-b', (kafkaBrokers ?? []).join(','), ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
+/** Runs kcat, a client of another make (librdkafka), by default against the test's Kafka. */
+export async function kcat(args: readonly string[], stdin: Buffer | string = '', brokers: readonly string[] = kafkaBrokers ?? []): Promise<void> {
+  const child = spawn('kcat', ['-b', brokers.join(','), ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
   let complaint = '';
   child.stderr.on('data', (chunk) => (complaint += String(chunk)));
   child.stdin.end(stdin);
