@@ -61,12 +61,14 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
     void mine.close();
     failures += 1;
     const reason = logUnavailable(`consuming in group ${group}`, error);
-    client.log.warn({ err: error, group, failures }, 'the consumer lost the log');
+    // A young cluster's coordinator is often not there at the first try: nothing is lost that was never had.
+    if (started) client.log.warn({ err: error, group, failures }, 'the consumer lost the log');
+    else client.log.info({ err: error, group, failures }, 'the group cannot be joined yet');
     if (!started && (isRefused(error) || Date.now() - startedAt > startPatienceMs)) {
       closing.abort();
       return ready.reject(reason);
     }
-    handlers.failed?.(reason);
+    if (started) handlers.failed?.(reason);
     const pause = Math.min(250 * 2 ** failures, longestPauseMs);
     sleep(pause, undefined, { signal: closing.signal }).then(join, () => {});
   }
