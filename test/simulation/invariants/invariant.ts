@@ -27,6 +27,8 @@ export interface Holding {
   readonly member: string;
   readonly partitions: number;
   readonly unfinished: readonly LogRecord[];
+  /** What it was handed just now. */
+  readonly fetched: readonly LogRecord[];
 }
 
 export interface Invariant {

@@ -73,7 +73,7 @@ function logOf(world: World, life: Life, producer: LogProducer): Log {
 
 function registryOf(world: World, life: Life): SchemaRegistry {
   // Schemas are cached: only now and then must the registry itself be asked.
-  const asks = (): boolean => world.random.chance(0.05);
+  const asks = (): boolean => world.random.chance(0.1);
   return {
     kind: 'files',
     prepare: async () => {},

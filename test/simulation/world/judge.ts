@@ -62,7 +62,7 @@ export function createJudge(evidence: Omit<Evidence, 'records'>, broker: Broker,
       const holding = holdings.get(member)!;
       const done = (record: LogRecord): boolean => facts.resultsDurable(record) && (!facts.mustBeLetter(record) || facts.lettersOf(record).length > 0);
       holding.unfinished = [...holding.unfinished, ...records].filter((record) => !done(record));
-      ask((invariant) => invariant.delivered?.({ member: `${member.name} (${member.topic})`, ...holding }));
+      ask((invariant) => invariant.delivered?.({ member: `${member.name} (${member.topic})`, fetched: records, ...holding }));
     },
     settled() {
       ask((invariant) => invariant.settled?.());

@@ -45,6 +45,8 @@ export interface Scenario {
   readonly deadlines: number;
   readonly repeats: number;
   readonly processes: readonly ProcessPlan[];
+  /** When all processes are ended at once, to come back fused; until then none is. Null when they are what they are from the start. */
+  readonly fuseAt: number | null;
   /** Fused and unfused processes side by side: order over two ways to one topic is then nobody's promise. */
   readonly mixed: boolean;
   readonly inFlightBytes: number;
@@ -63,16 +65,18 @@ const wholeChain: readonly StageFamily[] = ['ingest', 'preprocess', 'infer', 'si
 
 export function drawScenario(random: Random): Scenario {
   const calmAt = random.between(10_000, 40_000);
-  const fusing = random.pick(['none', 'none', 'none', 'all', 'all', 'mixed'] as const);
+  const fusing = random.pick(['none', 'none', 'none', 'all', 'all', 'later', 'mixed'] as const);
   return {
     partitions: 1 + random.below(3),
     cameras: ['cam-a', 'cam-b', 'cam-c', 'cam-d'].slice(0, 1 + random.below(4)),
     apps: ['app-a', 'app-b'].slice(0, random.below(3)),
-    framesPerSource: 6 + random.below(30),
+    // Now and then a flood, so that what leaks a little at each rebalance has the time to add up.
+    framesPerSource: random.chance(0.07) ? 150 : 6 + random.below(30),
     poison: random.pick([0, 0.1, 0.3]),
     deadlines: random.pick([0, 0, 0.2]),
     repeats: random.pick([0, 0.1, 0.3]),
     processes: drawProcesses(random, fusing),
+    fuseAt: fusing === 'later' ? random.between(0.2, 0.8) * calmAt : null,
     mixed: fusing === 'mixed',
     inFlightBytes: random.pick([6_000, 12_000, 50_000]),
     fetchBytesPerPartition: random.pick([1_500, 4_000, 8_000]),
@@ -84,8 +88,8 @@ export function drawScenario(random: Random): Scenario {
   };
 }
 
-function drawProcesses(random: Random, fusing: 'none' | 'all' | 'mixed'): ProcessPlan[] {
-  const fused = (index: number): boolean => fusing === 'all' || (fusing === 'mixed' && index % 2 === 0);
+function drawProcesses(random: Random, fusing: 'none' | 'all' | 'later' | 'mixed'): ProcessPlan[] {
+  const fused = (index: number): boolean => fusing === 'all' || fusing === 'later' || (fusing === 'mixed' && index % 2 === 0);
   const replicas = (name: string, families: readonly StageFamily[], count: number): ProcessPlan[] =>
     Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, families, fused: fused(i) && families.includes('infer') && families.includes('preprocess') }));
   const some = (): number => 1 + random.below(2);

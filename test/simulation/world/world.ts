@@ -52,7 +52,8 @@ export function createWorld(seed: number, broken: Broken, schedule: ((at: number
 
   /** Its supervisor starts it again, whatever ended it. */
   function supervise(plan: ProcessPlan, birth: number, nodes: Map<string, Node>): void {
-    const node = startNode(world, plan, birth);
+    const fused = plan.fused && (scenario.fuseAt === null || time.now >= scenario.fuseAt);
+    const node = startNode(world, { ...plan, fused }, birth);
     nodes.set(plan.name, node);
     node.life.onEnd(() => time.after(random.between(50, 4_000), () => supervise(plan, birth + 1, nodes)));
   }
@@ -89,6 +90,7 @@ export function createWorld(seed: number, broken: Broken, schedule: ((at: number
       const { rates } = scenario;
       for (const plan of scenario.processes) time.after(random.between(0, 3_000), () => supervise(plan, 1, nodes));
       producers.start();
+      if (scenario.fuseAt !== null) time.after(scenario.fuseAt, () => nodes.forEach(({ life }) => life.end('is ended, to come back fused')));
       const one = (): Node | undefined => (nodes.size > 0 ? random.pick([...nodes.values()]) : undefined);
       nowAndThen(rates.crashEveryMs, () => {
         const node = one();
