@@ -16,7 +16,7 @@ export interface Verdict {
   readonly fingerprint: string;
 }
 
-/** From calm to rest. The longest waits one after the other (a session, a late rebalance, an unanswered call, a backoff) take 40 s. */
+/** In calm, the longest time without a commit before all is at rest. The longest waits one after the other (a session, a late rebalance, an unanswered call, a backoff) take 40 s. */
 const patienceMs = 60_000;
 /** A run that does more than this is a hot loop. */
 const mostEvents = 400_000;
@@ -37,13 +37,17 @@ export async function simulate(seed: number, { broken = sound, toTheEnd = false,
   process.on('unhandledRejection', orphan);
   try {
     world.start();
-    const until = scenario.calmAt + patienceMs;
+    let until = scenario.calmAt + patienceMs;
+    let committed = 0;
     let rest = false;
     let looked = 0;
     const over = (): boolean => {
       if ((!toTheEnd && judge.violations.length > 0) || time.now > until || time.count > mostEvents) return true;
       if (world.weather.stormy() || time.count < looked) return false;
       looked = time.count + 20;
+      const progress = committedBy(world);
+      if (progress > committed) until = Math.max(until, time.now + patienceMs);
+      committed = progress;
       rest = world.atRest;
       return rest;
     };
@@ -71,6 +75,9 @@ export async function simulate(seed: number, { broken = sound, toTheEnd = false,
     };
   }
 }
+
+const committedBy = ({ groups }: ReturnType<typeof createWorld>): number =>
+  [...groups.all()].reduce((sum, { committed }) => [...committed.values()].reduce((all, offset) => all + offset, sum), 0);
 
 function behind({ groups, broker, scenario }: ReturnType<typeof createWorld>): string {
   const late = [...groups.all()].flatMap(({ name, topic, committed }) =>
