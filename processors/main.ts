@@ -162,6 +162,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     metrics: metricsRegistry,
     fps: config.given.has('SACCADE_FPS') ? s.SACCADE_FPS : undefined,
     loop: s.SACCADE_LOOP,
+    liveDeadlineMs: s.SACCADE_LIVE_DEADLINE_MS,
   });
   ending.add('cameras', () => cameras.stop());
   if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);

@@ -43,6 +43,7 @@ export const settings = {
   SACCADE_FUSE: { check: list.pipe(z.array(fusePair)), flag: 'fuse', repeatable: true, help: 'Neighbours run as one step, skipping the topic between them: preprocess+infer.' },
   SACCADE_FPS: { check: whole(1, 240), default: '10', flag: 'fps', help: 'Frames a second of demo, folder and glob sources.' },
   SACCADE_LOOP: { check: yesNo, default: 'false', flag: 'loop', help: 'true: videos, folders and globs begin again at their end.' },
+  SACCADE_LIVE_DEADLINE_MS: { check: whole(0, 3_600_000), default: '5000', help: 'Frames of demo and rtsp sources older than this are recorded as dropped instead of inferred; 0: never.' },
   SACCADE_MODELS: { check: list.pipe(z.array(text).min(1)), default: 'efficientnet-lite0,nanodet', flag: 'models', help: 'Models served, as NAME or NAME@VERSION; the first answers where none is asked for.' },
   SACCADE_MODELS_DIR: { check: text, default: 'models', help: 'The model repository: NAME/VERSION/model.onnx with card.json.' },
   SACCADE_TENANT: { check: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'letters, digits, _ . - are expected'), default: 'default', help: 'Tenant that owns what comes in.' },

@@ -129,7 +129,7 @@ test('pace: on time it keeps the rate, after a stall it makes no burst', async (
   assert.deepEqual(at, [0, 100, 200, 1250, 1250, 1350]);
 });
 
-const shot = (sequence: number): CameraFrame => ({ id: `s-${sequence}`, sequence, capturedAt: sequence, image: Buffer.from('x') });
+const shot = (sequence: number): CameraFrame => ({ id: `s-${sequence}`, sequence, capturedAt: sequence, deadline: null, image: Buffer.from('x') });
 
 describe('the outbox', () => {
   const base = { source: 's', log: quiet, limit: 3 };
@@ -210,6 +210,19 @@ describe('a camera', () => {
     });
     await runCamera({ spec: parseSource(media), producer, clock: jumpingClock(), signal: stop.signal, log: quiet, loop: true });
     assert.deepEqual(sequences(records).slice(0, 7), [0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  test('a live source gives its frames a deadline where one is asked for; a folder never does', async () => {
+    for (const [what, deadlines] of [['demo', 3], [media, 0]] as const) {
+      const stop = new AbortController();
+      const { producer, records } = collectingProducer(async () => {
+        if (records.length >= 3) stop.abort();
+      });
+      await runCamera({ spec: parseSource(what), producer, clock: jumpingClock(), signal: stop.signal, log: quiet, liveDeadlineMs: 5000 });
+      const limited = records.slice(0, 3).filter(({ headers }) => headers?.deadline !== undefined);
+      assert.equal(limited.length, deadlines, what);
+      for (const { headers } of limited) assert.equal(Number(headers!.deadline), Number(headers!.captured_at) + 5000);
+    }
   });
 
   test('demo runs until the signal', async () => {

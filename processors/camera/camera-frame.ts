@@ -10,6 +10,8 @@ export interface Shot {
 export interface CameraFrame extends Shot {
   readonly id: string;
   readonly sequence: number;
+  /** Milliseconds since the epoch after which nobody wants the answer, or null. */
+  readonly deadline: number | null;
 }
 
 /** `captured` = `acknowledged` + `dropped` + `refused` once the camera has ended. */

@@ -125,5 +125,10 @@ const record = (source: string, frame: CameraFrame): OutgoingRecord => ({
   topic: 'frames.in',
   key: source,
   value: frame.image,
-  headers: { id: frame.id, sequence: `${frame.sequence}`, captured_at: `${frame.capturedAt}` },
+  headers: {
+    id: frame.id,
+    sequence: `${frame.sequence}`,
+    captured_at: `${frame.capturedAt}`,
+    ...(frame.deadline === null ? {} : { deadline: `${frame.deadline}` }),
+  },
 });

@@ -19,6 +19,11 @@ export interface CameraOptions {
   readonly fps?: number | undefined;
   /** Files begin again at their end. Absent: they are shown once. `demo` never ends. */
   readonly loop?: boolean | undefined;
+  /**
+   * How long the answer to a frame of `demo` or `rtsp` is worth having, in milliseconds. A pipeline slower than the camera
+   * then answers the newest frames and records the others as dropped, instead of falling behind for ever. Absent or 0: always.
+   */
+  readonly liveDeadlineMs?: number | undefined;
   /** Kept up to date while the camera runs, for metrics. */
   readonly counts?: CameraCounts;
 }
@@ -31,7 +36,7 @@ export const noCounts = (): CameraCounts => ({ captured: 0, acknowledged: 0, dro
 
 /**
  * Runs until the source ends or the signal aborts, and answers what became of its pictures. Throws invalid_config when the
- * source can't be read at all. Records: key = source name, value = the encoded picture, headers id, sequence, captured_at.
+ * source can't be read at all. Records: key = source name, value = the encoded picture, headers id, sequence, captured_at, deadline.
  */
 export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   const { spec, producer, clock, signal, log, counts = noCounts() } = options;
@@ -39,6 +44,7 @@ export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   const source = spec.name;
   const live = spec.kind !== 'images';
   const start = clock.now();
+  const worthMs = spec.kind === 'demo' || spec.kind === 'rtsp' ? (options.liveDeadlineMs ?? 0) : 0;
   const box = outbox({
     source, producer, clock, counts, log,
     limit: UNACKNOWLEDGED,
@@ -52,7 +58,7 @@ export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   try {
     for await (const shot of shots(spec, options)) {
       if (signal.aborted) break;
-      const pushed = box.push({ ...shot, sequence, id: `${start}-${sequence}` });
+      const pushed = box.push({ ...shot, sequence, id: `${start}-${sequence}`, deadline: worthMs > 0 ? shot.capturedAt + worthMs : null });
       sequence += 1;
       // A live source is not awaited: its pictures come when they come.
       if (!live) await pushed;

@@ -15,6 +15,7 @@ export interface CamerasOptions {
   readonly metrics: Registry;
   readonly fps: number | undefined;
   readonly loop: boolean;
+  readonly liveDeadlineMs: number;
 }
 
 export interface Cameras {

@@ -12,12 +12,12 @@ export function amount(value) {
 /** Things counted: whole, however few. */
 export const count = (value) => (value === null || value === undefined ? NONE : Math.round(value).toLocaleString('en'));
 
-/** Milliseconds; from ten seconds on in seconds. */
+/** Milliseconds; from one second on in seconds. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
   if (ms >= 3_600_000) return `${amount(ms / 3_600_000)} h`;
   if (ms >= 60_000) return `${amount(ms / 60_000)} min`;
-  if (ms >= 10_000) return `${amount(ms / 1000)} s`;
+  if (ms >= 1_000) return `${amount(ms / 1000)} s`;
   return `${amount(ms)} ms`;
 }
 
