@@ -79,10 +79,12 @@ describe('the sink', { timeout: 120_000 }, () => {
     predictions[7] = { ...predictions[7]!, embedding: Buffer.alloc(5) };
     const outcomes = await sinkStage({ store, batch }).process(inputs(predictions), signal);
     assert.deepEqual(kinds(outcomes), predictions.map((_, i) => (i === 7 || culprits.includes(i) ? 'reject rejected_by_store' : 'emit')));
-    assert.deepEqual(
-      (await stored('b')).length,
-      predictions.length - culprits.length - 1,
-    );
+    const rows = (await stored('b')) as { status: string }[];
+    assert.equal(rows.filter(({ status }) => status === 'ok').length, predictions.length - culprits.length - 1);
+    // Whose identity fits is accounted for as refused; an id that is none cannot be.
+    assert.deepEqual(await store.query("SELECT id, stage, reason FROM outcomes WHERE source = 'b' AND status = 'dead_lettered'"), [
+      { id: predictions[7]!.id, stage: 'sink', reason: 'rejected_by_store' },
+    ]);
   });
 
   test('stores a redelivered batch once', async () => {

@@ -2,6 +2,7 @@
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import type { Prediction } from '../../schemas/records.ts';
+import { unanswered } from '../../schemas/unanswered.ts';
 import { emit, failed, type BatchPolicy, type Input, type Outcome, type Stage } from '../stage.ts';
 import { rowOf, table, type Row } from './row.ts';
 
@@ -13,6 +14,23 @@ export interface SinkOptions {
 /** Reads `predictions`, and has no outputs: an input emits nothing once its row is stored. */
 export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
   let trouble: string | null = null;
+
+  /**
+   * The row that says that this one was refused, so that its frame is accounted for in the store too. Answers why the input
+   * failed: as given, or the environment's fault that kept the refusal from being written.
+   */
+  async function recordRefusal({ value, headers }: Input<Prediction>, refusal: SaccadeError): Promise<SaccadeError> {
+    const ending = { status: 'dead_lettered', stage: 'sink', reason: refusal.code, detail: refusal.detail, at: value.completed_at } as const;
+    const row = { ...unanswered(value.frame_id, { ...value, deadline: null, reply: null }, value.model, ending), id: value.id };
+    try {
+      await store.insert(table, [rowOf(row, headers)]);
+      return refusal;
+    } catch (cause) {
+      const error = asSaccadeError(cause);
+      // Not even its identity fits the table: then its dead letter alone speaks for it.
+      return error.retryable ? error : refusal;
+    }
+  }
 
   return {
     name: 'sink',
@@ -27,7 +45,7 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
         try {
           rows.push([input, rowOf(input.value, input.headers)]);
         } catch (error) {
-          outcomes.set(input, failed(asSaccadeError(error)));
+          outcomes.set(input, failed(await recordRefusal(input, asSaccadeError(error))));
         }
       }
       await insert(rows);
@@ -48,7 +66,8 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
         } catch (cause) {
           const error = asSaccadeError(cause);
           if (error.retryable) trouble = error.message;
-          if (error.code !== 'rejected_by_store' || part.length === 1) return all(failed(error));
+          if (error.code !== 'rejected_by_store') return all(failed(error));
+          if (part.length === 1) return all(failed(await recordRefusal(part[0]![0], error)));
           const half = part.length >> 1;
           await insert(part.slice(0, half));
           await insert(part.slice(half));

@@ -21,7 +21,7 @@ export function deservedOutcome({ facts, table }: Evidence): Invariant {
         const asked = facts.asked(row.id);
         if (!asked) continue;
         const culprit = culpritFor(asked.truth, asked.model);
-        const deserved = culprit === null || culprit === 'sink' ? 'ok' : 'dead_lettered';
+        const deserved = culprit === null ? 'ok' : 'dead_lettered';
         const late = row.status === 'dropped' && row.reason === 'deadline' && asked.truth.deadline !== null;
         if (row.status !== deserved && !late) {
           return `frame ${asked.truth.order} of ${asked.truth.source} (${asked.truth.kind.name}) is ${row.status} for ${asked.model}: ${row.reason}`;

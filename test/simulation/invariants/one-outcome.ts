@@ -1,6 +1,5 @@
 /** Every accepted frame has exactly one outcome for each model asked for, in what the public views show. */
 import { predictionId } from '../../../schemas/ids.ts';
-import { culpritFor } from '../offer/kinds.ts';
 import type { Evidence, Invariant } from './invariant.ts';
 
 export function oneOutcome({ facts, table }: Evidence): Invariant {
@@ -13,9 +12,7 @@ export function oneOutcome({ facts, table }: Evidence): Invariant {
         for (const model of truth.models) {
           const id = predictionId(truth.frameId, model);
           const count = shown.get(id) ?? 0;
-          // What the store refuses is a dead letter of predictions, or was dropped on the way.
-          const refused = culpritFor(truth, model) === 'sink';
-          if (count > 1 || (count === 0 && !refused)) {
+          if (count !== 1) {
             return `frame ${truth.order} of ${truth.source} (${truth.kind.name}) has ${count} outcomes for ${model}`;
           }
         }
