@@ -27,7 +27,8 @@ export async function connect(config: Config, data: string, say: (line: string) 
     dataDir: data,
     kafkaBrokers: s.KAFKA_BROKERS ?? running?.kafka.brokers,
     registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
-    clickhouse: clickhouse ?? undefined,
+    // With a Kafka of their own, processes without a sink need no store: only a whole local pipeline gets one unasked.
+    clickhouse: clickhouse ?? (s.KAFKA_BROKERS && !s.SACCADE_STAGES.includes('sink') ? null : undefined),
     say,
   });
 }
@@ -56,6 +57,7 @@ export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
 
 /** With the tables in place. */
 export async function openStore(stack: Stack, database: string): Promise<Store> {
+  if (!stack.clickhouse) throw new SaccadeError('invalid_config', 'The sink needs CLICKHOUSE_URL.');
   const { kind, ...address } = stack.clickhouse;
   const store = clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
   await store.migrate();

@@ -67,6 +67,8 @@ describe('the stage', () => {
     );
     assert.equal(emitted(found!).length, 2);
     assert.ok(missing!.kind === 'retry' && missing!.error.code === 'blob_missing');
+    const [patient] = await claiming.process([{ ...inputOf(frameOf({ image: null, claim: 'gone' })), attempt: 6 }], new AbortController().signal);
+    assert.ok(patient!.kind === 'reject' && patient!.error.code === 'blob_missing');
   });
 
   test('a bad picture is rejected while its neighbours go on, in order', async () => {

@@ -12,7 +12,8 @@ export interface StackOptions {
   readonly dataDir: string;
   readonly kafkaBrokers?: readonly string[] | undefined;
   readonly registryUrl?: string | undefined;
-  readonly clickhouse?: { readonly url: string; readonly username?: string; readonly password?: string } | undefined;
+  /** null: nobody here needs a store. */
+  readonly clickhouse?: { readonly url: string; readonly username?: string; readonly password?: string } | null | undefined;
   /** The in-process log even where Kafka could be started. */
   readonly forceMemory?: boolean | undefined;
   /** Gets the choices and the progress, a line at a time. */
@@ -22,7 +23,7 @@ export interface StackOptions {
 export interface Stack {
   readonly kafka: { readonly kind: 'given' | 'embedded' | 'memory'; readonly brokers: readonly string[] };
   readonly registry: { readonly kind: 'given' | 'apicurio' | 'files'; readonly url: string | null };
-  readonly clickhouse: { readonly kind: 'given' | 'chdb'; readonly url: string; readonly username: string; readonly password: string };
+  readonly clickhouse: { readonly kind: 'given' | 'chdb'; readonly url: string; readonly username: string; readonly password: string } | null;
   readonly children: readonly { readonly name: string; readonly pid: number }[];
   /** Stops what was started here, and gives the folder back. */
   stop(): Promise<void>;
@@ -41,7 +42,7 @@ export async function startStack(given: StackOptions): Promise<Stack> {
   // The children have working directories of their own.
   const options = { ...given, dataDir: absolute(given.dataDir) };
   const { dataDir, say } = options;
-  const embedded = !options.kafkaBrokers || !options.clickhouse;
+  const embedded = !options.kafkaBrokers || options.clickhouse === undefined;
   const unlock = embedded ? lockFolder(dataDir) : () => {};
   const jvm = options.kafkaBrokers || options.forceMemory ? Promise.resolve(null) : javaSide(say);
   const starting = [kafka(options, jvm), registry(options, jvm), clickhouse(options)] as const;
@@ -130,6 +131,7 @@ async function registry(options: StackOptions, jvm: Promise<JavaSide | null>): P
 
 async function clickhouse(options: StackOptions): Promise<Part<Stack['clickhouse']>> {
   const { say, clickhouse: given } = options;
+  if (given === null) return { value: null };
   if (given) {
     say(`clickhouse  ${given.url} (given)`);
     return { value: { kind: 'given', url: given.url, username: given.username ?? 'default', password: given.password ?? '' } };

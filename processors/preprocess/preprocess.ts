@@ -5,7 +5,7 @@ import type { BlobStore, Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
 import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
-import { emit, failed, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
 import type { DecodeLimits } from './config.ts';
 import { decodeImage } from './decode.ts';
 import { limiter } from './limiter.ts';
@@ -22,6 +22,8 @@ export interface PreprocessOptions {
 }
 
 const name = 'preprocess';
+/** Attempts, some seconds apart by then, after which a missing blob is the record's fault. */
+const patienceWithBlobs = 6;
 /** sharp works on libuv's pool, whose size is fixed when the process starts. */
 const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
 
@@ -53,8 +55,11 @@ export function preprocessStage({ models, blobs, limits, clock, batch }: Preproc
         }),
       );
       return emit(...tensors, ...refused);
-    } catch (error) {
-      return failed(asSaccadeError(error));
+    } catch (thrown) {
+      const error = asSaccadeError(thrown);
+      // The blob is written before its record, so a missing one may be late (a shared folder), but not for ever.
+      if (error.code === 'blob_missing' && input.attempt >= patienceWithBlobs) return reject(error);
+      return failed(error);
     }
   }
 

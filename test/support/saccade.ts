@@ -69,7 +69,7 @@ export async function allGone(pids: readonly number[]): Promise<void> {
   await eventually(() => pids.every((pid) => !isAlive({ pid, birth: null })), `the end of the processes ${pids.join(', ')}`, 40_000);
 }
 
-export const storeOf = (run: RunFile): Store => clickhouseStore({ ...run.clickhouse, kind: 'chdb', database: 'saccade' });
+export const storeOf = (run: RunFile): Store => clickhouseStore({ ...run.clickhouse!, kind: 'chdb', database: 'saccade' });
 export const logOf = (run: RunFile): Log => kafkaLog({ brokers: run.kafka.brokers, clientId: 'system-test', log: silent });
 
 export async function count(store: Store, sql: string): Promise<number> {
