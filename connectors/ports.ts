@@ -86,6 +86,8 @@ export interface Log {
   /** Resolves once the group has been joined. */
   consumer(options: ConsumerOptions): Promise<LogConsumer>;
   partitions(topic: string): Promise<number>;
+  /** First offset still held, by partition: above 0 once retention has deleted records. */
+  beginningOffsets(topic: string): Promise<Position[]>;
   /** Next offset to be written, by partition. */
   endOffsets(topic: string): Promise<Position[]>;
   /** Committed positions of a group; a partition never committed is absent. */

@@ -59,6 +59,7 @@ describe('the memory of the in-process log', () => {
     const back = await watch(log, { group: 'gone', topics: [spec.name] });
     await until('what is left arrives', () => back.records.at(-1)?.offset === 29);
     assert.equal(back.records.length, 7, 'the limit is the topic of the last 300 KB');
+    assert.deepEqual(await log.beginningOffsets(spec.name), [{ topic: spec.name, partition: 0, offset: 23 }]);
     await log.close();
   });
 });
@@ -102,6 +103,7 @@ describe('the Kafka log, on the outside', { skip: needsKafka }, () => {
     // kafkajs deletes nothing of a topic it has not been asked about before.
     await admin.fetchTopicOffsets(spec.name);
     await admin.deleteTopicRecords({ topic: spec.name, partitions: [{ partition: 0, offset: '20' }] });
+    assert.deepEqual(await log.beginningOffsets(spec.name), [{ topic: spec.name, partition: 0, offset: 20 }]);
     member.consumer.resume(member.partitions());
     await send(30, 35);
     await until('what is left arrives', () => member.values().includes('34'));

@@ -24,6 +24,9 @@ export function kafkaLog(options: KafkaOptions): Log {
       if (count === 0) throw new SaccadeError('log_unavailable', `there is no topic ${topic}`);
       return count;
     },
+    async beginningOffsets(topic) {
+      return (await admin.bounds(topic)).map(({ partition, low }) => ({ topic, partition, offset: low }));
+    },
     async endOffsets(topic) {
       return (await admin.bounds(topic)).map(({ partition, high }) => ({ topic, partition, offset: high }));
     },

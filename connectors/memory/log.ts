@@ -1,7 +1,7 @@
 /** The log inside this process: the same behaviour as Kafka's for one process, without its durability. Bounded in bytes. */
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import type { ConsumerOptions, Log, LogConsumer, LogProducer, OutgoingRecord } from '../ports.ts';
+import type { ConsumerOptions, Log, LogConsumer, LogProducer, OutgoingRecord, Position, TopicPartition } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { consumedBy, newGroup, newMember, positionsOf, rebalance, type Bounds, type Group, type Member } from './group.ts';
 import { deliver } from './delivery.ts';
@@ -45,6 +45,9 @@ export function memoryLog({
     low: ({ topic, partition }) => topicOf(topic).low(partition),
     high: ({ topic, partition }) => topicOf(topic).high(partition),
   };
+
+  const inEach = (topic: string, offset: (at: TopicPartition) => number): Position[] =>
+    Array.from({ length: bounds.partitions(topic) }, (_, partition) => ({ topic, partition, offset: offset({ topic, partition }) }));
 
   function groupOf(name: string): Group {
     const group = groups.get(name) ?? newGroup();
@@ -146,8 +149,8 @@ export function memoryLog({
       return consumer;
     },
     partitions: async (topic) => bounds.partitions(topic),
-    endOffsets: async (topic) =>
-      Array.from({ length: bounds.partitions(topic) }, (_, partition) => ({ topic, partition, offset: bounds.high({ topic, partition }) })),
+    beginningOffsets: async (topic) => inEach(topic, bounds.low),
+    endOffsets: async (topic) => inEach(topic, bounds.high),
     committed: async (group, topic) => positionsOf(groups.get(group)?.committed ?? new Map(), topic, bounds.partitions(topic)),
     async close() {
       closed = true;

@@ -188,13 +188,15 @@ export function groupContract(context: LogContext): void {
     await consumer.close();
   });
 
-  test('endOffsets and committed by partition', async () => {
+  test('beginningOffsets, endOffsets and committed by partition', async () => {
     const { name: at } = await topic({ partitions: 3 });
     const group = uniqueName('group');
     assert.deepEqual((await context.log.endOffsets(at)).toSorted(byPartition), [0, 1, 2].map((partition) => ({ topic: at, partition, offset: 0 })));
     assert.deepEqual(await context.log.committed(group, at), []);
     await send(outgoing(at, null, 'a', { partition: 1 }), outgoing(at, null, 'b', { partition: 1 }), outgoing(at, null, 'c', { partition: 2 }));
     assert.deepEqual((await context.log.endOffsets(at)).toSorted(byPartition).map(({ offset }) => offset), [0, 2, 1]);
+    const begins = (await context.log.beginningOffsets(at)).toSorted(byPartition);
+    assert.deepEqual(begins, [0, 1, 2].map((partition) => ({ topic: at, partition, offset: 0 })), 'nothing was deleted');
     const member = await watch(context.log, { group, topics: [at] });
     await until('all arrive', () => member.records.length >= 3);
     assert.equal(await member.consumer.commit(member.generation(), reached(member)), true);

@@ -62,6 +62,8 @@ function logOf(world: World, life: Life, producer: LogProducer): Log {
     producer: async () => producer,
     consumer: (options) => simulatedConsumer(world, life, options),
     partitions: async (topic) => broker.partitions(topic),
+    // The simulated broker deletes nothing.
+    beginningOffsets: async (topic) => partitionsOf(topic).map((at) => ({ ...at, offset: 0 })),
     endOffsets: (topic) => life.call('log', `ends of ${topic}`, () => partitionsOf(topic).map((at) => ({ ...at, offset: broker.end(at) }))),
     committed: (group, topic) =>
       life.call('log', `positions of ${group}`, () =>
