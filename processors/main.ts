@@ -11,7 +11,7 @@ import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deplo
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { topicSpecs } from '../schemas/topics.ts';
-import { parseSource } from './camera/source-spec.ts';
+import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
 import { connect, openLog, openRegistry, openStore } from './connect.ts';
@@ -23,6 +23,7 @@ import { type Engine, startEngine } from './infer/engine.ts';
 import { inferStage } from './infer/infer.ts';
 import type { AcceptRules } from './ingest/accept.ts';
 import { ingestStage } from './ingest/ingest.ts';
+import { camerasOf, portOf } from './joining.ts';
 import { startLive } from './live/live.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { preprocessStage } from './preprocess/preprocess.ts';
@@ -48,13 +49,14 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const startedAt = clock.now();
   const data = resolve(s.SACCADE_DATA);
 
-  const sources = s.SACCADE_SOURCE.map(parseSource);
+  const running = readRunFile(data);
+  const sources = camerasOf(config, running).map(parseSource);
   const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
   const names = models.map((model) => model.card.name);
   const spans = await startSpanExport(process.env);
   if (spans) ending.add('span export', () => spans.stop());
 
-  const stack = await connect(config, data, say);
+  const stack = await connect(config, data, running, say);
   ending.add('local servers', () => stack.stop());
   void stack.failed.then((error) => end(error.message, 1));
   const wants = (stage: StageFamily) => s.SACCADE_STAGES.includes(stage);
@@ -103,6 +105,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     clock,
     metrics,
     logger: (stage) => logger.child({ stage }),
+    blobs,
     limits: {
       inFlightBytes: s.SACCADE_IN_FLIGHT_MB * 1024 * 1024,
       fetchBytes: 16 * 1024 * 1024,
@@ -132,8 +135,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
       })
     : null;
   if (edge) ending.add('edge', () => edge.close());
-  // Without the edge the port is only for health and metrics: a second process must not fight the first for 8080.
-  const url = await server.listen(s.HOST, wants('edge') || config.given.has('PORT') ? s.PORT : 0);
+  const url = await server.listen(s.HOST, portOf(config, running));
   ending.add('http', () => server.close());
   await Promise.all([pipeline.start(), edge?.open()]);
 
@@ -152,10 +154,8 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     writeRunFile(data, own);
     ending.add('run file', () => removeRunFile(data));
   }
-  // A stage added to a running pipeline must not bring another demo camera along.
-  const specs = config.given.has('SACCADE_STAGES') && !config.given.has('SACCADE_SOURCE') ? [] : sources;
   const cameras = startCameras({
-    specs,
+    specs: sources,
     producer,
     clock,
     log: logger.child({ stage: 'camera' }),

@@ -2,8 +2,10 @@
  * Runs one chain: takes records over from the log, gives them to the stage (and the stages fused behind it), sends the
  * outputs in partition order, and commits the low-water mark. One for each consumer group in this process.
  */
-import type { Clock, Log, LogConsumer, LogProducer, LogRecord, Position, SchemaRegistry, TopicPartition } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, Log, LogConsumer, LogProducer, LogRecord, Position, SchemaRegistry, TopicPartition } from '../../connectors/ports.ts';
+import { deadLetterTopic } from '../../schemas/topics.ts';
 import { byteBudget } from './byte-budget.ts';
+import { deadLetter, withoutValue } from './dead-letter.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
@@ -20,6 +22,8 @@ export interface ChainRunnerOptions {
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
   readonly limits: RuntimeLimits;
+  /** Takes the bytes of dead letters that are larger than a record may be. */
+  readonly blobs?: Pick<BlobStore, 'put'> | undefined;
   readonly random?: () => number;
 }
 
@@ -58,6 +62,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   let queues = new Map<number, PartitionQueue>();
   let held: readonly TopicPartition[] = [];
   let consumerFault: string | null = null;
+  /** Bytes of outputs that no acknowledgement has freed yet. */
+  let producedBytes = 0;
   let committing: Promise<void> | null = null;
   /** The last generation whose commit was too late; nothing more of it can be committed. */
   let refused: number | null = null;
@@ -91,6 +97,12 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       signal: () => generationEnd.signal,
       next: (topic) => next.get(topic),
       charge,
+      blobs: options.blobs,
+      // What is on its way frees memory when it arrives. Without that, the work that would set it free must go on.
+      hold: () => producedBytes > limits.inFlightBytes && sending.busy,
+      produced(entry, bytes) {
+        if (current(entry)) producedBytes += bytes;
+      },
       finished: () => sending.wake(),
     });
     executors.push(executor);
@@ -106,13 +118,28 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     log: logger,
     signal: stopped.signal,
     queues: () => queues.values(),
+    rested: wakeExecutors,
+    replacement(entry, refused, error) {
+      const attempt = 1;
+      if (refused.topic !== deadLetterTopic(head.from)) return deadLetter(entry.record, error, head.stage.name, attempt, clock.now());
+      return refused.value === null ? null : withoutValue(refused);
+    },
     acknowledged(entries, seconds) {
-      for (const entry of entries) if (current(entry)) budget.give(entry.bytes);
+      for (const entry of entries) {
+        if (!current(entry)) continue;
+        budget.give(entry.bytes);
+        producedBytes -= entry.outputs.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+      }
+      wakeExecutors();
       metrics.phase('deliver', seconds);
       reportInFlight();
       commitSoon();
     },
   });
+
+  function wakeExecutors(): void {
+    for (const executor of executors) executor.wake();
+  }
 
   function reportInFlight(): void {
     const inFlight = [...queues.values()].reduce((sum, queue) => sum + queue.length, 0);
@@ -129,6 +156,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     queues = new Map();
     for (const executor of executors) executor.prune();
     budget.give(budget.used);
+    producedBytes = 0;
     metrics.rebalanced();
     reportInFlight();
     logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');

@@ -1,5 +1,5 @@
 /** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
-import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import { type ChainRunner, chainRunner, type RuntimeLimits } from './chain-runner.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
@@ -15,6 +15,8 @@ export interface PipelineOptions {
   readonly metrics: RuntimeMetrics;
   logger(stage: string): Logger;
   readonly limits: RuntimeLimits;
+  /** Takes the bytes of dead letters that are larger than a record may be. */
+  readonly blobs?: Pick<BlobStore, 'put'> | undefined;
   /** Where waits draw their jitter; Math.random unless given. */
   readonly random?: () => number;
 }

@@ -2,7 +2,8 @@
  * Sends what is complete, one request at a time, and lets more gather meanwhile: under load the requests grow instead of
  * multiplying. Order within a partition holds because nothing later is taken before the earlier is acknowledged.
  */
-import type { Clock, LogProducer } from '../../connectors/ports.ts';
+import { asSaccadeError, type SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
 import { backoff } from './backoff.ts';
 import type { Logger } from './logger.ts';
 import type { Entry, PartitionQueue } from './partition-queue.ts';
@@ -15,6 +16,8 @@ export interface Sender {
   wake(): void;
   /** Resolves when nothing complete is left unsent. */
   idle(): Promise<void>;
+  /** Whether something is on its way, whose acknowledgement will free memory. */
+  readonly busy: boolean;
   trouble(): string | null;
 }
 
@@ -25,6 +28,10 @@ export function sender(options: {
   readonly log: Logger;
   queues(): Iterable<PartitionQueue>;
   acknowledged(entries: readonly Entry[], seconds: number): void;
+  /** Nothing complete is left to send. */
+  rested(): void;
+  /** What to send instead of an output that the log refuses for good (too large); null when nothing smaller can be said. */
+  replacement(entry: Entry, refused: OutgoingRecord, error: SaccadeError): OutgoingRecord | null;
   readonly signal: AbortSignal;
 }): Sender {
   const { producer, clock, log, signal } = options;
@@ -55,21 +62,43 @@ export function sender(options: {
 
   /** False when the wait was cut short by the end of the runner: nothing was acknowledged then. */
   async function deliver(entries: readonly Entry[]): Promise<boolean> {
-    const records = entries.flatMap((entry) => entry.outputs);
-    if (records.length === 0) return true;
+    const refusal = await insist(entries.flatMap((entry) => entry.outputs));
+    if (refusal === null) return !signal.aborted;
+    // One record that no retry will make smaller must not hold up its neighbours: one by one finds it.
+    for (const entry of entries) {
+      for (const output of entry.outputs) if (!(await deliverOne(entry, output))) return false;
+    }
+    return true;
+  }
+
+  async function deliverOne(entry: Entry, output: OutgoingRecord): Promise<boolean> {
+    for (let next: OutgoingRecord | null = output; next !== null; ) {
+      const refusal: SaccadeError | null = await insist([next]);
+      if (refusal === null) return !signal.aborted;
+      log.error({ error: refusal.message, topic: next.topic }, 'the log refuses an output');
+      next = options.replacement(entry, next, refusal);
+    }
+    return true;
+  }
+
+  /** Sends until it is acknowledged (null), refused for good (the refusal), or the runner ends (null, with the signal aborted). */
+  async function insist(records: readonly OutgoingRecord[]): Promise<SaccadeError | null> {
+    if (records.length === 0) return null;
     const waits = backoff(200, 15_000, options.random);
     for (;;) {
       try {
         await producer.send(records);
         fault = null;
-        return true;
-      } catch (error) {
-        if (signal.aborted) return false;
-        fault = error instanceof Error ? error.message : String(error);
+        return null;
+      } catch (thrown) {
+        const error = asSaccadeError(thrown, 'log_unavailable');
+        if (signal.aborted) return null;
+        if (error.code === 'payload_too_large') return error;
+        fault = error.message;
         const wait = waits.next();
         log.warn({ error: fault, retryInMs: Math.round(wait), records: records.length }, 'the log does not take the outputs');
         await clock.sleep(wait, signal);
-        if (signal.aborted) return false;
+        if (signal.aborted) return null;
       }
     }
   }
@@ -79,6 +108,7 @@ export function sender(options: {
       sending = null;
       // What completed between the last look and here.
       for (const queue of options.queues()) if (queue.hasComplete()) return wake();
+      options.rested();
     });
   }
 
@@ -86,6 +116,9 @@ export function sender(options: {
     wake,
     async idle() {
       while (sending) await sending;
+    },
+    get busy() {
+      return sending !== null;
     },
     trouble: () => fault,
   };

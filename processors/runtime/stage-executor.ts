@@ -3,13 +3,13 @@
  * accounted for, environment faults wait and are tried again. Knows no consumer: the chain runner feeds it.
  */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import type { Clock, SchemaRegistry } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, SchemaRegistry } from '../../connectors/ports.ts';
 import { traceparentOr } from '../../schemas/trace-context.ts';
 import type { Emitted, Failure, Input, Outcome, Stage } from '../stage.ts';
 import { backoff } from './backoff.ts';
 import { batchQueue, type Queued } from './batch-queue.ts';
 import { bytesOf } from './byte-budget.ts';
-import { deadLetter } from './dead-letter.ts';
+import { deadLetter, letterThatFits } from './dead-letter.ts';
 import { decode } from './decode.ts';
 import type { Logger } from './logger.ts';
 import type { StageMetrics } from './metrics.ts';
@@ -40,6 +40,12 @@ export interface ExecutorOptions {
   signal(): AbortSignal;
   /** Where a bypassed topic's records go, or undefined when the topic is not bypassed. */
   next(topic: string): StageExecutor | undefined;
+  /** True while finished work waits for the log and memory for more of it is used up: no batch is begun then. */
+  hold(): boolean;
+  /** Outputs of this many bytes wait for their acknowledgement. */
+  produced(entry: Entry, bytes: number): void;
+  /** Where a dead letter too large for its topic leaves its bytes. */
+  readonly blobs: Pick<BlobStore, 'put'> | undefined;
   /** The budget is charged for what fused stages hand over. */
   charge(entry: Entry, bytes: number): void;
   /** All branches of the entry are done and its outputs complete. */
@@ -48,6 +54,8 @@ export interface ExecutorOptions {
 
 export interface StageExecutor {
   submit(work: Work): void;
+  /** What held it back may be over. */
+  wake(): void;
   /** Forgets queued work of ended generations. */
   prune(): void;
   /** Takes no new batch; resolves when the running ones have ended. */
@@ -90,7 +98,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   }
 
   function pump(): void {
-    while (!draining && !blocked && running.size < stage.batch.concurrency) {
+    while (!draining && !blocked && !options.hold() && running.size < stage.batch.concurrency) {
       const batch = queue.take(clock.now());
       if (batch.length === 0) break;
       const run = runBatch(batch).finally(() => {
@@ -105,7 +113,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   function wakeWhenDue(): void {
     timer?.abort();
     timer = null;
-    const due = draining || blocked || running.size >= stage.batch.concurrency ? null : queue.dueIn(clock.now());
+    const due = draining || blocked || options.hold() || running.size >= stage.batch.concurrency ? null : queue.dueIn(clock.now());
     if (due === null) return;
     const own = new AbortController();
     timer = own;
@@ -226,7 +234,10 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
         metrics.dropped(outcome.reason);
         log.debug({ ...traces, reason: outcome.reason }, 'dropped');
       } else {
-        entry.outputs.push(deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now()));
+        const whole = deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now());
+        const letter = await letterThatFits(whole, options.maxRecordBytes, options.blobs);
+        entry.outputs.push(letter);
+        options.produced(entry, letter.value?.length ?? 0);
         metrics.records('dead_lettered');
         metrics.deadLettered(outcome.error.code);
         log.warn({ ...traces, code: outcome.error.code, detail: outcome.error.detail }, 'dead-lettered');
@@ -244,6 +255,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       stored.map(({ emitted, topic }) => outgoing(topic, emitted, traceparent, options.registry, options.maxRecordBytes)),
     );
     work.entry.outputs.push(...encoded);
+    options.produced(work.entry, encoded.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
     for (const { emitted, topic } of addressed) {
       const next = options.next(topic);
       if (!next) continue;
@@ -277,6 +289,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       queue.push(work);
       schedule();
     },
+    wake: schedule,
     prune() {
       queue.discard((work) => !options.current(work.entry));
     },
