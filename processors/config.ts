@@ -8,6 +8,8 @@ export interface Config {
   readonly settings: Settings;
   /** Settings that were given, not defaulted: `--stages` chosen on purpose means something else than all by default. */
   readonly given: ReadonlySet<SettingName>;
+  /** Those given by flag: meant for this one process, where the environment and .env are often shared by several. */
+  readonly byFlag: ReadonlySet<SettingName>;
   readonly help: boolean;
 }
 
@@ -92,7 +94,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     settings[name] = result.data;
   }
   crossCheck(settings as unknown as Settings);
-  return Object.freeze({ settings: Object.freeze(settings) as unknown as Settings, given, help });
+  return Object.freeze({ settings: Object.freeze(settings) as unknown as Settings, given, byFlag: new Set(flags.keys()), help });
 }
 
 export function helpText(): string {

@@ -7,14 +7,13 @@ import { memoryLog } from '../connectors/memory/log.ts';
 import type { Log, SchemaRegistry, Store } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
-import { readRunFile } from '../deploy/local/run-file.ts';
+import type { RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
 
-/** Throws invalid_config when the folder is another pipeline's and cannot be joined. */
-export async function connect(config: Config, data: string, say: (line: string) => void): Promise<Stack> {
+/** `running` is what runs on the folder already. Throws invalid_config when it is another pipeline's and cannot be joined. */
+export async function connect(config: Config, data: string, running: RunFile | null, say: (line: string) => void): Promise<Stack> {
   const s = config.settings;
-  const running = readRunFile(data);
   if (running && !config.given.has('SACCADE_STAGES')) {
     throw new SaccadeError('invalid_config', `Saccade already runs on ${data} (pid ${running.pid}${running.edge ? `, ${running.edge.url}` : ''}). Add a stage with --stages, or set SACCADE_DATA to another folder.`);
   }

@@ -35,7 +35,7 @@ const ingest = ingestConfig.parse({});
 const edge = edgeConfig.parse({});
 
 export const settings = {
-  PORT: { check: whole(0, 65535), default: '8080', help: 'Port of the page and the API; 0 for any free one.' },
+  PORT: { check: whole(0, 65535), default: '8080', flag: 'port', help: 'Port of the page and the API; 0 for any free one.' },
   HOST: { check: text, default: '127.0.0.1', help: 'Address the edge listens on. There is no login yet: anything but loopback is open to whoever reaches it.' },
   SACCADE_DATA: { check: text, default: '.saccade', flag: 'data', help: 'Folder of all local state.' },
   SACCADE_STAGES: { check: list.pipe(z.array(oneOf(stageFamilies)).min(1)), default: stageFamilies.join(','), flag: 'stages', help: `Stages this process runs: ${stageFamilies.join(', ')}.` },

@@ -1,0 +1,57 @@
+/** Several processes on one data folder, with one environment and one .env for all of them. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import type { RunFile } from '../deploy/local/run-file.ts';
+import { readConfig } from '../processors/config.ts';
+import { camerasOf, portOf } from '../processors/joining.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'saccade-joining-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+const run = (over: Partial<RunFile>): RunFile => ({
+  pid: process.pid,
+  startedAt: '2026-01-01T00:00:00.000Z',
+  edge: { url: 'http://127.0.0.1:9000' },
+  kafka: { kind: 'embedded', brokers: ['127.0.0.1:1'] },
+  registry: { kind: 'files', url: null },
+  clickhouse: null,
+  children: [],
+  ...over,
+});
+const whole = run({});
+const withoutEdge = (port: number): RunFile => run({ edge: null, ops: { url: `http://127.0.0.1:${port}` } });
+
+describe('a process that joins a running pipeline', () => {
+  const envFile = join(scratch, '.env');
+  writeFileSync(envFile, 'PORT=9000\nSACCADE_SOURCE=rtsp://camera/1\n');
+  const read = (...argv: string[]) => readConfig(argv, {}, envFile);
+
+  test('leaves the PORT of .env to the one that has it, and takes its own from a flag', () => {
+    assert.equal(portOf(read(), null), 9000);
+    assert.equal(portOf(read('--stages', 'infer'), whole), 0);
+    assert.equal(portOf(read('--stages', 'infer,edge'), whole), 0);
+    assert.equal(portOf(read('--stages', 'infer', '--port', '9001'), whole), 9001);
+    assert.equal(portOf(readConfig(['--stages', 'infer'], { PORT: '9000' }, '/nonexistent'), whole), 0);
+  });
+
+  test('serves the edge on PORT where nobody does yet', () => {
+    assert.equal(portOf(read('--stages', 'edge'), withoutEdge(40_000)), 9000);
+    assert.equal(portOf(read('--stages', 'edge'), withoutEdge(9000)), 0, 'health and metrics of the first process are there');
+    assert.equal(portOf(read('--stages', 'infer'), withoutEdge(40_000)), 0);
+  });
+
+  test('opens no camera but one of its own flags', () => {
+    assert.deepEqual(camerasOf(read(), null), ['rtsp://camera/1']);
+    assert.deepEqual(camerasOf(read('--stages', 'infer'), whole), []);
+    assert.deepEqual(camerasOf(read('--stages', 'ingest', '--source', 'demo'), whole), ['demo']);
+  });
+
+  test('a process of its own, on a Kafka that is given, has the settings of its environment', () => {
+    assert.equal(portOf(read('--stages', 'infer'), null), 9000);
+    assert.deepEqual(camerasOf(read('--stages', 'ingest'), null), ['rtsp://camera/1']);
+    assert.deepEqual(camerasOf(readConfig(['--stages', 'ingest'], {}, '/nonexistent'), null), []);
+  });
+});
