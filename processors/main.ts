@@ -50,7 +50,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const data = resolve(s.SACCADE_DATA);
 
   const running = readRunFile(data);
-  const sources = camerasOf(config, running).map(parseSource);
+  const sources = parseSources(camerasOf(config, running));
   const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
   const names = models.map((model) => model.card.name);
   const spans = await startSpanExport(process.env);

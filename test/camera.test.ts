@@ -13,7 +13,7 @@ import { jpegSplitter } from '../processors/camera/jpeg-splitter.ts';
 import { outbox } from '../processors/camera/outbox.ts';
 import { paced } from '../processors/camera/pace.ts';
 import { noCounts, runCamera } from '../processors/camera/run-camera.ts';
-import { parseSource } from '../processors/camera/source-spec.ts';
+import { parseSource, parseSources } from '../processors/camera/source-spec.ts';
 import { collectingProducer, gate, jumpingClock, quiet, realClock, sequences } from './support/camera.ts';
 
 const media = fileURLToPath(new URL('../media/', import.meta.url));
@@ -34,6 +34,27 @@ describe('--source', () => {
     assert.deepEqual(parseSource(`${images}/*.jpg`), { kind: 'images', name: 'gallery', path: `${images}/*.jpg` });
     assert.deepEqual(parseSource('gate=rtsp://u:secret@10.0.0.5/main?channel=1'), { kind: 'rtsp', name: 'gate', url: 'rtsp://u:secret@10.0.0.5/main?channel=1' });
     assert.deepEqual(parseSource('rtsp://u:secret@10.0.0.5:554/main'), { kind: 'rtsp', name: '10.0.0.5-main', url: 'rtsp://u:secret@10.0.0.5:554/main' });
+  });
+
+  test('names streams of one host apart, without their credentials', () => {
+    const names = (urls: readonly string[]): string[] => urls.map((url) => (parseSource(url) as { name: string }).name);
+    assert.deepEqual(names(['rtsp://h/cam?channel=1', 'rtsp://h:8554/cam?channel=2', 'rtsps://h:322/cam', 'rtsp://h']), [
+      'h-cam-channel-1', 'h-8554-cam-channel-2', 'h-cam', 'h',
+    ]);
+    const credentials = [
+      'rtsp://u:secret@h/cam?channel=1&user=u&password=secret/1',
+      'rtsp://h/cam?channel=1;PWD=secret&auth%5Ftoken=secret',
+      'rtsp://h/user=u_password=sec_ret_channel=1_stream=0.sdp?real_stream',
+    ];
+    assert.deepEqual(names(credentials), ['h-cam-channel-1', 'h-cam-channel-1', 'h-_channel-1_stream-0.sdp-real_stream']);
+  });
+
+  test('refuses two sources of one name, and says which', () => {
+    const [one, other] = [`gate=${media}`, 'gate=demo'];
+    assert.throws(() => parseSources([one, 'none', other]), (error: SaccadeError) =>
+      error.code === 'invalid_config' && error.message.includes(one) && error.message.includes(other));
+    assert.throws(() => parseSources(['demo', 'demo']), SaccadeError);
+    assert.deepEqual(parseSources(['none', 'none', 'demo', 'hall=demo']).map(({ kind }) => kind), ['none', 'none', 'demo', 'demo']);
   });
 
   test('refuses nonsense with the setting, its value and what is allowed', () => {
@@ -196,11 +217,19 @@ describe('a camera', () => {
     assert.deepEqual(counts, { captured: 3, acknowledged: 3, dropped: 0, refused: 0 });
     assert.deepEqual(records.map((r) => r.value), ['astronaut', 'chelsea', 'coffee'].map((n) => readFileSync(`${media}${n}.jpg`)));
     assert.ok(records.every((r) => r.topic === 'frames.in' && r.key === 'gate'));
+    const run = /^(1700000000000-[0-9a-f]{8})-0$/.exec(records[0]!.headers!.id!)?.[1];
     assert.deepEqual(records.map((r) => r.headers), [0, 1, 2].map((n) => ({
-      id: `1700000000000-${n}`,
+      id: `${run}-${n}`,
       sequence: `${n}`,
       captured_at: `${1_700_000_000_000 + 100 * n}`,
     })));
+  });
+
+  test('of the same name, started in the same millisecond, gives other ids', async () => {
+    const { producer, records } = collectingProducer();
+    const once = () => runCamera({ spec: parseSource(`gate=${media}`), producer, clock: jumpingClock(), signal: new AbortController().signal, log: quiet });
+    await Promise.all([once(), once()]);
+    assert.equal(new Set(records.map((r) => r.headers!.id)).size, 6);
   });
 
   test('loops a folder until told to stop, and numbers on', async () => {

@@ -1,4 +1,5 @@
 /** A source of pictures as a producer into frames.in, like any other producer. */
+import { randomUUID } from 'node:crypto';
 import type { Clock, LogProducer } from '../../connectors/ports.ts';
 import type { CameraCounts, CameraLog, Shot } from './camera-frame.ts';
 import { demoCamera } from './demo-camera.ts';
@@ -43,7 +44,8 @@ export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   if (spec.kind === 'none') return counts;
   const source = spec.name;
   const live = spec.kind !== 'images';
-  const start = clock.now();
+  // Another process may have a camera of this name that starts in the same millisecond: the ids of the two must differ.
+  const run = `${clock.now()}-${randomUUID().slice(0, 8)}`;
   const worthMs = spec.kind === 'demo' || spec.kind === 'rtsp' ? (options.liveDeadlineMs ?? 0) : 0;
   const box = outbox({
     source, producer, clock, counts, log,
@@ -58,7 +60,7 @@ export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   try {
     for await (const shot of shots(spec, options)) {
       if (signal.aborted) break;
-      const pushed = box.push({ ...shot, sequence, id: `${start}-${sequence}`, deadline: worthMs > 0 ? shot.capturedAt + worthMs : null });
+      const pushed = box.push({ ...shot, sequence, id: `${run}-${sequence}`, deadline: worthMs > 0 ? shot.capturedAt + worthMs : null });
       sequence += 1;
       // A live source is not awaited: its pictures come when they come.
       if (!live) await pushed;

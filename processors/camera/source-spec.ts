@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { isGlob, listImages } from './image-files.ts';
+import { rtspName } from './rtsp-name.ts';
 
 export type SourceSpec =
   | { readonly kind: 'none' }
@@ -17,7 +18,7 @@ const invalid = (text: string, why: string): SaccadeError =>
   new SaccadeError('invalid_config', `--source ${text}: ${why}. Allowed: ${allowed}.`);
 
 /**
- * `[NAME=]WHAT`. The name is the key of the frames; without one it is made of the file's, folder's or host's name.
+ * `[NAME=]WHAT`. The name is the key of the frames; without one it is made of the file's or folder's name, or the stream's address.
  * Throws invalid_config naming the setting, its value and what is allowed.
  */
 export function parseSource(text: string): SourceSpec {
@@ -31,7 +32,7 @@ export function parseSource(text: string): SourceSpec {
     return { kind: 'none' };
   }
   if (what === 'demo') return { kind: 'demo', name: name ?? 'demo' };
-  if (/^rtsps?:/i.test(what)) return { kind: 'rtsp', name: name ?? rtspName(text, what), url: what };
+  if (/^rtsps?:/i.test(what)) return { kind: 'rtsp', name: name ?? streamName(text, what), url: what };
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(what)) throw invalid(text, 'only rtsp:// and rtsps:// streams are read');
 
   const path = resolve(what);
@@ -46,6 +47,24 @@ export function parseSource(text: string): SourceSpec {
   return { kind: 'images', name: name ?? nameFrom(basename(fixedPart(path))), path };
 }
 
+/**
+ * All sources of a process. Frames are told apart by their source's name: two cameras of one name would share a key, a
+ * place on the page and their counts. Throws invalid_config naming both.
+ */
+export function parseSources(texts: readonly string[]): SourceSpec[] {
+  const taken = new Map<string, string>();
+  return texts.map((text) => {
+    const spec = parseSource(text);
+    if (spec.kind === 'none') return spec;
+    const other = taken.get(spec.name);
+    if (other !== undefined) {
+      throw new SaccadeError('invalid_config', `--source ${other} and --source ${text} are both named ${spec.name}: put another name= before one of them.`);
+    }
+    taken.set(spec.name, text);
+    return spec;
+  });
+}
+
 const stat = (path: string) => statSync(path, { throwIfNoEntry: false });
 
 function fixedPart(glob: string): string {
@@ -54,12 +73,11 @@ function fixedPart(glob: string): string {
   return folder;
 }
 
-/** Host and path without credentials, which must not end up in a topic. */
-function rtspName(text: string, url: string): string {
+function streamName(text: string, url: string): string {
   if (!URL.canParse(url)) throw invalid(text, 'the address cannot be read');
-  const { hostname, pathname } = new URL(url);
-  if (hostname === '') throw invalid(text, 'the address names no host');
-  return nameFrom(`${hostname}${pathname}`);
+  const address = new URL(url);
+  if (address.hostname === '') throw invalid(text, 'the address names no host');
+  return nameFrom(rtspName(address));
 }
 
 const nameFrom = (text: string): string => text.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 100) || 'camera';
