@@ -149,6 +149,15 @@ describe('POST /v1/infer', () => {
     });
   });
 
+  test('300 refused uploads keep no place: the next is answered', async () => {
+    for (let sent = 0; sent < 300; sent += 30) {
+      const refused = await Promise.all(Array.from({ length: 30 }, () => post('?model=resnet', raw(Buffer.from('no image')))));
+      assert.deepEqual(new Set(refused.map(({ status }) => status)), new Set([415]));
+    }
+    assert.equal(edge.edge.waiting, 0);
+    assert.equal((await post('', raw(picture('chelsea')))).status, 200);
+  });
+
   test('a client that leaves half way harms nobody', async () => {
     const { port } = new URL(edge.url);
     await new Promise<void>((resolve) => {

@@ -27,6 +27,8 @@ export interface Edge {
   /** Resolves when answers can be received. */
   open(): Promise<void>;
   troubles(): Record<string, string>;
+  /** Requests that wait for an answer. */
+  readonly waiting: number;
   close(): Promise<void>;
 }
 
@@ -40,6 +42,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   return {
     open: () => desk.open(),
     troubles: (): Record<string, string> => (desk.ready ? {} : { edge: 'its partition of replies is not positioned yet' }),
+    get waiting() {
+      return desk.waiting;
+    },
     close: () => desk.close(),
   };
 }

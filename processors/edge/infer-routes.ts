@@ -51,12 +51,12 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
     const key = header(request, 'idempotency-key');
     const id = frameIdFromProducer(options.tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
     const span = startRequestSpan('POST /v1/infer', header(request, 'traceparent'), startedAt);
+    const deadline = startedAt + config.requestTimeoutMs;
+    const { replyTo, answer, cancel } = desk.expect(deadline);
+    // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
+    answer.catch(() => {});
     try {
-      const deadline = startedAt + config.requestTimeoutMs;
       const acceptedAt = clock.now();
-      const { replyTo, answer } = desk.expect(deadline);
-      // Nobody awaits the answer yet; if accept() throws first, its timeout must not count as unhandled.
-      answer.catch(() => {});
       const frame = await accept(
         { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: replyTo },
         rules,
@@ -74,6 +74,8 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
         .header('traceparent', span.traceparent)
         .send({ ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - acceptedAt, total } });
     } catch (error) {
+      // A frame that was never sent has no answer: its place is for another request.
+      cancel();
       const code = error instanceof SaccadeError ? error.code : 'internal';
       metrics.refused(code);
       span.end(error instanceof SaccadeError ? error.status : 500, error);

@@ -7,13 +7,21 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, Log, LogConsumer, LogProducer, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Prediction, ReplyTo } from '../../schemas/records.ts';
 
+export interface Expected {
+  /** The address of one request. */
+  readonly replyTo: ReplyTo;
+  readonly answer: Promise<Prediction>;
+  /** For a request that comes to nothing: frees its place at once; `answer` then never settles. */
+  cancel(): void;
+}
+
 export interface ReplyDesk {
   /** Resolves when a record sent to the claimed partition has come back: only then can no answer be missed. */
   open(): Promise<void>;
   readonly ready: boolean;
   readonly waiting: number;
-  /** An address for one request, and its answer. Rejects with deadline_exceeded at `deadline`. */
-  expect(deadline: number): { readonly replyTo: ReplyTo; readonly answer: Promise<Prediction> };
+  /** Rejects with deadline_exceeded at `deadline`. */
+  expect(deadline: number): Expected;
   close(): Promise<void>;
 }
 
@@ -95,20 +103,27 @@ export function replyDesk(options: {
     },
     expect(deadline) {
       const id = randomUUID();
-      const cancel = new AbortController();
+      const settled = new AbortController();
       const answer = new Promise<Prediction>((resolve, refuse) => {
         waiting.set(id, (result) => {
-          cancel.abort();
+          settled.abort();
           if (result instanceof SaccadeError) refuse(result);
           else resolve(result);
         });
       });
-      void clock.sleep(Math.max(0, deadline - clock.now()), cancel.signal).then(() => {
+      void clock.sleep(Math.max(0, deadline - clock.now()), settled.signal).then(() => {
         const settle = waiting.get(id);
         waiting.delete(id);
         settle?.(new SaccadeError('deadline_exceeded', 'The frame is accepted; its outcome will be in the store.'));
       });
-      return { replyTo: { request_id: id, partition }, answer };
+      return {
+        replyTo: { request_id: id, partition },
+        answer,
+        cancel() {
+          waiting.delete(id);
+          settled.abort();
+        },
+      };
     },
     async close() {
       ready = false;
