@@ -13,7 +13,9 @@ import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { lockFolder } from '../deploy/local/folder-lock.ts';
 import { ensureInstalled } from '../deploy/local/install.mjs';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
+import { lineLog } from '../deploy/local/line-log.ts';
 import { readRunFile, removeRunFile, writeRunFile, type RunFile } from '../deploy/local/run-file.ts';
+import { startStack } from '../deploy/local/stack.ts';
 import { exampleRecord } from '../schemas/examples.ts';
 import { needsKafka } from './support/components.ts';
 
@@ -123,6 +125,28 @@ test('without Java the in-process log takes over, and that is said with what to 
   assert.match(owner.first.said.join('\n'), /NOT DURABLE[^]*Java 17/);
   owner.child.kill('SIGTERM');
   await ended(owner.child);
+});
+
+test('the embedded ClickHouse has the same address at the next start, and its words are kept', { timeout: 120_000 }, async () => {
+  const dataDir = folder();
+  const start = () => startStack({ dataDir, kafkaBrokers: ['127.0.0.1:9'], registryUrl: 'http://127.0.0.1:9', say: () => {} });
+  const first = await start();
+  process.kill(first.children[0]!.pid, 'SIGKILL');
+  const words = join(dataDir, 'logs', 'chdb.log');
+  while (!existsSync(words) || !readFileSync(words, 'utf8').includes('SIGKILL')) await sleep(50);
+  await first.stop();
+  const second = await start();
+  await second.stop();
+  assert.equal(second.clickhouse?.url, first.clickhouse?.url);
+});
+
+test('a child’s log is begun anew at a start that finds it too large', () => {
+  const file = join(folder(), 'logs', 'child.log');
+  lineLog(file)('one');
+  lineLog(file)('two');
+  assert.match(readFileSync(file, 'utf8'), /one\n.* two\n$/);
+  lineLog(file, 10)('three');
+  assert.match(readFileSync(file, 'utf8'), /^\S+ three\n$/);
 });
 
 describe('the data folder', () => {

@@ -5,6 +5,8 @@ import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import { lockFolder } from './folder-lock.ts';
 import { fetchJars, findJavaTools, type Jars, type JavaTools } from './jars.mjs';
 import { startKafka } from './kafka.ts';
+import { lineLog } from './line-log.ts';
+import { choosePorts } from './ports.ts';
 import { startRegistry } from './registry.ts';
 
 export interface StackOptions {
@@ -136,7 +138,9 @@ async function clickhouse(options: StackOptions): Promise<Part<Stack['clickhouse
     say(`clickhouse  ${given.url} (given)`);
     return { value: { kind: 'given', url: given.url, username: given.username ?? 'default', password: given.password ?? '' } };
   }
-  const chdb = await startChdb({ dataDir: join(options.dataDir, 'chdb') });
+  // Beside the engine's folder, which is its own alone.
+  const { http: port } = await choosePorts(join(options.dataDir, 'chdb-ports.json'), ['http']);
+  const chdb = await startChdb({ dataDir: join(options.dataDir, 'chdb'), port, log: lineLog(join(options.dataDir, 'logs', 'chdb.log')) });
   say(`clickhouse  ${chdb.url} (chdb, started here)`);
   const child = { name: 'chdb', get pid() { return chdb.pid; }, stop: () => chdb.stop(), died: chdb.ended };
   return { value: { kind: 'chdb', url: chdb.url, username: 'default', password: '' }, child };
