@@ -134,9 +134,10 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
         live,
       })
     : null;
+  ending.add('http', () => server.close());
+  // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
   if (edge) ending.add('edge', () => edge.close());
   const url = await server.listen(s.HOST, portOf(config, running));
-  ending.add('http', () => server.close());
   await Promise.all([pipeline.start(), edge?.open()]);
 
   const own: RunFile = {

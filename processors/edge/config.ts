@@ -5,6 +5,8 @@ export const edgeConfig = z.strictObject({
   requestTimeoutMs: z.number().int().min(100).max(300_000).default(10_000),
   /** Requests waiting at once; more are refused with 503. */
   maxWaiting: z.number().int().positive().default(256),
+  /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
+  drainMs: z.number().int().min(0).max(60_000).default(5_000),
 });
 
 export type EdgeConfig = z.infer<typeof edgeConfig>;

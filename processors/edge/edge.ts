@@ -29,6 +29,7 @@ export interface Edge {
   troubles(): Record<string, string>;
   /** Requests that wait for an answer. */
   readonly waiting: number;
+  /** Refuses what comes from now on and waits for what came before: the pipeline and the server must still be running. */
   close(): Promise<void>;
 }
 
@@ -41,10 +42,13 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   inferRoutes(server.app, { ...options, desk, config, metrics: edgeMetrics(options.metrics) });
   return {
     open: () => desk.open(),
-    troubles: (): Record<string, string> => (desk.ready ? {} : { edge: 'its partition of replies is not positioned yet' }),
+    troubles(): Record<string, string> {
+      if (desk.stopping) return { edge: 'it is stopping' };
+      return desk.ready ? {} : { edge: 'its partition of replies is not positioned yet' };
+    },
     get waiting() {
       return desk.waiting;
     },
-    close: () => desk.close(),
+    close: () => desk.close(config.drainMs),
   };
 }

@@ -8,7 +8,7 @@ import { accept, type AcceptRules } from '../ingest/accept.ts';
 import { answerOf } from './answer.ts';
 import type { EdgeConfig } from './config.ts';
 import type { EdgeMetrics } from './metrics.ts';
-import type { ReplyDesk } from './reply-desk.ts';
+import { type Expected, notReady, type ReplyDesk } from './reply-desk.ts';
 import { startRequestSpan } from './spans.ts';
 import { imageOf } from './upload.ts';
 
@@ -43,7 +43,7 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
 
   app.post('/v1/infer', async (request, reply) => {
     const startedAt = clock.now();
-    if (!desk.ready) throw new SaccadeError('not_ready');
+    if (!desk.ready) throw notReady(desk.stopping);
     if (desk.waiting >= config.maxWaiting) throw new SaccadeError('overloaded', `${desk.waiting} requests are waiting.`);
     const model = modelOf(request, rules);
     const image = await imageOf(request);
@@ -51,21 +51,22 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
     const key = header(request, 'idempotency-key');
     const id = frameIdFromProducer(options.tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
     const span = startRequestSpan('POST /v1/infer', header(request, 'traceparent'), startedAt);
-    const deadline = startedAt + config.requestTimeoutMs;
-    const { replyTo, answer, cancel } = desk.expect(deadline);
-    // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
-    answer.catch(() => {});
+    let expected: Expected | null = null;
     try {
+      const deadline = startedAt + config.requestTimeoutMs;
+      expected = desk.expect(deadline);
+      // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
+      expected.answer.catch(() => {});
       const acceptedAt = clock.now();
       const frame = await accept(
-        { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: replyTo },
+        { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo },
         rules,
       );
       const value = await options.registry.encode('frames', frame);
       // Requests have no order to keep, so the id is the key: they spread over the partitions.
       await options.producer.send([{ topic: 'frames', key: id, value, headers: { traceparent: span.traceparent } }]);
       const ackedAt = clock.now();
-      const body = answerOf(await answer);
+      const body = answerOf(await expected.answer);
       const total = clock.now() - startedAt;
       metrics.answered(model, total / 1000);
       span.end(200);
@@ -75,7 +76,7 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
         .send({ ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - acceptedAt, total } });
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
-      cancel();
+      expected?.cancel();
       const code = error instanceof SaccadeError ? error.code : 'internal';
       metrics.refused(code);
       span.end(error instanceof SaccadeError ? error.status : 500, error);

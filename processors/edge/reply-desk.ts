@@ -19,14 +19,18 @@ export interface ReplyDesk {
   /** Resolves when a record sent to the claimed partition has come back: only then can no answer be missed. */
   open(): Promise<void>;
   readonly ready: boolean;
+  readonly stopping: boolean;
   readonly waiting: number;
-  /** Rejects with deadline_exceeded at `deadline`. */
+  /** The answer rejects with deadline_exceeded at `deadline`. Throws not_ready. */
   expect(deadline: number): Expected;
-  close(): Promise<void>;
+  /** Expects nothing new; resolves when what is waiting has its answer, after `drainMs` at the latest: the rest gets not_ready. */
+  close(drainMs: number): Promise<void>;
 }
 
 const topic = 'replies';
 const probeTimeoutMs = 60_000;
+
+export const notReady = (stopping: boolean): SaccadeError => new SaccadeError('not_ready', stopping ? 'The service is stopping.' : '');
 
 export function replyDesk(options: {
   readonly log: Log;
@@ -39,15 +43,22 @@ export function replyDesk(options: {
   const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
   let partition = -1;
   let ready = false;
+  let stopping = false;
+  let emptied: (() => void) | null = null;
   let consumer: LogConsumer | null = null;
   let probe: { id: string; seen: () => void } | null = null;
+
+  function forget(id: string): void {
+    waiting.delete(id);
+    if (waiting.size === 0) emptied?.();
+  }
 
   async function receive(record: LogRecord): Promise<void> {
     const id = record.key?.toString() ?? '';
     if (probe && id === probe.id) return probe.seen();
     const settle = waiting.get(id);
     if (!settle || !record.value) return;
-    waiting.delete(id);
+    forget(id);
     try {
       settle((await registry.decode(topic, record.value)) as Prediction);
     } catch (error) {
@@ -98,10 +109,14 @@ export function replyDesk(options: {
     get ready() {
       return ready;
     },
+    get stopping() {
+      return stopping;
+    },
     get waiting() {
       return waiting.size;
     },
     expect(deadline) {
+      if (stopping || !ready) throw notReady(stopping);
       const id = randomUUID();
       const settled = new AbortController();
       const answer = new Promise<Prediction>((resolve, refuse) => {
@@ -113,21 +128,27 @@ export function replyDesk(options: {
       });
       void clock.sleep(Math.max(0, deadline - clock.now()), settled.signal).then(() => {
         const settle = waiting.get(id);
-        waiting.delete(id);
+        forget(id);
         settle?.(new SaccadeError('deadline_exceeded', 'The frame is accepted; its outcome will be in the store.'));
       });
       return {
         replyTo: { request_id: id, partition },
         answer,
         cancel() {
-          waiting.delete(id);
+          forget(id);
           settled.abort();
         },
       };
     },
-    async close() {
+    async close(drainMs) {
       ready = false;
-      for (const settle of waiting.values()) settle(new SaccadeError('not_ready', 'The service is stopping.'));
+      stopping = true;
+      if (waiting.size > 0) {
+        const drained = new AbortController();
+        emptied = () => drained.abort();
+        await clock.sleep(drainMs, drained.signal);
+      }
+      for (const settle of waiting.values()) settle(notReady(stopping));
       waiting.clear();
       await consumer?.close();
     },

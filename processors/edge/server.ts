@@ -4,10 +4,14 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { installProblems } from './problem.ts';
 
+const closeLimitMs = 2_000;
+const sweepMs = 50;
+
 export interface HttpServer {
   readonly app: FastifyInstance;
   /** Answers the URL to open. Throws invalid_config when the port is taken. */
   listen(host: string, port: number): Promise<string>;
+  /** Resolves when requests in flight are answered, or cut off after two seconds. */
   close(): Promise<void>;
 }
 
@@ -15,8 +19,8 @@ export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number
   const app = Fastify({
     logger: false,
     bodyLimit: options.maxBodyBytes,
-    // Ends connections kept open by a page that streams, so that stopping does not wait for them.
-    forceCloseConnections: true,
+    // Anything stronger would cut answers short that are being written.
+    forceCloseConnections: 'idle',
     requestTimeout: 60_000,
     connectionTimeout: 0,
   });
@@ -36,6 +40,16 @@ export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number
       const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
       return `http://${shown.includes(':') ? `[${shown}]` : shown}:${bound}`;
     },
-    close: () => app.close(),
+    async close() {
+      // A connection that becomes idle while closing would stay until its keep-alive ends.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
+      const limit = setTimeout(() => app.server.closeAllConnections(), closeLimitMs);
+      try {
+        await app.close();
+      } finally {
+        clearInterval(sweep);
+        clearTimeout(limit);
+      }
+    },
   };
 }

@@ -31,7 +31,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; drainMs?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -65,7 +65,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536 });
-  const config = edgeConfig.parse({ requestTimeoutMs: options.requestTimeoutMs ?? 20_000, maxWaiting: options.maxWaiting ?? 64 });
+  const config = edgeConfig.parse({ requestTimeoutMs: options.requestTimeoutMs ?? 20_000, maxWaiting: options.maxWaiting ?? 64, ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }) });
   const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive });
   await pipeline.start();
   if (open) await edge.open();
@@ -76,8 +76,8 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     edge,
     server,
     async close() {
-      await server.close();
       await edge.close();
+      await server.close();
       await pipeline.stop(1000);
       await engine?.close();
       await log.close();
