@@ -6,6 +6,7 @@ import type { BlobStore, Clock, Log, LogConsumer, LogProducer, LogRecord, Positi
 import { deadLetterTopic } from '../../schemas/topics.ts';
 import { byteBudget } from './byte-budget.ts';
 import { deadLetter, withoutValue } from './dead-letter.ts';
+import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
@@ -160,6 +161,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     metrics.rebalanced();
     reportInFlight();
     logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');
+    reportExpired(partitions).catch((error: unknown) => logger.warn({ error: String(error) }, 'cannot tell whether records have expired'));
   }
 
   function records(from: number, source: TopicPartition, batch: readonly LogRecord[]): void {
@@ -209,14 +211,20 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   }
 
   options.metrics.lag(head.stage.name, async () => {
-    const ends = await log.endOffsets(head.from);
-    const committed = await log.committed(head.group, head.from);
-    const done = new Map(committed.map((p) => [p.partition, p.offset]));
     const mine = new Set(held.map((p) => p.partition));
-    return ends
-      .filter((end) => mine.has(end.partition))
-      .map((end) => ({ topic: end.topic, partition: end.partition, lag: Math.max(0, end.offset - (done.get(end.partition) ?? 0)) }));
+    const left = await unfinished(log, head.group, head.from);
+    return left.filter(({ partition }) => mine.has(partition)).map(({ from, end, ...at }) => ({ ...at, lag: Math.max(0, end - from) }));
   });
+
+  /** Nobody can get these records back, but nobody may learn of them by chance either. */
+  async function reportExpired(partitions: readonly TopicPartition[]): Promise<void> {
+    const mine = new Set(partitions.map((p) => p.partition));
+    for (const { partition, expired, from } of await unfinished(log, head.group, head.from)) {
+      if (expired === 0 || !mine.has(partition)) continue;
+      metrics.expired(expired);
+      logger.error({ topic: head.from, partition, expired, from }, 'records were deleted by retention before they were processed');
+    }
+  }
 
   return {
     name: head.stage.name,

@@ -9,6 +9,8 @@ export interface StageMetrics {
   phase(phase: 'queue' | 'decode' | 'process' | 'deliver', seconds: number): void;
   inFlight(records: number, bytes: number): void;
   rebalanced(): void;
+  /** Records that retention deleted before the stage had processed them. */
+  expired(count: number): void;
   paused(paused: boolean): void;
 }
 
@@ -26,6 +28,7 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
   const records = counter('saccade_stage_records_total', 'Records by how they left the stage.', ['stage', 'outcome']);
   const drops = counter('saccade_stage_dropped_records_total', 'Records dropped on purpose, by reason.', ['stage', 'reason']);
   const deadLetters = counter('saccade_stage_dead_letters_total', 'Records sent to the dead letters, by error code.', ['stage', 'code']);
+  const expired = counter('saccade_stage_expired_records_total', 'Records that retention deleted before they were processed.', ['stage']);
   const rebalances = counter('saccade_stage_rebalances_total', 'Generations of the consumer group joined.', ['stage']);
   const batchRecords = new Histogram({
     name: 'saccade_stage_batch_records',
@@ -76,6 +79,7 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
         inFlightBytes.set({ stage }, bytes);
       },
       rebalanced: () => rebalances.inc({ stage }),
+      expired: (count) => expired.inc({ stage }, count),
       paused: (is) => paused.set({ stage }, is ? 1 : 0),
     }),
   };

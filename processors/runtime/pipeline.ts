@@ -1,6 +1,7 @@
 /** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import { type ChainRunner, chainRunner, type RuntimeLimits } from './chain-runner.ts';
+import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
@@ -33,6 +34,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const { steps, log, clock } = options;
   const plan = planChains(steps, options.fuse);
   const runners: ChainRunner[] = [];
+  const stopping = new AbortController();
   let started = false;
 
   async function run(chain: Chain): Promise<void> {
@@ -46,11 +48,11 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
   async function drained({ step }: Chain): Promise<void> {
     const target = await log.endOffsets(step.from);
-    for (;;) {
-      const done = new Map((await log.committed(step.group, step.from)).map((p) => [p.partition, p.offset]));
-      if (target.every((end) => end.offset === 0 || (done.get(end.partition) ?? 0) >= end.offset)) return;
+    while (!stopping.signal.aborted) {
+      const left = new Map((await unfinished(log, step.group, step.from)).map(({ partition, from }) => [partition, from]));
+      if (target.every((end) => (left.get(end.partition) ?? end.offset) >= end.offset)) return;
       options.logger(step.stage.name).info({ topic: step.from }, 'emptying the topic that fusing bypasses');
-      await clock.sleep(500);
+      await clock.sleep(500, stopping.signal);
     }
   }
 
@@ -63,6 +65,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       started = true;
     },
     async stop(limitMs) {
+      stopping.abort();
       await Promise.all(runners.map((runner) => runner.stop(limitMs)));
       await Promise.all(steps.map((step) => step.stage.stop?.()));
     },

@@ -42,6 +42,7 @@ const silent: StageMetrics = {
   phase() {},
   inFlight() {},
   rebalanced() {},
+  expired() {},
   paused() {},
 };
 const noMetrics = { stage: () => silent, lag() {} } as unknown as RuntimeMetrics;
