@@ -54,6 +54,8 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
 }
 
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
+/** Which dead letters have been replayed or discarded: marks of processors/dead-letters. */
+export const handledTopic: TopicName = 'dlq.handled';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
@@ -61,7 +63,7 @@ export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 export function topicSpecs(models: readonly string[], defaults: TopicDefaults): TopicSpec[] {
   const own = ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions', 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
-  return [...own, ...consumed.map(deadLetterTopic)].map((name) => {
+  return [...own, ...consumed.map(deadLetterTopic), handledTopic].map((name) => {
     const description = describeTopic(name);
     if (!description) throw new Error(`topics.json describes no topic ${name}`);
     return {

@@ -24,7 +24,7 @@ function allowed(file: string): RegExp {
   if (top === 'schemas') return /^schemas\//;
   if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|connectors/${folder}/)`);
   // Picks the concrete connectors.
-  if (['main', 'connect', 'sql'].some((name) => file === `processors/${name}.ts`)) return /./;
+  if (['main', 'connect', 'sql', 'dead-letters/main'].some((name) => file === `processors/${name}.ts`)) return /./;
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
   if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {

@@ -60,6 +60,8 @@ export function kafkaAdmin(options: KafkaOptions) {
         if (specs.length > 0) await awaitLeaders(admin, specs.map(({ name }) => name));
       }),
 
+    topics: () => ask('listing the topics', (admin) => admin.listTopics()),
+
     partitions: (topic: string) =>
       ask(`describing ${topic}`, async (admin) => (await describe(admin, [topic]))[0]?.partitions.length ?? 0),
 

@@ -7,12 +7,15 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', simulate: 'test/simulation/main.ts' };
+const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts' };
 const say = (line) => process.stderr.write(`saccade: ${line}\n`);
 
 const [command, ...args] = process.argv.slice(2);
 const program = programs[command];
 if (!program) fail(`unknown command ${command ?? '(none)'}; it is one of ${Object.keys(programs).join(', ')}`);
+
+/** Only asks what runs elsewhere: needs no Kafka of its own, and ends itself when told to. */
+const asks = command === 'sql' || command === 'dlq';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
@@ -22,7 +25,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 const { ensureInstalled } = await import('./install.mjs');
 try {
   // Beside npm's own download: one of them waits for the network while the other unpacks.
-  if (command !== 'sql' && !process.env.KAFKA_BROKERS && !args.includes('--help')) fetchJarsAhead();
+  if (!asks && !process.env.KAFKA_BROKERS && !args.includes('--help')) fetchJarsAhead();
   await ensureInstalled(root, say);
 } catch (error) {
   fail(`the npm packages could not be installed: ${error.message}`);
@@ -42,7 +45,7 @@ function fetchJarsAhead() {
 
 async function runProgram() {
   const { watchNpmLayers } = await import('./npm-layers.mjs');
-  const tied = command !== 'sql';
+  const tied = !asks;
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), fileURLToPath(new URL(program, new URL('../../', import.meta.url))), ...args], {
     // The channel is never written to. It closes when this process ends, however that happens (watchdog.ts).
     stdio: ['inherit', 'inherit', 'inherit', ...(tied ? ['ipc'] : [])],

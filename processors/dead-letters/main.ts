@@ -1,0 +1,105 @@
+/** `npm run dlq -- list|show|replay|discard`: finds the log and runs one command. Exit codes are in help.ts. */
+import type { SASLOptions } from 'kafkajs';
+import { realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { folderBlobs } from '../../connectors/blobs/folder.ts';
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import { kafkaAdmin } from '../../connectors/kafka/admin.ts';
+import type { KafkaLogger, KafkaOptions } from '../../connectors/kafka/client.ts';
+import { kafkaLog } from '../../connectors/kafka/log.ts';
+import { confluentRegistry } from '../../connectors/registry/confluent.ts';
+import { fileRegistry } from '../../connectors/registry/files.ts';
+import { readRunFile } from '../../deploy/local/run-file.ts';
+import { handledTopic, topicSpecs } from '../../schemas/topics.ts';
+import { type Config, readConfig } from '../config.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { readArguments } from './arguments.ts';
+import { runCommand } from './commands.ts';
+import { help } from './help.ts';
+import type { World } from './world.ts';
+
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Runs, prints, and answers the exit code. `stopping` ends a long replay between two chunks. */
+export async function dlqCommand(argv: readonly string[], env: NodeJS.ProcessEnv, stopping: AbortSignal, terminal: Terminal = process): Promise<number> {
+  const { stdout, stderr } = terminal;
+  let opened: { world: World; close(): Promise<void> } | undefined;
+  try {
+    const command = readArguments(argv, systemClock.now());
+    if (command.name === 'help') {
+      stdout.write(help);
+      return 0;
+    }
+    opened = open(readConfig([], env), stopping);
+    return await runCommand(opened.world, command, {
+      print: (line) => void stdout.write(`${line}\n`),
+      say: (line) => void stderr.write(`${line}\n`),
+    });
+  } catch (cause) {
+    const error = asSaccadeError(cause);
+    const asked = error.code === 'bad_request' || error.code === 'invalid_config';
+    stderr.write(`${error.detail || error.message}\n${asked ? 'See npm run dlq -- --help.\n' : ''}`);
+    return asked ? 2 : error.retryable ? 3 : 1;
+  } finally {
+    await opened?.close();
+  }
+}
+
+const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Connects to nothing yet. Throws log_unavailable when there is no log that another process can reach. */
+function open({ settings: s }: Config, stopping: AbortSignal): { world: World; close(): Promise<void> } {
+  const data = resolve(s.SACCADE_DATA);
+  const running = readRunFile(data);
+  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
+    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can read its dead letters.`);
+  }
+  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
+  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ask: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = s;
+  const options: KafkaOptions = {
+    brokers,
+    clientId: 'saccade-dlq',
+    ...(s.KAFKA_SSL ? { ssl: true } : {}),
+    ...(mechanism && username && password ? { sasl: { mechanism, username, password } as SASLOptions } : {}),
+    log: silent,
+  };
+  const log = kafkaLog(options);
+  const survey = kafkaAdmin(options);
+  const registryUrl = s.SCHEMA_REGISTRY_URL ?? running?.registry.url;
+  const { SCHEMA_REGISTRY_USERNAME: user, SCHEMA_REGISTRY_PASSWORD: secret } = s;
+  const specs = topicSpecs([], {
+    partitions: s.SACCADE_PARTITIONS,
+    replication: s.SACCADE_REPLICATION,
+    minInSync: Math.min(2, s.SACCADE_REPLICATION),
+    maxRecordBytes: 1024 * 1024,
+  });
+  return {
+    world: {
+      log,
+      survey,
+      registry: registryUrl ? confluentRegistry({ url: registryUrl, ...(user && secret ? { auth: { username: user, password: secret } } : {}) }) : fileRegistry(),
+      blobs: folderBlobs(join(data, 'blobs')),
+      clock: systemClock,
+      handledSpec: specs.find(({ name }) => name === handledTopic)!,
+      stopping,
+    },
+    async close() {
+      await Promise.all([log.close(), survey.close()]);
+    },
+  };
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // `| head` has read enough: no error of ours.
+  process.stdout.on('error', () => process.exit(0));
+  const stopping = new AbortController();
+  const argv = process.argv.slice(2);
+  // Only a replay has something to finish; asked a second time it ends at once too.
+  if (argv.includes('replay')) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+  process.exitCode = await dlqCommand(argv, process.env, stopping.signal);
+}

@@ -1,0 +1,33 @@
+/** What the commands need of the world; main.ts picks it, a test brings its own. */
+import type { BlobStore, Clock, Log, SchemaRegistry, TopicPartition, TopicSpec } from '../../connectors/ports.ts';
+
+/** The records of a partition from `low` up to, not including, `high`. */
+export interface Span extends TopicPartition {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The questions about topics that no stage asks. */
+export interface Survey {
+  /** Names of all topics there are. */
+  topics(): Promise<readonly string[]>;
+  bounds(topic: string): Promise<readonly Span[]>;
+}
+
+export interface World {
+  readonly log: Log;
+  readonly survey: Survey;
+  readonly registry: SchemaRegistry;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  /** How the topic of the marks is created where it is missing. */
+  readonly handledSpec: TopicSpec;
+  /** Aborted when the user wants to stop: what is under way is finished and marked. */
+  readonly stopping: AbortSignal;
+}
+
+/** Lines for a person (`say`, stderr) beside the answer itself (`print`, stdout). */
+export interface Output {
+  print(line: string): void;
+  say(line: string): void;
+}
