@@ -26,6 +26,8 @@ function allowed(file: string): RegExp {
   // Picks the concrete connectors.
   if (['main', 'connect', 'sql', 'dead-letters/main'].some((name) => file === `processors/${name}.ts`)) return /./;
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
+  // Asks who else is on the data folder; opens nothing.
+  if (file === 'processors/joining.ts') return /^(connectors\/errors\.ts|deploy\/local\/[\w-]+\.ts|processors\/config\.ts)/;
   if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {
     return /^(connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
