@@ -65,6 +65,16 @@ export class SaccadeError extends Error {
   }
 }
 
+/**
+ * A setting's value as a refusal may show it: whatever could be a login is left out. Rather too much than too little,
+ * because a value that is refused is often a malformed URL, where nobody can say where the password ends.
+ */
+export const withoutCredentials = (value: string): string =>
+  value
+    .replace(/\/\/[^\n]*@/g, '//…@')
+    .replace(/[^\n/]*:[^\n/…]*@/g, '…@')
+    .replace(/([?&](?:password|user|token)=)[^&\s]*/gi, '$1…');
+
 /** Any thrown value as a SaccadeError: one of ours unchanged, anything else under the code given. */
 export function asSaccadeError(error: unknown, code: ErrorCode = 'internal'): SaccadeError {
   if (error instanceof SaccadeError) return error;

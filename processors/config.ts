@@ -1,7 +1,7 @@
 /** Configuration, assembled once: command line over environment over .env over defaults; cross-checked and frozen. */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs, parseEnv } from 'node:util';
-import { SaccadeError } from '../connectors/errors.ts';
+import { SaccadeError, withoutCredentials } from '../connectors/errors.ts';
 import { type SettingName, type Settings, settingsTable } from './settings.ts';
 
 export interface Config {
@@ -40,7 +40,7 @@ function flagsOf(argv: readonly string[]): { flags: Map<SettingName, string>; he
   try {
     values = parseArgs({ args: [...argv], options, allowPositionals: false }).values;
   } catch (error) {
-    return refuse(`${error instanceof Error ? error.message.split('\n')[0] : String(error)} See npm start -- --help.`);
+    return refuse(`${withoutCredentials(error instanceof Error ? error.message.split('\n')[0]! : String(error))} See npm start -- --help.`);
   }
   const flags = new Map<SettingName, string>();
   for (const name of names) {
@@ -89,7 +89,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     const result = check.safeParse(value);
     if (!result.success) {
       const secret = name.endsWith('PASSWORD');
-      refuse(`${flags.has(name) ? `--${flag}` : name} is '${secret ? '…' : value.trim()}': ${result.error.issues.map((issue) => issue.message).join('; ')}.`);
+      refuse(`${flags.has(name) ? `--${flag}` : name} is '${secret ? '…' : withoutCredentials(value.trim())}': ${result.error.issues.map((issue) => issue.message).join('; ')}.`);
     }
     settings[name] = result.data;
   }

@@ -10,6 +10,7 @@ import { fileRegistry } from '../connectors/registry/files.ts';
 import type { RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
+import type { Settings } from './settings.ts';
 
 /** `running` is what runs on the folder already. Throws invalid_config when it is another pipeline's and cannot be joined. */
 export async function connect(config: Config, data: string, running: RunFile | null, say: (line: string) => void): Promise<Stack> {
@@ -21,15 +22,22 @@ export async function connect(config: Config, data: string, running: RunFile | n
     throw new SaccadeError('invalid_config', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can join it. Install Java 17 and Maven, or set KAFKA_BROKERS.`);
   }
   if (running) say(`joining the pipeline of pid ${running.pid} on ${data}`);
-  const clickhouse = s.CLICKHOUSE_URL ? { url: s.CLICKHOUSE_URL, username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD } : running?.clickhouse;
   return startStack({
     dataDir: data,
     kafkaBrokers: s.KAFKA_BROKERS ?? running?.kafka.brokers,
     registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
     // With a Kafka of their own, processes without a sink need no store: only a whole local pipeline gets one unasked.
-    clickhouse: clickhouse ?? (s.KAFKA_BROKERS && !s.SACCADE_STAGES.includes('sink') ? null : undefined),
+    clickhouse: storeAt(s, running) ?? (s.KAFKA_BROKERS && !s.SACCADE_STAGES.includes('sink') ? null : undefined),
     say,
   });
+}
+
+/** The store that is given, or that of the pipeline that runs; its password is not in run.json, it comes from our own environment. */
+export function storeAt(s: Settings, running: RunFile | null): { readonly url: string; readonly username: string; readonly password: string } | undefined {
+  if (s.CLICKHOUSE_URL) return { url: s.CLICKHOUSE_URL, username: s.CLICKHOUSE_USER, password: s.CLICKHOUSE_PASSWORD };
+  if (!running?.clickhouse) return undefined;
+  const { kind, url, username } = running.clickhouse;
+  return { url, username, password: kind === 'chdb' ? '' : s.CLICKHOUSE_PASSWORD };
 }
 
 export function openLog(config: Config, stack: Stack, logger: KafkaLogger): Log {

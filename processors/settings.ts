@@ -11,7 +11,16 @@ const whole = (min: number, max: number) =>
 const list = z.string().transform((value) => value.split(value.includes('\n') ? '\n' : ',').map((item) => item.trim()).filter((item) => item !== ''));
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T) => z.enum(values);
 const yesNo = z.enum(['true', 'false']).transform((value) => value === 'true');
-const url = z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' });
+/** Of a server with a login, which has settings of its own: a URL is printed, logged and written to run.json. */
+const urlBeside = (user: string, password: string) =>
+  z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }).refine((value) => !hasLogin(value), {
+    error: `the login belongs into ${user} and ${password}, not into the URL`,
+  });
+function hasLogin(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { username, password, searchParams } = new URL(value);
+  return username !== '' || password !== '' || searchParams.has('password');
+}
 const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');
 const fusePair = z
   .string()
@@ -52,10 +61,10 @@ export const settings = {
   KAFKA_SASL_MECHANISM: { check: oneOf(['plain', 'scram-sha-256', 'scram-sha-512']), help: 'SASL mechanism; with KAFKA_USERNAME and KAFKA_PASSWORD.' },
   KAFKA_USERNAME: { check: text, help: 'SASL user.' },
   KAFKA_PASSWORD: { check: text, help: 'SASL password.' },
-  SCHEMA_REGISTRY_URL: { check: url, help: 'Your schema registry (Confluent API). Unset: a local one beside the local Kafka.' },
+  SCHEMA_REGISTRY_URL: { check: urlBeside('SCHEMA_REGISTRY_USERNAME', 'SCHEMA_REGISTRY_PASSWORD'), help: 'Your schema registry (Confluent API). Unset: a local one beside the local Kafka.' },
   SCHEMA_REGISTRY_USERNAME: { check: text, help: 'Registry user.' },
   SCHEMA_REGISTRY_PASSWORD: { check: text, help: 'Registry password.' },
-  CLICKHOUSE_URL: { check: url, help: 'Your ClickHouse over HTTP. Unset: ClickHouse embedded (chdb).' },
+  CLICKHOUSE_URL: { check: urlBeside('CLICKHOUSE_USER', 'CLICKHOUSE_PASSWORD'), help: 'Your ClickHouse over HTTP. Unset: ClickHouse embedded (chdb).' },
   CLICKHOUSE_USER: { check: text, default: 'default', help: 'ClickHouse user.' },
   CLICKHOUSE_PASSWORD: { check: z.string(), default: '', help: 'ClickHouse password.' },
   CLICKHOUSE_DATABASE: { check: z.string().regex(/^\w+$/, 'letters, digits and _ are expected'), default: 'saccade', help: 'Database of the tables.' },

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { chdbFolder } from '../connectors/chdb/folder.ts';
 import { startChdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore, type ClickHouseOptions } from '../connectors/clickhouse/store.ts';
-import { asSaccadeError, SaccadeError } from '../connectors/errors.ts';
+import { asSaccadeError, SaccadeError, withoutCredentials } from '../connectors/errors.ts';
 import type { Store } from '../connectors/ports.ts';
 import { readConfig } from './config.ts';
 
@@ -99,8 +99,8 @@ async function open(flags: { readonly url?: string | undefined; readonly databas
   const running = runFile(data);
   if (running) {
     try {
-      const { kind: _, ...at } = running;
-      return await reach({ ...login, ...at });
+      const { kind, ...at } = running;
+      return await reach({ ...login, ...at, password: kind === 'chdb' ? '' : login.password });
     } catch (error) {
       // Left behind by a pipeline that was killed; its embedded store died with it, a server of one's own did not.
       if (running.kind !== 'chdb' || asSaccadeError(error).code !== 'store_unavailable') throw error;
@@ -128,18 +128,18 @@ async function reach(options: ClickHouseOptions): Promise<Opened> {
     await store.ping();
   } catch (cause) {
     await store.close();
-    throw new SaccadeError('store_unavailable', `ClickHouse cannot be reached at ${options.url}: ${asSaccadeError(cause).detail}`, cause);
+    throw new SaccadeError('store_unavailable', `ClickHouse cannot be reached at ${withoutCredentials(`${options.url}`)}: ${asSaccadeError(cause).detail}`, cause);
   }
   return { store, close: () => store.close() };
 }
 
-/** How the running pipeline itself logs in to its store, by run.json; a file that is not whole is none. */
-function runFile(data: string): Pick<ClickHouseOptions, 'url' | 'username' | 'password'> & { readonly kind: string } | null {
+/** Where the running pipeline has its store, by run.json, which holds no password; a file that is not whole is none. */
+function runFile(data: string): Pick<ClickHouseOptions, 'url' | 'username'> & { readonly kind: string } | null {
   try {
-    const { clickhouse } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { clickhouse?: { kind?: string; url?: string; username?: string; password?: string } };
+    const { clickhouse } = JSON.parse(readFileSync(join(data, 'run.json'), 'utf8')) as { clickhouse?: { kind?: string; url?: string; username?: string } };
     if (clickhouse?.url === undefined) return null;
-    const { kind = 'given', url, username = 'default', password = '' } = clickhouse;
-    return { kind, url, username, password };
+    const { kind = 'given', url, username = 'default' } = clickhouse;
+    return { kind, url, username };
   } catch {
     return null;
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { helpText, readConfig } from '../processors/config.ts';
+import { parseSource } from '../processors/camera/source-spec.ts';
 import { settings } from '../processors/settings.ts';
 
 const read = (argv: string[] = [], env: NodeJS.ProcessEnv = {}) => readConfig(argv, env, '/nonexistent');
@@ -59,6 +60,24 @@ describe('configuration', () => {
     assert.doesNotMatch(helpText(), /secret/);
     const { settings: s } = read([], { CLICKHOUSE_PASSWORD: 'secret' });
     assert.equal(s.CLICKHOUSE_PASSWORD, 'secret');
+  });
+
+  test('a login in a URL is refused in favour of its own settings', () => {
+    refused([], { CLICKHOUSE_URL: 'https://admin:secret@store:8443' }, /'https:\/\/…@store:8443'/, /CLICKHOUSE_USER and CLICKHOUSE_PASSWORD/, /^(?!.*secret)/);
+    refused([], { CLICKHOUSE_URL: 'https://store:8443/?user=admin&password=secret' }, /CLICKHOUSE_USER and CLICKHOUSE_PASSWORD/, /^(?!.*secret)/);
+    refused([], { SCHEMA_REGISTRY_URL: 'http://secret@registry' }, /SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD/, /^(?!.*secret)/);
+    assert.equal(read([], { CLICKHOUSE_URL: 'https://store:8443/a@b' }).settings.CLICKHOUSE_URL, 'https://store:8443/a@b');
+  });
+
+  test('no refusal shows the login of a URL, well-formed or not', () => {
+    for (const value of ['ftp://admin:secret@store', 'http://admin:sec/ret@store 1', 'admin:secret@store:9000', 'http:admin:secret@store', 'http//admin:secret@store']) {
+      refused([], { CLICKHOUSE_URL: value }, /CLICKHOUSE_URL is '/, /^(?!.*(secret|sec\/|admin))/);
+    }
+    refused([], { KAFKA_BROKERS: 'kafka:9092,admin:secret@kafka' }, /KAFKA_BROKERS/, /^(?!.*secret)/);
+    refused(['rtsp://admin:secret@camera/1'], {}, /camera\/1/, /^(?!.*secret)/);
+    for (const source of ['rtsp://admin:secret@', 'front=rtsp://admin:s@cret@:99999/', 'http://admin:secret@camera/', 'rtsp//admin:secret@camera']) {
+      assert.throws(() => parseSource(source), (error: Error) => /^(?!.*(cret|admin))/s.test(error.message) && /--source/.test(error.message), source);
+    }
   });
 
   test('--help and .env.example name every setting', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { RunFile } from '../deploy/local/run-file.ts';
 import { readConfig } from '../processors/config.ts';
+import { storeAt } from '../processors/connect.ts';
 import { camerasOf, portOf } from '../processors/joining.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'saccade-joining-'));
@@ -47,6 +48,14 @@ describe('a process that joins a running pipeline', () => {
     assert.deepEqual(camerasOf(read(), null), ['rtsp://camera/1']);
     assert.deepEqual(camerasOf(read('--stages', 'infer'), whole), []);
     assert.deepEqual(camerasOf(read('--stages', 'ingest', '--source', 'demo'), whole), ['demo']);
+  });
+
+  test('logs in to the store that was given to the first with the password of its own environment, and to an embedded one with none', () => {
+    const { settings } = readConfig([], { CLICKHOUSE_PASSWORD: 'secret' }, '/nonexistent');
+    const at = { url: 'http://store:8123', username: 'writer' };
+    assert.deepEqual(storeAt(settings, run({ clickhouse: { kind: 'given', ...at } })), { ...at, password: 'secret' });
+    assert.deepEqual(storeAt(settings, run({ clickhouse: { kind: 'chdb', ...at } })), { ...at, password: '' });
+    assert.equal(storeAt(settings, whole), undefined);
   });
 
   test('a process of its own, on a Kafka that is given, has the settings of its environment', () => {

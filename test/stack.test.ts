@@ -156,7 +156,7 @@ describe('the data folder', () => {
     edge: { url: 'http://127.0.0.1:8080' },
     kafka: { kind: 'memory', brokers: [] },
     registry: { kind: 'files', url: null },
-    clickhouse: { kind: 'chdb', url: 'http://127.0.0.1:1', username: 'default', password: '' },
+    clickhouse: { kind: 'given', url: 'http://127.0.0.1:1', username: 'default' },
     children: [],
   };
 
@@ -179,6 +179,14 @@ describe('the data folder', () => {
     writeRunFile(dataDir, run);
     removeRunFile(dataDir);
     assert.equal(existsSync(join(dataDir, 'run.json')), false);
+  });
+
+  test('run.json holds no password', () => {
+    const dataDir = folder();
+    const store = { kind: 'given', url: 'http://127.0.0.1:1', username: 'default', password: 'secret' } as const;
+    writeRunFile(dataDir, { ...run, clickhouse: store });
+    assert.doesNotMatch(readFileSync(join(dataDir, 'run.json'), 'utf8'), /secret|password/);
+    assert.deepEqual(readRunFile(dataDir)?.clickhouse, run.clickhouse);
   });
 
   test('has one owner at a time; what a dead one left does not block', () => {

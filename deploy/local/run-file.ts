@@ -13,7 +13,8 @@ export interface RunFile {
   readonly ops?: { readonly url: string } | null;
   readonly kafka: Stack['kafka'];
   readonly registry: Stack['registry'];
-  readonly clickhouse: Stack['clickhouse'];
+  /** Without the password: that of the embedded one is empty, that of another is in the environment of whoever may know it. */
+  readonly clickhouse: Omit<NonNullable<Stack['clickhouse']>, 'password'> | null;
   readonly children: Stack['children'];
 }
 
@@ -22,11 +23,13 @@ type Written = RunFile & { readonly birth: string | null };
 
 const fileOf = (dataDir: string): string => join(dataDir, 'run.json');
 
-/** Replaces the file in one step: a reader never sees half of it. Readable by its owner only, as the store's password may be in it. */
+/** Replaces the file in one step: a reader never sees half of it. Readable by its owner only: it tells where everything listens. */
 export function writeRunFile(dataDir: string, run: RunFile): void {
   mkdirSync(dataDir, { recursive: true });
   const fresh = `${fileOf(dataDir)}.${process.pid}`;
-  const written: Written = { ...run, birth: birthOf(run.pid) };
+  // Written out, so that what a caller's object holds beside it stays out.
+  const clickhouse = run.clickhouse && { kind: run.clickhouse.kind, url: run.clickhouse.url, username: run.clickhouse.username };
+  const written: Written = { ...run, clickhouse, birth: birthOf(run.pid) };
   writeFileSync(fresh, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o600 });
   renameSync(fresh, fileOf(dataDir));
 }

@@ -1,7 +1,7 @@
 /** What `--source` may say. */
 import { statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
-import { SaccadeError } from '../../connectors/errors.ts';
+import { SaccadeError, withoutCredentials } from '../../connectors/errors.ts';
 import { isGlob, listImages } from './image-files.ts';
 import { rtspName } from './rtsp-name.ts';
 
@@ -15,7 +15,7 @@ export type SourceSpec =
 
 const allowed = 'demo, none, a video file, rtsp://…, a folder of images or a glob, each with an optional name= before it';
 const invalid = (text: string, why: string): SaccadeError =>
-  new SaccadeError('invalid_config', `--source ${text}: ${why}. Allowed: ${allowed}.`);
+  new SaccadeError('invalid_config', `--source ${withoutCredentials(text)}: ${why}. Allowed: ${allowed}.`);
 
 /**
  * `[NAME=]WHAT`. The name is the key of the frames; without one it is made of the file's or folder's name, or the stream's address.
