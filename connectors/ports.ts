@@ -50,7 +50,10 @@ export interface ConsumerOptions {
   readonly topics: readonly string[];
   /** Where a group without a committed offset begins. */
   readonly from: 'earliest' | 'latest';
-  /** Claim exactly these partitions of each topic, whatever other members hold (a group of one member). */
+  /**
+   * Claim exactly these partitions of each topic, whatever other members hold (a group of one member). With 'latest' it need
+   * not commit: a later generation goes on where the one before had read, not at the commit.
+   */
   readonly claim?: readonly number[];
   /** Upper bounds of one fetch, in bytes. */
   readonly maxBytes: number;

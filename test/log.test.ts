@@ -165,6 +165,7 @@ test('a fetch that was asked in an older generation is not taken over', async ()
     },
     admin: { bounds: async () => [{ ...at, low: 0, high: 500 }], committed: async () => [{ ...at, offset: 90 }] },
     ends: new Map(),
+    kept: new Map(),
   });
   const batch = (from: number, count: number) =>
     ({

@@ -19,6 +19,7 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
   const { group, handlers } = options;
   // Asked before joining: a record produced once this function has returned lies behind these.
   const ends = options.from === 'latest' ? await currentEnds(admin, options.topics) : new Map<string, number>();
+  const kept = new Map<string, number>();
   const closing = new AbortController();
   const ready = deferred();
   const startedAt = Date.now();
@@ -42,7 +43,7 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
   function joined(mine: Membership, partitions: readonly TopicPartition[]): void {
     current?.end();
     count += 1;
-    const generation = createGeneration({ number: count, membership: mine, partitions, options, admin, ends });
+    const generation = createGeneration({ number: count, membership: mine, partitions, options, admin, ends, kept });
     current = generation;
     failures = 0;
     handlers.assigned(count, partitions);

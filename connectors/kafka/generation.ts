@@ -13,6 +13,11 @@ export interface GenerationOptions {
   readonly admin: Offsets;
   /** Ends noted when the consumer was made, by key. */
   readonly ends: ReadonlyMap<string, number>;
+  /**
+   * Next offsets by key, kept over the generations of one consumer. A claim that began at the latest may never commit (the
+   * live page, the reply desk): after a rejoin its commit is where the process started, and hours would be read again.
+   */
+  readonly kept: Map<string, number>;
 }
 
 export type Generation = ReturnType<typeof createGeneration>;
@@ -23,11 +28,17 @@ export type Generation = ReturnType<typeof createGeneration>;
  * generation, from an old position, and taking it over would skip every uncommitted record before it. Whatever does not
  * begin where it should is left unresolved and asked for again.
  */
-export function createGeneration({ number, membership, partitions, options, admin, ends }: GenerationOptions) {
+export function createGeneration({ number, membership, partitions, options, admin, ends, kept }: GenerationOptions) {
   const next = new Map<string, number>();
   const resting = new Set<string>();
   const ending = new AbortController();
   const { signal } = ending;
+
+  const keeps = options.claim !== undefined && options.from === 'latest';
+  function advance(key: string, offset: number): void {
+    next.set(key, offset);
+    if (keeps) kept.set(key, offset);
+  }
 
   /** Lets kafkajs read from these positions on. */
   function place(positions: readonly Position[]): void {
@@ -56,7 +67,7 @@ export function createGeneration({ number, membership, partitions, options, admi
     membership.pause(partitions);
     if (partitions.length === 0) return true;
     return await persist(async () => {
-      const { positions, fresh } = await startPositions(admin, options, partitions, ends);
+      const { positions, fresh } = await startPositions(admin, options, partitions, ends, kept);
       if (signal.aborted) return;
       // What 'the latest' was must be the same for every later member, or records between two members' ideas of it are lost.
       if (options.from === 'latest' && fresh.length > 0) await membership.commit(fresh);
@@ -87,12 +98,12 @@ export function createGeneration({ number, membership, partitions, options, admi
         return false;
       }
       options.handlers.records(number, at, batch.messages.map((message) => toRecord(at, message)));
-      next.set(key, Number(batch.lastOffset()) + 1);
+      advance(key, Number(batch.lastOffset()) + 1);
       return true;
     },
     skip(at: TopicPartition, offset: number): void {
       const expected = next.get(keyOf(at));
-      if (expected !== undefined) next.set(keyOf(at), Math.max(expected, offset));
+      if (expected !== undefined) advance(keyOf(at), Math.max(expected, offset));
     },
     pause(which: readonly TopicPartition[]): void {
       for (const at of which) resting.add(keyOf(at));

@@ -21,13 +21,15 @@ export async function currentEnds(admin: Offsets, topics: readonly string[]): Pr
 
 /**
  * The committed position, else the end that was noted when the consumer was made (`latest`) or the first record there is.
- * A partition that came into being since then is read from its beginning in either case.
+ * A partition that came into being since then is read from its beginning in either case. `kept` comes before all of these:
+ * what this same consumer had reached, where it is not to begin again at the commit.
  */
 export async function startPositions(
   admin: Offsets,
   { group, topics, from }: ConsumerOptions,
   assigned: readonly TopicPartition[],
   ends: ReadonlyMap<string, number>,
+  kept: ReadonlyMap<string, number>,
 ): Promise<StartPositions> {
   const [committed, bounds] = await Promise.all([admin.committed(group, topics), Promise.all(topics.map(admin.bounds))]);
   const commits = new Map(committed.map((at) => [keyOf(at), at.offset]));
@@ -37,7 +39,7 @@ export async function startPositions(
     const key = keyOf({ topic, partition });
     const { low, high } = limits.get(key) ?? { low: 0, high: 0 };
     const commit = commits.get(key);
-    const wanted = commit ?? (from === 'latest' ? (ends.get(key) ?? low) : low);
+    const wanted = kept.get(key) ?? commit ?? (from === 'latest' ? (ends.get(key) ?? low) : low);
     // Retention overtook the group, or the topic is another one by the same name: the first record there is comes next.
     const position = { topic, partition, offset: wanted < low || wanted > high ? low : wanted };
     if (commit === undefined) fresh.push(position);

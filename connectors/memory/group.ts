@@ -38,7 +38,7 @@ export const newMember = (options: ConsumerOptions): Member => ({
   turn: 0,
 });
 
-/** Deals the partitions out anew. Positions go back to the commits, pauses end. */
+/** Deals the partitions out anew. Positions go back to the commits (but of a claim from the latest), pauses end. */
 export function rebalance(group: Group, bounds: Bounds): void {
   group.generation += 1;
   const members = [...group.members];
@@ -61,13 +61,17 @@ export function rebalance(group: Group, bounds: Bounds): void {
 }
 
 function place(group: Group, member: Member, bounds: Bounds): void {
+  const before = new Map(member.next);
+  // Such a member need not commit: at its commit it would begin again with all it was ever handed.
+  const keeps = member.options.claim !== undefined && member.options.from === 'latest';
   member.next.clear();
   member.paused.clear();
   for (const at of member.assigned) {
     const key = keyOf(at);
     // What 'the latest' was must be the same for every later member, or records between two members' ideas of it are lost.
     if (member.options.from === 'latest' && !group.committed.has(key)) group.committed.set(key, bounds.high(at));
-    member.next.set(key, Math.max(group.committed.get(key) ?? 0, bounds.low(at)));
+    const reached = keeps ? before.get(key) : undefined;
+    member.next.set(key, Math.max(reached ?? group.committed.get(key) ?? 0, bounds.low(at)));
   }
 }
 

@@ -156,6 +156,24 @@ export function groupContract(context: LogContext): void {
     await member.consumer.close();
   });
 
+  test("a claim that began at 'latest' goes on in the next generation where it was, though it never commits", async () => {
+    const { name: at } = await topic();
+    const group = uniqueName('group');
+    const mine = (value: string) => outgoing(at, 'k', value, { partition: 2 });
+    await send(mine('before'));
+    const member = await watch(context.log, { group, topics: [at], claim: [2], from: 'latest' });
+    await send(mine('a'), mine('b'));
+    await until('they arrive', () => member.records.length >= 2);
+    const before = member.generation();
+    const other = await watch(context.log, { group, topics: [at], claim: [2], from: 'latest' });
+    await until('it is in a new generation', () => member.generation() > before);
+    await other.consumer.close();
+    await send(mine('c'));
+    await until('the next arrives', () => member.values().includes('c'));
+    assert.deepEqual(member.values(), ['a', 'b', 'c']);
+    await member.consumer.close();
+  });
+
   test('members of several groups, and of several topics, each get everything', async () => {
     const [a, b] = [await topic({ partitions: 2 }), await topic({ partitions: 3 })];
     const members = await Promise.all(
