@@ -11,6 +11,7 @@ import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deplo
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { topicSpecs } from '../schemas/topics.ts';
+import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
@@ -154,6 +155,9 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   if (!readRunFile(data)) {
     writeRunFile(data, own);
     ending.add('run file', () => removeRunFile(data));
+    const closing = new AbortController();
+    const expiring = expireBlobs({ clock, blobs, ageMs: blobAgeMs(), signal: closing.signal, log: logger.child({ component: 'blobs' }) });
+    ending.add('blob expiry', () => (closing.abort(), expiring));
   }
   const cameras = startCameras({
     specs: sources,

@@ -7,6 +7,9 @@ import { after, before, describe, test } from 'node:test';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
 import { memoryBlobs } from '../connectors/blobs/memory.ts';
 import { SaccadeError } from '../connectors/errors.ts';
+import type { Clock } from '../connectors/ports.ts';
+import { blobAgeMs, expireBlobs } from '../processors/blob-expiry.ts';
+import { topicSpecs } from '../schemas/topics.ts';
 import { blobsContract } from './contracts/blobs.ts';
 
 const unavailable = (error: unknown): boolean => error instanceof SaccadeError && error.code === 'blobs_unavailable' && error.retryable;
@@ -81,4 +84,62 @@ test('memory that is full is unavailable, and has room again after expiry', asyn
   time = 10;
   assert.equal(await store.expire(5), 1);
   await store.put('b', Buffer.alloc(100));
+});
+
+describe('expiry', () => {
+  const hourMs = 3_600_000;
+  /** Each sleep moves the time on; the signal aborts after `hours` of them. */
+  function hourly(hours: number) {
+    const stop = new AbortController();
+    let time = 0;
+    const clock: Clock = {
+      now: () => time,
+      async sleep(ms) {
+        time += ms;
+        if (time >= hours * hourMs) stop.abort();
+      },
+    };
+    const lines: string[] = [];
+    const log = { info: (_: object, message: string) => void lines.push(message), warn: (_: object, message: string) => void lines.push(message) };
+    return { clock, signal: stop.signal, lines, log };
+  }
+
+  test('deletes what is older than its age, hour by hour, until it is stopped', async () => {
+    const { clock, signal, lines, log } = hourly(5);
+    const blobs = memoryBlobs({ now: clock.now });
+    await blobs.put('first', Buffer.from('1'));
+    const left: string[][] = [];
+    const watched = {
+      async expire(ageMs: number) {
+        if (clock.now() === 2 * hourMs) await blobs.put('second', Buffer.from('2'));
+        const count = await blobs.expire(ageMs);
+        const names = await Promise.all(['first', 'second'].map((name) => blobs.get(name).then(() => name, () => '')));
+        left.push(names.filter((name) => name !== ''));
+        return count;
+      },
+    };
+    await expireBlobs({ clock, blobs: watched, ageMs: 2.5 * hourMs, signal, log });
+    assert.deepEqual(left, [['first'], ['first'], ['first', 'second'], ['second'], ['second']]);
+    assert.deepEqual(lines, ['blobs expired']);
+  });
+
+  test('a folder that cannot be read for a while is tried again', async () => {
+    const { clock, signal, lines, log } = hourly(3);
+    let calls = 0;
+    const broken = {
+      async expire() {
+        calls += 1;
+        if (calls === 1) throw new SaccadeError('blobs_unavailable', 'EIO');
+        return 1;
+      },
+    };
+    await expireBlobs({ clock, blobs: broken, ageMs: 1, signal, log });
+    assert.deepEqual(lines, ['blobs could not be expired', 'blobs expired', 'blobs expired']);
+  });
+
+  test('no blob is deleted while a frame, or a dead letter of one, may name it', () => {
+    for (const { name, retentionMs } of topicSpecs(['a'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1 })) {
+      if (/^frames(\.dlq)?$/.test(name)) assert.ok(blobAgeMs() >= retentionMs + 24 * hourMs, name);
+    }
+  });
 });
