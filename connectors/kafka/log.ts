@@ -1,4 +1,4 @@
-/** The log on Kafka. Nothing outside this folder knows kafkajs. */
+/** The log on Kafka, behind the port: no record and no error of kafkajs's leaves through it. */
 import type { Log, LogConsumer, LogProducer } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { kafkaAdmin } from './admin.ts';
