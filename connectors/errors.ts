@@ -72,7 +72,7 @@ export class SaccadeError extends Error {
 export const withoutCredentials = (value: string): string =>
   value
     .replace(/\/\/[^\n]*@/g, '//…@')
-    .replace(/[^\n/]*:[^\n/…]*@/g, '…@')
+    .replace(/[^\n/]*:[^\n…]*@/g, '…@')
     .replace(/([?&](?:password|user|token)=)[^&\s]*/gi, '$1…');
 
 /** Any thrown value as a SaccadeError: one of ours unchanged, anything else under the code given. */
