@@ -1,47 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import sharp from 'sharp';
-import type { Frame, Prediction } from '../schemas/records.ts';
-import { predictionId } from '../schemas/ids.ts';
+import type { Prediction } from '../schemas/records.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
-import { type EdgeUnderTest, startEdgeUnderTest } from './support/edge.ts';
+import { type EdgeUnderTest, picture, problemOf, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually, readAll } from './support/pipeline.ts';
-
-const picture = (name: string): Buffer => readFileSync(`media/${name}.jpg`);
-
-interface Problem {
-  type: string;
-  title: string;
-  status: number;
-  code: string;
-  detail?: string;
-}
-
-async function problemOf(response: Response, status: number, code: string): Promise<Problem> {
-  const body = (await response.json()) as Problem;
-  assert.equal(response.status, status, JSON.stringify(body));
-  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
-  assert.equal(body.status, status);
-  assert.equal(body.code, code);
-  assert.ok(body.title.length > 5);
-  assert.match(body.type, /^urn:saccade:error:/);
-  assert.doesNotMatch(JSON.stringify(body), /\.ts\b|node_modules|\n\s+at /, 'no internals in a body');
-  return body;
-}
 
 function form(image: Buffer, field = 'image'): FormData {
   const data = new FormData();
   data.set(field, new Blob([new Uint8Array(image)], { type: 'image/jpeg' }), '../../etc/passwd.jpg');
   return data;
 }
-
-const raw = (body: Buffer, headers: Record<string, string> = {}): RequestInit => ({
-  method: 'POST',
-  body: new Uint8Array(body),
-  headers: { 'content-type': 'image/jpeg', ...headers },
-});
 
 async function outcomes(edge: EdgeUnderTest): Promise<Prediction[]> {
   const registry = fileRegistry();
@@ -218,51 +188,3 @@ test('before its partition of replies is positioned, the edge says it is not rea
   assert.match(await ready.text(), /replies/);
   await edge.close();
 });
-
-describe('stopping', () => {
-  const post = (edge: EdgeUnderTest) => fetch(`${edge.url}/v1/infer`, raw(picture('chelsea')));
-  const sent = (edge: EdgeUnderTest) => eventually(async () => (await readAll(edge.log, 'frames')).length === 1, 'the frame in the log');
-
-  test('a request in flight is answered, one that comes later is refused, and a viewer is let go', async () => {
-    const edge = await startEdgeUnderTest({ stages: [] });
-    const viewer = (await fetch(`${edge.url}/live/events`)).text();
-    const inFlight = post(edge);
-    await sent(edge);
-    const closing = edge.close();
-    await problemOf(await post(edge), 503, 'not_ready');
-    assert.match(await (await fetch(`${edge.url}/ready`)).text(), /stopping/);
-    await answerByHand(edge);
-    const response = await inFlight;
-    assert.equal(response.status, 200);
-    assert.equal(((await response.json()) as { predictions: { label: string }[] }).predictions[0]!.label, 'by hand');
-    assert.match(await viewer, /event: snapshot/);
-    await closing;
-    await assert.rejects(fetch(`${edge.url}/health`), 'nothing listens any more');
-  });
-
-  test('a request whose answer does not come in time is told that the service stops', async () => {
-    const edge = await startEdgeUnderTest({ stages: [], drainMs: 50 });
-    const inFlight = post(edge);
-    await sent(edge);
-    const closing = edge.close();
-    const body = await problemOf(await inFlight, 503, 'not_ready');
-    assert.match(body.detail!, /stopping/);
-    await closing;
-  });
-});
-
-/** Answers the one frame in the log as the pipeline would. */
-async function answerByHand(edge: EdgeUnderTest): Promise<void> {
-  const registry = fileRegistry();
-  const [record] = await readAll(edge.log, 'frames');
-  const frame = (await registry.decode('frames', record!.value!)) as Frame;
-  const { request_id, partition } = frame.reply!;
-  const prediction: Prediction = {
-    id: predictionId(frame.id, frame.models[0]!), frame_id: frame.id, tenant: frame.tenant, source: frame.source, sequence: null,
-    captured_at: frame.captured_at, accepted_at: frame.accepted_at, completed_at: frame.accepted_at, status: 'ok', stage: null, reason: null,
-    detail: null, model: frame.models[0]!, version: '1', task: 'classification', image_width: 4, image_height: 3,
-    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id,
-  };
-  const producer = await edge.log.producer();
-  await producer.send([{ topic: 'replies', partition, key: request_id, value: await registry.encode('replies', prediction) }]);
-}

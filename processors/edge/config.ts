@@ -3,8 +3,10 @@ import { z } from 'zod';
 export const edgeConfig = z.strictObject({
   /** How long a client waits for an answer before 504, in milliseconds. */
   requestTimeoutMs: z.number().int().min(100).max(300_000).default(10_000),
-  /** Requests waiting at once; more are refused with 503. */
+  /** Requests being read or waiting at once; more are refused with 503. */
   maxWaiting: z.number().int().positive().default(256),
+  /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */
+  maxUploadBytes: z.number().int().positive().default(256 * 1024 * 1024),
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
 });

@@ -1,6 +1,6 @@
 /** POST /v1/infer: a picture into `frames`, its answer back from `replies`. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import { frameIdFromProducer } from '../../schemas/ids.ts';
@@ -11,6 +11,7 @@ import type { EdgeMetrics } from './metrics.ts';
 import { type Expected, notReady, type ReplyDesk } from './reply-desk.ts';
 import { startRequestSpan } from './spans.ts';
 import { imageOf } from './upload.ts';
+import { uploadGate } from './upload-gate.ts';
 
 export interface InferOptions {
   readonly rules: AcceptRules;
@@ -41,10 +42,21 @@ function modelOf(request: FastifyRequest, rules: AcceptRules): string {
 export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
   const { rules, desk, clock, config, metrics } = options;
 
-  app.post('/v1/infer', async (request, reply) => {
+  const gate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes, maxImageBytes: rules.maxImageBytes });
+
+  /** Before the body is read: a refusal must not cost the memory it is there to spare. */
+  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    try {
+      if (!desk.ready) throw notReady(desk.stopping);
+      gate.enter(request, reply);
+    } catch (error) {
+      metrics.refused((error as SaccadeError).code);
+      throw error;
+    }
+  }
+
+  app.post('/v1/infer', { onRequest: admit }, async (request, reply) => {
     const startedAt = clock.now();
-    if (!desk.ready) throw notReady(desk.stopping);
-    if (desk.waiting >= config.maxWaiting) throw new SaccadeError('overloaded', `${desk.waiting} requests are waiting.`);
     const model = modelOf(request, rules);
     const image = await imageOf(request);
     // A client that repeats a request under one key asks about the same frame.

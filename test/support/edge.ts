@@ -1,4 +1,6 @@
 /** The edge over the real stages and models, on the in-process log: everything but the brokers. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
@@ -31,7 +33,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; drainMs?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -65,7 +67,8 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536 });
-  const config = edgeConfig.parse({ requestTimeoutMs: options.requestTimeoutMs ?? 20_000, maxWaiting: options.maxWaiting ?? 64, ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }) });
+  const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
+  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
   const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive });
   await pipeline.start();
   if (open) await edge.open();
@@ -85,3 +88,32 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   };
 }
 
+export const picture = (name: string): Buffer => readFileSync(`media/${name}.jpg`);
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail?: string;
+}
+
+/** The problem+json of a refusal, with what holds of every one. */
+export async function problemOf(response: Response, status: number, code: string): Promise<Problem> {
+  const body = (await response.json()) as Problem;
+  assert.equal(response.status, status, JSON.stringify(body));
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  assert.equal(body.status, status);
+  assert.equal(body.code, code);
+  assert.ok(body.title.length > 5);
+  assert.match(body.type, /^urn:saccade:error:/);
+  assert.doesNotMatch(JSON.stringify(body), /\.ts\b|node_modules|\n\s+at /, 'no internals in a body');
+  return body;
+}
+
+/** A request with the image as its body. */
+export const raw = (body: Buffer, headers: Record<string, string> = {}): RequestInit => ({
+  method: 'POST',
+  body: new Uint8Array(body),
+  headers: { 'content-type': 'image/jpeg', ...headers },
+});

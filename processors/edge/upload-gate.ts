@@ -1,0 +1,41 @@
+/** How much may be in hand at once: asked before a body is read, since what is read is already memory. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { SaccadeError } from '../../connectors/errors.ts';
+
+export interface UploadGate {
+  /** Counts the request until its response ends or its client leaves. Throws overloaded, with nothing counted. */
+  enter(request: FastifyRequest, reply: FastifyReply): void;
+}
+
+export interface UploadLimits {
+  readonly maxRequests: number;
+  readonly maxBytes: number;
+  /** What a body of unknown length is counted as, and the most that is kept of any. */
+  readonly maxImageBytes: number;
+}
+
+export function uploadGate({ maxRequests, maxBytes, maxImageBytes }: UploadLimits): UploadGate {
+  let requests = 0;
+  let bytes = 0;
+
+  function sizeOf(request: FastifyRequest): number {
+    const length = Number(request.headers['content-length'] ?? Number.NaN);
+    return Number.isNaN(length) ? maxImageBytes : Math.min(length, maxImageBytes);
+  }
+
+  return {
+    enter(request, reply) {
+      if (requests >= maxRequests) throw new SaccadeError('overloaded', `${requests} requests are waiting.`);
+      const size = sizeOf(request);
+      // One is always let in, else a bound below the largest image would refuse that image for ever.
+      if (requests > 0 && bytes + size > maxBytes) throw new SaccadeError('overloaded', `${bytes} bytes of images are in hand.`);
+      requests += 1;
+      bytes += size;
+      // Comes after the end of the response and after an abort alike.
+      reply.raw.once('close', () => {
+        requests -= 1;
+        bytes -= size;
+      });
+    },
+  };
+}

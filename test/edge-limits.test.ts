@@ -1,0 +1,112 @@
+/** What the edge does when there is too much, when something fails, and when it is told to stop. */
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { describe, test } from 'node:test';
+import { fileRegistry } from '../connectors/registry/files.ts';
+import { predictionId } from '../schemas/ids.ts';
+import type { Frame, Prediction } from '../schemas/records.ts';
+import { type EdgeUnderTest, picture, type Problem, problemOf, raw, startEdgeUnderTest } from './support/edge.ts';
+import { eventually, readAll } from './support/pipeline.ts';
+
+describe('what is in hand is bounded before it is read', () => {
+  /** An upload whose body does not come: resolves once the server has its head, so that what follows is counted after it. */
+  async function begin(edge: EdgeUnderTest, length: number | null) {
+    const { port } = new URL(edge.url);
+    const headers = { 'content-type': 'image/jpeg', expect: '100-continue', ...(length === null ? {} : { 'content-length': length }) };
+    const upload = request({ port, method: 'POST', path: '/v1/infer', headers });
+    const answer = new Promise<string>((resolve) => {
+      upload.on('response', (response) => {
+        let body = '';
+        response.on('data', (chunk) => (body += chunk)).on('end', () => resolve(`${response.statusCode} ${(JSON.parse(body) as Problem).code}`));
+      });
+      upload.on('error', () => resolve('left'));
+    });
+    const arrived = new Promise((resolve) => upload.once('continue', resolve));
+    upload.flushHeaders();
+    await arrived;
+    return { answer, leave: () => upload.destroy() };
+  }
+
+  async function refusal(edge: EdgeUnderTest, length: number): Promise<string> {
+    const { answer, leave } = await begin(edge, length);
+    const said = await answer;
+    leave();
+    return said;
+  }
+
+  test('uploads above the bound are refused while their bodies are still on their way, and leaving makes room', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 100, maxImageBytes: 1_000_000, maxUploadBytes: 2_500_000 });
+    const small = async () => (await fetch(`${edge.url}/v1/infer`, raw(picture('chelsea')))).status;
+    // One says how long it is, the other does not and counts as the longest there may be.
+    const slow = [await begin(edge, 1_000_000), await begin(edge, null)];
+    assert.equal(await refusal(edge, 900_000), '503 overloaded');
+    assert.equal(await small(), 504, 'what still fits is let in');
+    for (const { leave } of slow) leave();
+    await eventually(async () => {
+      const again = await begin(edge, 900_000);
+      const first = await Promise.race([again.answer, small()]);
+      again.leave();
+      return first === 504;
+    }, 'room for another');
+    assert.match(await (await fetch(`${edge.url}/metrics`)).text(), /saccade_edge_refused_total\{code="overloaded"\} [1-9]/);
+    await edge.close();
+  });
+
+  test('requests are counted while they are read, and one that is not ready is refused unread', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], maxWaiting: 1 });
+    const unready = await startEdgeUnderTest({ stages: [], open: false });
+    const slow = await begin(edge, 1000);
+    assert.equal(await refusal(edge, 1000), '503 overloaded');
+    assert.equal(await refusal(unready, 1000), '503 not_ready');
+    slow.leave();
+    await Promise.all([edge.close(), unready.close()]);
+  });
+});
+
+describe('stopping', () => {
+  const post = (edge: EdgeUnderTest) => fetch(`${edge.url}/v1/infer`, raw(picture('chelsea')));
+  const sent = (edge: EdgeUnderTest) => eventually(async () => (await readAll(edge.log, 'frames')).length === 1, 'the frame in the log');
+
+  test('a request in flight is answered, one that comes later is refused, and a viewer is let go', async () => {
+    const edge = await startEdgeUnderTest({ stages: [] });
+    const viewer = (await fetch(`${edge.url}/live/events`)).text();
+    const inFlight = post(edge);
+    await sent(edge);
+    const closing = edge.close();
+    await problemOf(await post(edge), 503, 'not_ready');
+    assert.match(await (await fetch(`${edge.url}/ready`)).text(), /stopping/);
+    await answerByHand(edge);
+    const response = await inFlight;
+    assert.equal(response.status, 200);
+    assert.equal(((await response.json()) as { predictions: { label: string }[] }).predictions[0]!.label, 'by hand');
+    assert.match(await viewer, /event: snapshot/);
+    await closing;
+    await assert.rejects(fetch(`${edge.url}/health`), 'nothing listens any more');
+  });
+
+  test('a request whose answer does not come in time is told that the service stops', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], drainMs: 50 });
+    const inFlight = post(edge);
+    await sent(edge);
+    const closing = edge.close();
+    const body = await problemOf(await inFlight, 503, 'not_ready');
+    assert.match(body.detail!, /stopping/);
+    await closing;
+  });
+});
+
+/** Answers the one frame in the log as the pipeline would. */
+async function answerByHand(edge: EdgeUnderTest): Promise<void> {
+  const registry = fileRegistry();
+  const [record] = await readAll(edge.log, 'frames');
+  const frame = (await registry.decode('frames', record!.value!)) as Frame;
+  const { request_id, partition } = frame.reply!;
+  const prediction: Prediction = {
+    id: predictionId(frame.id, frame.models[0]!), frame_id: frame.id, tenant: frame.tenant, source: frame.source, sequence: null,
+    captured_at: frame.captured_at, accepted_at: frame.accepted_at, completed_at: frame.accepted_at, status: 'ok', stage: null, reason: null,
+    detail: null, model: frame.models[0]!, version: '1', task: 'classification', image_width: 4, image_height: 3,
+    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id,
+  };
+  const producer = await edge.log.producer();
+  await producer.send([{ topic: 'replies', partition, key: request_id, value: await registry.encode('replies', prediction) }]);
+}
