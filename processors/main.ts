@@ -83,7 +83,13 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
 
   // Listens before the stages are up, so that /health answers and /ready says what is still missing.
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge?.troubles(), ...engineTrouble() });
-  const server = httpServer({ metrics: metricsRegistry, troubles, startedAt, maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverhead });
+  const server = httpServer({
+    metrics: metricsRegistry,
+    troubles,
+    startedAt,
+    maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverhead,
+    logger: logger.child({ stage: 'edge' }),
+  });
 
   const store = wants('sink') ? await openStore(stack, s.CLICKHOUSE_DATABASE) : null;
   if (store) ending.add('store', () => store.close());

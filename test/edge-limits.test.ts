@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { describe, test } from 'node:test';
+import { SaccadeError } from '../connectors/errors.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { predictionId } from '../schemas/ids.ts';
 import type { Frame, Prediction } from '../schemas/records.ts';
@@ -60,6 +61,72 @@ describe('what is in hand is bounded before it is read', () => {
     assert.equal(await refusal(unready, 1000), '503 not_ready');
     slow.leave();
     await Promise.all([edge.close(), unready.close()]);
+  });
+});
+
+interface Line {
+  readonly level: 'warn' | 'error';
+  readonly message: string;
+  readonly fields: { code?: string; status?: number; route?: string; traceId?: string; err?: Error };
+}
+
+function collectingLog() {
+  const lines: Line[] = [];
+  const at = (level: Line['level']) => (fields: object, message: string) => void lines.push({ level, message, fields });
+  return { lines, logger: { warn: at('warn'), error: at('error') } };
+}
+
+describe('failures are logged', () => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+  /** An edge whose frames cannot be written: `send` throws what is given. */
+  const failing = (error: Error, logger: ReturnType<typeof collectingLog>['logger']) =>
+    startEdgeUnderTest({
+      stages: [],
+      logger,
+      wrap: (log) => ({
+        ...log,
+        async producer() {
+          const producer = await log.producer();
+          return { ...producer, send: async (records) => (records.some(({ topic }) => topic === 'frames') ? Promise.reject(error) : producer.send(records)) };
+        },
+      }),
+    });
+
+  test('500: the log has code, route, trace and cause; the body has none of it', async () => {
+    const { lines, logger } = collectingLog();
+    const edge = await failing(new TypeError('secret of /srv/app'), logger);
+    const response = await fetch(`${edge.url}/v1/infer?token=x`, raw(picture('chelsea'), { traceparent }));
+    assert.match(response.headers.get('traceparent') ?? '', new RegExp(traceId));
+    const body = await problemOf(response, 500, 'internal');
+    assert.doesNotMatch(JSON.stringify(body), /secret/);
+    await edge.close();
+    assert.equal(lines.length, 1);
+    const { level, fields } = lines[0]!;
+    assert.equal(level, 'error');
+    assert.deepEqual([fields.code, fields.status, fields.route, fields.traceId], ['internal', 500, 'POST /v1/infer', traceId]);
+    assert.equal(fields.err?.message, 'secret of /srv/app');
+  });
+
+  test('503 for a log that is away: logged, and the body names no host', async () => {
+    const { lines, logger } = collectingLog();
+    const edge = await failing(new SaccadeError('log_unavailable', 'broker-7:9092 refused'), logger);
+    const response = await fetch(`${edge.url}/v1/infer`, raw(picture('chelsea')));
+    const given = response.headers.get('traceparent')!;
+    assert.doesNotMatch(JSON.stringify(await problemOf(response, 503, 'log_unavailable')), /broker-7/);
+    await edge.close();
+    assert.deepEqual(lines.map(({ level, fields }) => [level, fields.code]), [['warn', 'log_unavailable']]);
+    assert.ok(given.includes(lines[0]!.fields.traceId!), 'the trace that the response named');
+  });
+
+  test('what is refused by design is not logged', async () => {
+    const { lines, logger } = collectingLog();
+    const edge = await startEdgeUnderTest({ stages: [], open: false, logger });
+    await problemOf(await fetch(`${edge.url}/v1/infer`, raw(picture('chelsea'))), 503, 'not_ready');
+    await problemOf(await fetch(`${edge.url}/nothing`), 404, 'not_found');
+    await edge.close();
+    assert.deepEqual(lines, []);
   });
 });
 

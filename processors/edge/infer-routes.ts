@@ -89,6 +89,8 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
       expected?.cancel();
+      // So that a caller who complains and the log that tells why speak of one trace.
+      void reply.header('traceparent', span.traceparent);
       const code = error instanceof SaccadeError ? error.code : 'internal';
       metrics.refused(code);
       span.end(error instanceof SaccadeError ? error.status : 500, error);

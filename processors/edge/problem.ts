@@ -1,6 +1,17 @@
 /** RFC 9457 problem+json, made of the error table: nothing internal leaves in a body. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { SaccadeError } from '../../connectors/errors.ts';
+import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
+import { parseTraceparent } from '../../schemas/trace-context.ts';
+
+export interface ProblemLog {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** What these say in detail is for whoever sent the request; any other 5xx may name hosts, paths or code. */
+const openDetails: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready', 'deadline_exceeded']);
+/** Refusals by design: the metrics count them, and a log of them would grow when there is least room. */
+const expected: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready']);
 
 /** Fastify's own refusals in our terms. */
 const byFastifyCode: Record<string, (error: FastifyError) => SaccadeError> = {
@@ -32,15 +43,34 @@ export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Rec
       title: error.title,
       status: error.status,
       code: error.code,
-      ...(error.detail === '' || error.code === 'internal' ? {} : { detail: error.detail }),
+      ...(error.detail === '' || (error.status >= 500 && !openDetails.has(error.code)) ? {} : { detail: error.detail }),
       ...extra,
     });
 }
 
-export function installProblems(app: FastifyInstance): void {
+/** The trace that the response names, else the one the caller gave. */
+function traceIdOf(request: FastifyRequest, reply: FastifyReply): string | undefined {
+  const header = reply.getHeader('traceparent') ?? request.headers.traceparent;
+  return parseTraceparent(typeof header === 'string' ? header : undefined)?.traceId;
+}
+
+/** Without a log, failures go unrecorded. */
+export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
   app.setErrorHandler((error: unknown, request: FastifyRequest, reply) => {
     const problem = asProblem(error);
-    if (problem.status >= 500 && problem.code === 'internal') request.log.error({ err: error }, 'request failed');
+    if (log && problem.status >= 500 && !expected.has(problem.code)) {
+      const fields = {
+        code: problem.code,
+        status: problem.status,
+        route: `${request.method} ${request.routeOptions.url ?? 'unknown'}`,
+        traceId: traceIdOf(request, reply),
+        error: error instanceof Error ? error.message : String(error),
+        err: error,
+      };
+      // The answer that came too late, or a neighbour away, is not a fault of this process.
+      if (problem.status === 500) log.error(fields, 'request failed');
+      else log.warn(fields, 'request failed');
+    }
     return sendProblem(reply, problem);
   });
   app.setNotFoundHandler((request, reply) => sendProblem(reply, new SaccadeError('not_found', `${request.method} ${request.url.slice(0, 200)}`)));

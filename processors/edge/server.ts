@@ -2,7 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
-import { installProblems } from './problem.ts';
+import { installProblems, type ProblemLog } from './problem.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
@@ -15,7 +15,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number }): HttpServer {
+export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number; readonly logger: ProblemLog }): HttpServer {
   const app = Fastify({
     logger: false,
     bodyLimit: options.maxBodyBytes,
@@ -24,7 +24,7 @@ export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number
     requestTimeout: 60_000,
     connectionTimeout: 0,
   });
-  installProblems(app);
+  installProblems(app, options.logger);
   opsRoutes(app, options);
   return {
     app,

@@ -10,6 +10,7 @@ import { fileRegistry } from '../../connectors/registry/files.ts';
 import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
 import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
+import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferConfig } from '../../processors/infer/config.ts';
 import { startEngine } from '../../processors/infer/engine.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
@@ -33,11 +34,11 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
-  const log = memoryLog();
+  const log = (options.wrap ?? ((inner) => inner))(memoryLog());
   const registry = fileRegistry();
   const topics = topicSpecs(names, { partitions: 4, replication: 1, minInSync: 1, maxRecordBytes: 8 * 1024 * 1024 });
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
@@ -66,7 +67,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
-  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536 });
+  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
   const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive });
