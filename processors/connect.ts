@@ -10,10 +10,11 @@ import { fileRegistry } from '../connectors/registry/files.ts';
 import type { RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
+import type { Place } from './joining.ts';
 import type { Settings } from './settings.ts';
 
-/** `running` is what runs on the folder already. Throws invalid_config when it is another pipeline's and cannot be joined. */
-export async function connect(config: Config, data: string, running: RunFile | null, say: (line: string) => void): Promise<Stack> {
+/** Throws invalid_config when the folder is another pipeline's and cannot be joined. */
+export async function connect(config: Config, data: string, { running, locked }: Place, say: (line: string) => void): Promise<Stack> {
   const s = config.settings;
   if (running && !config.given.has('SACCADE_STAGES')) {
     throw new SaccadeError('invalid_config', `Saccade already runs on ${data} (pid ${running.pid}${running.edge ? `, ${running.edge.url}` : ''}). Add a stage with --stages, or set SACCADE_DATA to another folder.`);
@@ -28,6 +29,7 @@ export async function connect(config: Config, data: string, running: RunFile | n
     registryUrl: s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? undefined,
     // With a Kafka of their own, processes without a sink need no store: only a whole local pipeline gets one unasked.
     clickhouse: storeAt(s, running) ?? (s.KAFKA_BROKERS && !s.SACCADE_STAGES.includes('sink') ? null : undefined),
+    locked,
     say,
   });
 }

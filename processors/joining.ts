@@ -1,6 +1,39 @@
-/** What a process that joins a running pipeline leaves to those that run: their port and their cameras. */
-import type { RunFile } from '../deploy/local/run-file.ts';
+/** Who else is on the data folder, and what a process that joins them leaves to them: their port and their cameras. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SaccadeError } from '../connectors/errors.ts';
+import { lockFolder } from '../deploy/local/folder-lock.ts';
+import { readRunFile, type RunFile } from '../deploy/local/run-file.ts';
 import type { Config } from './config.ts';
+
+export interface Place {
+  /** The pipeline to join; null: there is none, this process is the first. */
+  readonly running: RunFile | null;
+  /** This process has the folder's lock, until it releases it. */
+  readonly locked: boolean;
+  release(): void;
+}
+
+/**
+ * Finds the pipeline that runs on the folder, or makes this process its first. Of several stages started at once one is
+ * first; the others wait until it is up, or until it has given up and one of them is first.
+ * Throws invalid_config when the folder is taken by a process that cannot be joined, or that is not up in time.
+ */
+export async function takePlace({ settings: s, given }: Config, data: string, say: (line: string) => void, withinMs = 120_000): Promise<Place> {
+  const embedded = !s.KAFKA_BROKERS || (!s.CLICKHOUSE_URL && s.SACCADE_STAGES.includes('sink'));
+  const within = AbortSignal.timeout(withinMs);
+  for (let waits = 0; ; waits += 1) {
+    const running = readRunFile(data);
+    if (running || !embedded) return { running, locked: false, release: () => {} };
+    try {
+      return { running: null, locked: true, release: lockFolder(data) };
+    } catch (error) {
+      if (!(error instanceof SaccadeError) || !given.has('SACCADE_STAGES')) throw error;
+      if (within.aborted) throw new SaccadeError('invalid_config', `${error.detail} It could not be joined: it was not up within ${withinMs / 1000} s.`, error);
+      if (waits === 0) say(`waiting up to ${withinMs / 1000} s for the process that is starting on ${data}, to join it`);
+    }
+    await sleep(200);
+  }
+}
 
 /**
  * The port to listen on; 0: any free one. The environment and .env are the whole pipeline's: of its processes only one can

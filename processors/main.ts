@@ -24,7 +24,7 @@ import { type Engine, startEngine } from './infer/engine.ts';
 import { inferStage } from './infer/infer.ts';
 import type { AcceptRules } from './ingest/accept.ts';
 import { ingestStage } from './ingest/ingest.ts';
-import { camerasOf, portOf } from './joining.ts';
+import { camerasOf, portOf, takePlace } from './joining.ts';
 import { startLive } from './live/live.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { preprocessStage } from './preprocess/preprocess.ts';
@@ -50,14 +50,15 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const startedAt = clock.now();
   const data = resolve(s.SACCADE_DATA);
 
-  const running = readRunFile(data);
-  const sources = parseSources(camerasOf(config, running));
   const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
   const names = models.map((model) => model.card.name);
+  const place = await takePlace(config, data, say);
+  ending.add('data folder', () => place.release());
+  const sources = parseSources(camerasOf(config, place.running));
   const spans = await startSpanExport(process.env);
   if (spans) ending.add('span export', () => spans.stop());
 
-  const stack = await connect(config, data, running, say);
+  const stack = await connect(config, data, place, say);
   ending.add('local servers', () => stack.stop());
   void stack.failed.then((error) => end(error.message, 1));
   const wants = (stage: StageFamily) => s.SACCADE_STAGES.includes(stage);
@@ -144,7 +145,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
   if (edge) ending.add('edge', () => edge.close());
-  const url = await server.listen(s.HOST, portOf(config, running));
+  const url = await server.listen(s.HOST, portOf(config, place.running));
   await Promise.all([pipeline.start(), edge?.open()]);
 
   const own: RunFile = {

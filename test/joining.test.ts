@@ -4,10 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { RunFile } from '../deploy/local/run-file.ts';
+import { lockFolder } from '../deploy/local/folder-lock.ts';
+import { type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
 import { readConfig } from '../processors/config.ts';
 import { storeAt } from '../processors/connect.ts';
-import { camerasOf, portOf } from '../processors/joining.ts';
+import { camerasOf, portOf, takePlace } from '../processors/joining.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'saccade-joining-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -62,5 +63,45 @@ describe('a process that joins a running pipeline', () => {
     assert.equal(portOf(read('--stages', 'infer'), null), 9000);
     assert.deepEqual(camerasOf(read('--stages', 'ingest'), null), ['rtsp://camera/1']);
     assert.deepEqual(camerasOf(readConfig(['--stages', 'ingest'], {}, '/nonexistent'), null), []);
+  });
+});
+
+describe('several processes started at once on a fresh folder', () => {
+  const fresh = () => mkdtempSync(join(scratch, 'data-'));
+  const stage = readConfig(['--stages', 'infer'], {}, '/nonexistent');
+  const nothing = (): void => {};
+  /** Answers once it says that it waits. */
+  const waiting = async (data: string) => {
+    let place!: ReturnType<typeof takePlace>;
+    const line = await new Promise<string>((said) => (place = takePlace(stage, data, said)));
+    assert.match(line, /waiting/);
+    return { place };
+  };
+
+  test('one is first; the next waits until it is up, and joins it', async () => {
+    const data = fresh();
+    const first = await takePlace(stage, data, nothing);
+    assert.deepEqual([first.running, first.locked], [null, true]);
+    const { place } = await waiting(data);
+    writeRunFile(data, whole);
+    assert.deepEqual([(await place).running?.pid, (await place).locked], [process.pid, false]);
+    first.release();
+  });
+
+  test('the next is first where the first gave up', async () => {
+    const data = fresh();
+    const release = lockFolder(data);
+    const { place } = await waiting(data);
+    release();
+    assert.equal((await place).locked, true);
+    (await place).release();
+  });
+
+  test('it does not wait for ever, and a whole pipeline does not wait at all', async () => {
+    const data = fresh();
+    const release = lockFolder(data);
+    await assert.rejects(takePlace(stage, data, nothing, 300), { code: 'invalid_config', message: new RegExp(`Process ${process.pid} .*not up within`) });
+    await assert.rejects(takePlace(readConfig([], {}, '/nonexistent'), data, nothing), { code: 'invalid_config', message: new RegExp(`Process ${process.pid} already runs`) });
+    release();
   });
 });

@@ -18,6 +18,8 @@ export interface StackOptions {
   readonly clickhouse?: { readonly url: string; readonly username?: string; readonly password?: string } | null | undefined;
   /** The in-process log even where Kafka could be started. */
   readonly forceMemory?: boolean | undefined;
+  /** The caller has locked the folder, and gives it back after `stop`. */
+  readonly locked?: boolean | undefined;
   /** Gets the choices and the progress, a line at a time. */
   readonly say: (line: string) => void;
 }
@@ -45,7 +47,7 @@ export async function startStack(given: StackOptions): Promise<Stack> {
   const options = { ...given, dataDir: absolute(given.dataDir) };
   const { dataDir, say } = options;
   const embedded = !options.kafkaBrokers || options.clickhouse === undefined;
-  const unlock = embedded ? lockFolder(dataDir) : () => {};
+  const unlock = embedded && !options.locked ? lockFolder(dataDir) : () => {};
   const jvm = options.kafkaBrokers || options.forceMemory ? Promise.resolve(null) : javaSide(say);
   const starting = [kafka(options, jvm), registry(options, jvm), clickhouse(options)] as const;
   const settled = await Promise.allSettled(starting);
