@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
+import { mostPixels, preprocessConfig } from './preprocess/config.ts';
 import { stageFamilies } from './topology.ts';
 
 const text = z.string().trim().min(1);
@@ -42,6 +43,7 @@ interface Setting {
 
 const ingest = ingestConfig.parse({});
 const edge = edgeConfig.parse({});
+const preprocess = preprocessConfig.parse({});
 
 export const settings = {
   PORT: { check: whole(0, 65535), default: '8080', flag: 'port', help: 'Port of the page and the API; 0 for any free one.' },
@@ -72,7 +74,7 @@ export const settings = {
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },
   SACCADE_CLAIM_CHECK_BYTES: { check: whole(1024, 6 * 1024 * 1024), default: String(ingest.claimCheckBytes), help: 'Images above this travel beside the log, by claim check.' },
-  SACCADE_MAX_PIXELS: { check: whole(1, 1_000_000_000), default: '50000000', help: 'Largest image in pixels, refused before decoding.' },
+  SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_INFER_WORKERS: { check: whole(1, 256), help: 'Inference worker threads. Unset: one for each processor.' },

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { helpText, readConfig } from '../processors/config.ts';
 import { parseSource } from '../processors/camera/source-spec.ts';
+import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { settings } from '../processors/settings.ts';
 
 const read = (argv: string[] = [], env: NodeJS.ProcessEnv = {}) => readConfig(argv, env, '/nonexistent');
@@ -45,6 +46,12 @@ describe('configuration', () => {
     refused(['--fuse', 'ingest+sink'], {}, /--fuse/, /neighbours/);
     refused(['--portt', '1'], {}, /--portt/, /--help/);
     refused(['--data', 'a', '--data', 'b'], {}, /--data/);
+  });
+
+  test('no more pixels than preprocess takes', () => {
+    const most = read([], { SACCADE_MAX_PIXELS: '268402689' }).settings.SACCADE_MAX_PIXELS;
+    assert.equal(preprocessConfig.parse({ maxPixels: most }).maxPixels, most);
+    refused([], { SACCADE_MAX_PIXELS: '268402690' }, /SACCADE_MAX_PIXELS/, /268402689/);
   });
 
   test('an unknown SACCADE_ variable is a typing error, not a default', () => refused([], { SACCADE_PARTITION: '4' }, /SACCADE_PARTITION is not a setting/));
