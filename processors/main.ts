@@ -28,6 +28,7 @@ import { camerasOf, portOf, takePlace } from './joining.ts';
 import { startLive } from './live/live.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { preprocessStage } from './preprocess/preprocess.ts';
+import { checkFolder, checkPort } from './preflight.ts';
 import { systemClock } from './runtime/clock.ts';
 import { runtimeMetrics } from './runtime/metrics.ts';
 import { createPipeline } from './runtime/pipeline.ts';
@@ -55,9 +56,12 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const place = await takePlace(config, data, say);
   ending.add('data folder', () => place.release());
   const sources = parseSources(camerasOf(config, place.running));
+  const port = portOf(config, place.running);
   const spans = await startSpanExport(process.env);
   if (spans) ending.add('span export', () => spans.stop());
 
+  // Not of a whole pipeline that connect is about to refuse: of those two, the one that runs already is the better reason.
+  if (!place.running || config.given.has('SACCADE_STAGES')) await checkPort(s.HOST, port);
   const stack = await connect(config, data, place, say);
   ending.add('local servers', () => stack.stop());
   void stack.failed.then((error) => end(error.message, 1));
@@ -138,6 +142,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
         tenant: s.SACCADE_TENANT,
         clock,
         config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS }),
+        logger: logger.child({ stage: 'edge' }),
         metrics: metricsRegistry,
         live,
       })
@@ -145,7 +150,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
   if (edge) ending.add('edge', () => edge.close());
-  const url = await server.listen(s.HOST, portOf(config, place.running));
+  const url = await server.listen(s.HOST, port);
   await Promise.all([pipeline.start(), edge?.open()]);
 
   const own: RunFile = {
@@ -208,6 +213,7 @@ function endOf(ending: Shutdown, logger: Logger): End {
 /** Runs until a signal, the parent's end, or a lost child. */
 async function run(config: Config): Promise<void> {
   const { SACCADE_LOG: to, SACCADE_LOG_LEVEL: level, SACCADE_DATA: data } = config.settings;
+  checkFolder(resolve(data));
   const logger = createLogger({ to, level, path: join(resolve(data), 'logs', 'saccade.log') });
   const ending = shutdown(systemClock, () => logger, stopLimitMs);
   const end = endOf(ending, logger);
