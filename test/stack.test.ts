@@ -13,6 +13,7 @@ import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { lockFolder } from '../deploy/local/folder-lock.ts';
 import { ensureInstalled } from '../deploy/local/install.mjs';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
+import { kafkaProperties, propertiesText } from '../deploy/local/kafka-properties.ts';
 import { lineLog } from '../deploy/local/line-log.ts';
 import { readRunFile, removeRunFile, writeRunFile, type RunFile } from '../deploy/local/run-file.ts';
 import { startStack } from '../deploy/local/stack.ts';
@@ -138,6 +139,12 @@ test('the embedded ClickHouse has the same address at the next start, and its wo
   const second = await start();
   await second.stop();
   assert.equal(second.clickhouse?.url, first.clickhouse?.url);
+});
+
+test('a data folder of any name reaches Kafka as it is, but for one that it would take for two', () => {
+  const text = propertiesText(kafkaProperties('/home/josé/📷\\x', { broker: 1, controller: 2 }));
+  assert.match(text, /^log\.dirs=\/home\/jos\\u00e9\/\\ud83d\\udcf7\\\\x$/m);
+  assert.throws(() => kafkaProperties('/data/a,b', { broker: 1, controller: 2 }), { code: 'invalid_config', message: /SACCADE_DATA .*'\/data\/a,b'.*comma/ });
 });
 
 test('a child’s log is begun anew at a start that finds it too large', () => {

@@ -1,4 +1,5 @@
 /** The settings of the local broker: one node, loopback only, small, quick to start. */
+import { SaccadeError } from '../../connectors/errors.ts';
 
 export interface KafkaPorts {
   readonly broker: number;
@@ -7,7 +8,10 @@ export interface KafkaPorts {
 
 export const recordLimitBytes = 8_388_608;
 
+/** Throws invalid_config for a folder that Kafka would take for several. */
 export function kafkaProperties(folder: string, ports: KafkaPorts): Record<string, string | number | boolean> {
+  // log.dirs is a list.
+  if (folder.includes(',')) throw new SaccadeError('invalid_config', `SACCADE_DATA puts Kafka's data into '${folder}': Kafka takes a path with a comma for two. Set it to a folder without one.`);
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
@@ -41,8 +45,11 @@ export function kafkaProperties(folder: string, ports: KafkaPorts): Record<strin
   };
 }
 
-/** In the .properties format, where a backslash escapes. */
+/** In the .properties format, where a backslash escapes and whoever reads it may take the bytes for Latin-1. */
 export const propertiesText = (properties: Record<string, string | number | boolean>): string =>
   Object.entries(properties)
-    .map(([name, value]) => `${name}=${String(value).replaceAll('\\', '\\\\')}\n`)
+    .map(([name, value]) => `${name}=${escaped(String(value))}\n`)
     .join('');
+
+const escaped = (value: string): string =>
+  value.replaceAll('\\', '\\\\').replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
