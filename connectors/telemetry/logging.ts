@@ -28,7 +28,8 @@ export function createLogger(options: { readonly to: 'file' | 'stdout'; readonly
   if (options.to === 'stdout') return pino(base);
   mkdirSync(dirname(options.path), { recursive: true });
   rotate(options.path);
-  const file = pino.destination({ dest: options.path, sync: false });
+  // Synchronous: few lines are written, and the last ones before a crash are the ones that matter.
+  const file = pino.destination({ dest: options.path, sync: true });
   return pino(
     base,
     pino.multistream([

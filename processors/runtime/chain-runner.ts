@@ -6,12 +6,13 @@ import type { BlobStore, Clock, Log, LogConsumer, LogProducer, LogRecord, Positi
 import { deadLetterTopic } from '../../schemas/topics.ts';
 import { byteBudget } from './byte-budget.ts';
 import { deadLetter, withoutValue } from './dead-letter.ts';
+import type { StageExecutor } from './executor.ts';
 import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
 import { sender } from './sender.ts';
-import { type StageExecutor, stageExecutor } from './stage-executor.ts';
+import { stageExecutor } from './stage-executor.ts';
 import type { Chain } from './wiring.ts';
 
 export interface ChainRunnerOptions {
@@ -120,10 +121,10 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     signal: stopped.signal,
     queues: () => queues.values(),
     rested: wakeExecutors,
-    replacement(entry, refused, error) {
+    replacement(entry, output, error) {
       const attempt = 1;
-      if (refused.topic !== deadLetterTopic(head.from)) return deadLetter(entry.record, error, head.stage.name, attempt, clock.now());
-      return refused.value === null ? null : withoutValue(refused);
+      if (output.topic !== deadLetterTopic(head.from)) return deadLetter(entry.record, error, head.stage.name, attempt, clock.now());
+      return output.value === null ? null : withoutValue(output);
     },
     acknowledged(entries, seconds) {
       for (const entry of entries) {

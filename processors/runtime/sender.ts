@@ -31,7 +31,7 @@ export function sender(options: {
   /** Nothing complete is left to send. */
   rested(): void;
   /** What to send instead of an output that the log refuses for good (too large); null when nothing smaller can be said. */
-  replacement(entry: Entry, refused: OutgoingRecord, error: SaccadeError): OutgoingRecord | null;
+  replacement(entry: Entry, output: OutgoingRecord, error: SaccadeError): OutgoingRecord | null;
   readonly signal: AbortSignal;
 }): Sender {
   const { producer, clock, log, signal } = options;

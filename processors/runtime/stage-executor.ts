@@ -3,66 +3,16 @@
  * accounted for, environment faults wait and are tried again. Knows no consumer: the chain runner feeds it.
  */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import type { BlobStore, Clock, SchemaRegistry } from '../../connectors/ports.ts';
 import { traceparentOr } from '../../schemas/trace-context.ts';
 import type { Emitted, Failure, Input, Outcome, Stage } from '../stage.ts';
 import { backoff } from './backoff.ts';
-import { batchQueue, type Queued } from './batch-queue.ts';
+import { batchQueue } from './batch-queue.ts';
 import { bytesOf } from './byte-budget.ts';
 import { deadLetter, letterThatFits } from './dead-letter.ts';
 import { decode } from './decode.ts';
-import type { Logger } from './logger.ts';
-import type { StageMetrics } from './metrics.ts';
+import type { ExecutorOptions, StageExecutor, Work } from './executor.ts';
 import { outgoing, topicOf } from './outputs.ts';
-import type { Entry } from './partition-queue.ts';
 import { type RecordSpan, startBatchSpan, startRecordSpan, traceIdOf } from './tracing.ts';
-import type { Step } from './wiring.ts';
-
-/** An input of this stage that belongs to an entry of the chain. */
-export interface Work extends Queued {
-  readonly entry: Entry;
-  /** Handed over in memory by a fused stage; absent when the entry's own bytes are to be decoded. */
-  readonly handedOver?: { readonly value: unknown; readonly key: string | null; readonly traceparent: string };
-  attempt: number;
-}
-
-export interface ExecutorOptions {
-  readonly step: Step;
-  readonly cluster: string;
-  readonly registry: SchemaRegistry;
-  readonly clock: Clock;
-  readonly random: (() => number) | undefined;
-  readonly metrics: StageMetrics;
-  readonly log: Logger;
-  readonly maxRecordBytes: number;
-  /** False once the entry's generation is over: its work is dropped silently, someone else will do it. */
-  current(entry: Entry): boolean;
-  signal(): AbortSignal;
-  /** Where a bypassed topic's records go, or undefined when the topic is not bypassed. */
-  next(topic: string): StageExecutor | undefined;
-  /** True while finished work waits for the log and memory for more of it is used up: no batch is begun then. */
-  hold(): boolean;
-  /** Outputs of this many bytes wait for their acknowledgement. */
-  produced(entry: Entry, bytes: number): void;
-  /** Where a dead letter too large for its topic leaves its bytes. */
-  readonly blobs: Pick<BlobStore, 'put'> | undefined;
-  /** The budget is charged for what fused stages hand over. */
-  charge(entry: Entry, bytes: number): void;
-  /** All branches of the entry are done and its outputs complete. */
-  finished(entry: Entry): void;
-}
-
-export interface StageExecutor {
-  submit(work: Work): void;
-  /** What held it back may be over. */
-  wake(): void;
-  /** Forgets queued work of ended generations. */
-  prune(): void;
-  /** Takes no new batch; resolves when the running ones have ended. */
-  drain(): Promise<void>;
-  /** The environment fault being waited out, or null. */
-  trouble(): string | null;
-}
 
 interface Fault {
   readonly work: Work;
