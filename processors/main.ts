@@ -10,7 +10,7 @@ import { startSpanExport } from '../connectors/telemetry/spans.ts';
 import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
-import { topicSpecs } from '../schemas/topics.ts';
+import { describeTopic, topicSpecs } from '../schemas/topics.ts';
 import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
@@ -98,8 +98,10 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
 
   const store = wants('sink') ? await openStore(stack, s.CLICKHOUSE_DATABASE) : null;
   if (store) ending.add('store', () => store.close());
-  const engine = wants('infer') ? await openEngine(config, models, logger) : null;
-  if (engine) ending.add('engine', () => engine.close());
+  const opening = wants('infer') ? openEngine(config, models, logger) : null;
+  // Before it is open: leaving while models load would abort the process.
+  if (opening) ending.add('engine', async () => (await opening).close());
+  const engine = await opening;
   const engineTrouble = (): Record<string, string> => (engine?.trouble() ? { engine: engine.trouble()! } : {});
 
   const steps = topology(s.SACCADE_STAGES, models, {
@@ -185,6 +187,12 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);
   say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
+  for (const [first, second] of s.SACCADE_FUSE ?? []) {
+    for (const topic of new Set(steps.filter(({ stage }) => stage.name.split('.')[0] === second).map(({ from }) => from))) {
+      const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];
+      if (others.length > 0) say(`!! ${first}+${second} fused: this process does not write ${topic}, so ${others.join(', ')} get nothing of it`);
+    }
+  }
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
 }
 
