@@ -11,8 +11,8 @@ export interface Jars {
 }
 
 /** Java 17+ and Maven, or what is missing in words. */
-export function findJavaTools(): JavaTools | { readonly missing: string };
+export function findJavaTools(spare?: string): JavaTools | { readonly missing: string };
 /** The jars if they are all on disk already. */
-export function jarsOnDisk(): Jars | null;
-/** The jars, fetched with Maven the first time. Safe to call from several processes at once. */
-export function fetchJars(tools: JavaTools, say: (line: string) => void): Promise<Jars>;
+export function jarsOnDisk(spare?: string): Jars | null;
+/** The jars, fetched with Maven the first time, into `spare` where the user's cache cannot be written. Safe to call from several processes at once. */
+export function fetchJars(tools: JavaTools, say: (line: string) => void, spare?: string): Promise<Jars>;

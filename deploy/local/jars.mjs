@@ -7,11 +7,11 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, linkSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { lockFile } from './lock-file.mjs';
 
 const pom = fileURLToPath(new URL('./maven/pom.xml', import.meta.url));
 // A plugin of few dependencies that has Maven resolve the project: half the requests of the dependency plugin.
@@ -21,10 +21,13 @@ const cacheRoot = () =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'saccade');
 
 /** One folder for each version of the POM: another one never sees half of this one's jars. */
-function cacheFolder() {
+function cacheFolder(root) {
   const version = createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 12);
-  return join(cacheRoot(), `jvm-${version}`);
+  return join(root, `jvm-${version}`);
 }
+
+/** The user's cache, then the spare one, for a home that cannot be written. */
+const cacheFolders = (spare) => [cacheRoot(), ...(spare === undefined ? [] : [spare])].map(cacheFolder);
 
 function onPath(name) {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -39,7 +42,7 @@ function onPath(name) {
   return null;
 }
 
-export function findJavaTools() {
+export function findJavaTools(spare) {
   const home = process.env.JAVA_HOME;
   const java = home && existsSync(join(home, 'bin', 'java')) ? join(home, 'bin', 'java') : onPath('java');
   if (!java) return { missing: 'Java 17 or later (java is not on PATH)' };
@@ -47,12 +50,19 @@ export function findJavaTools() {
   const version = /version "(?:1\.)?(\d+)/.exec(`${said.stderr}${said.stdout}`);
   if (!version || Number(version[1]) < 17) return { missing: `Java 17 or later (found ${version?.[1] ?? 'no version'})` };
   const maven = onPath('mvn');
-  if (!maven && !jarsOnDisk()) return { missing: 'Maven (mvn is not on PATH)' };
+  if (!maven && !jarsOnDisk(spare)) return { missing: 'Maven (mvn is not on PATH)' };
   return { java, maven: maven ?? 'mvn' };
 }
 
-export function jarsOnDisk() {
-  const folder = cacheFolder();
+export function jarsOnDisk(spare) {
+  for (const folder of cacheFolders(spare)) {
+    const jars = jarsIn(folder);
+    if (jars) return jars;
+  }
+  return null;
+}
+
+function jarsIn(folder) {
   let list;
   try {
     list = JSON.parse(readFileSync(join(folder, 'jars.json'), 'utf8'));
@@ -64,23 +74,39 @@ export function jarsOnDisk() {
   return [...kafka, registry].every((file) => existsSync(file)) ? { kafka: kafka.join(delimiter), registry } : null;
 }
 
-export async function fetchJars(tools, say) {
-  const there = jarsOnDisk();
+export async function fetchJars(tools, say, spare) {
+  const there = jarsOnDisk(spare);
   if (there) return there;
-  const folder = cacheFolder();
-  mkdirSync(folder, { recursive: true });
-  const release = await lock(join(folder, 'lock'));
+  const folder = writableFolder(cacheFolders(spare));
+  const release = await lockFile(join(folder, 'lock'), say);
   try {
-    const meanwhile = jarsOnDisk();
+    const meanwhile = jarsIn(folder);
     if (meanwhile) return meanwhile;
     say(`fetching Kafka and the schema registry with Maven, once, about 180 MB into ${folder}`);
     await resolve(tools, folder);
-    const fetched = jarsOnDisk();
+    const fetched = jarsIn(folder);
     if (!fetched) throw new Error(`Maven succeeded but jars are missing in ${folder}`);
     return fetched;
   } finally {
     release();
   }
+}
+
+/** The first that can be made and written to. */
+function writableFolder(folders) {
+  const failures = [];
+  for (const folder of folders) {
+    try {
+      mkdirSync(folder, { recursive: true });
+      const probe = join(folder, `.writable.${process.pid}`);
+      writeFileSync(probe, '');
+      rmSync(probe);
+      return folder;
+    } catch (error) {
+      failures.push(`${folder} (${error.code})`);
+    }
+  }
+  throw new Error(`no cache folder can be written to: ${failures.join(', ')}; set XDG_CACHE_HOME to a folder that can`);
 }
 
 async function resolve(tools, folder) {
@@ -124,43 +150,4 @@ function run(command, args) {
       else fail(new Error(`${command} ended with ${code}: ${reason}`));
     });
   });
-}
-
-/** One process fetches, the others wait for it; a lock whose process is gone is void. */
-async function lock(file) {
-  const mine = `${file}.${process.pid}`;
-  writeFileSync(mine, String(process.pid));
-  try {
-    for (;;) {
-      try {
-        // A link appears with its content: nobody ever reads a lock that names no process yet.
-        linkSync(mine, file);
-        return () => rmSync(file, { force: true });
-      } catch (error) {
-        if (error.code !== 'EEXIST') throw error;
-      }
-      if (!alive(holder(file))) rmSync(file, { force: true });
-      await sleep(200);
-    }
-  } finally {
-    rmSync(mine, { force: true });
-  }
-}
-
-/** The pid in the lock; our own when the lock has just gone, so that it is asked for again. */
-function holder(file) {
-  try {
-    return Number(readFileSync(file, 'utf8'));
-  } catch {
-    return process.pid;
-  }
-}
-
-function alive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
 }

@@ -48,7 +48,7 @@ export async function startStack(given: StackOptions): Promise<Stack> {
   const { dataDir, say } = options;
   const embedded = !options.kafkaBrokers || options.clickhouse === undefined;
   const unlock = embedded && !options.locked ? lockFolder(dataDir) : () => {};
-  const jvm = options.kafkaBrokers || options.forceMemory ? Promise.resolve(null) : javaSide(say);
+  const jvm = options.kafkaBrokers || options.forceMemory ? Promise.resolve(null) : javaSide(say, join(dataDir, 'cache'));
   const starting = [kafka(options, jvm), registry(options, jvm), clickhouse(options)] as const;
   const settled = await Promise.allSettled(starting);
   const parts = settled.flatMap((one): Part<unknown>[] => (one.status === 'fulfilled' ? [one.value] : []));
@@ -85,15 +85,16 @@ export async function startStack(given: StackOptions): Promise<Stack> {
 
 type JavaSide = { readonly tools: JavaTools; readonly jars: Jars };
 
-async function javaSide(say: (line: string) => void): Promise<JavaSide | null> {
-  const tools = findJavaTools();
+/** `spare` is a cache for a home that cannot be written. */
+async function javaSide(say: (line: string) => void, spare: string): Promise<JavaSide | null> {
+  const tools = findJavaTools(spare);
   if ('missing' in tools) {
     say('!! No Kafka: the log is kept in this process and is NOT DURABLE. Everything in it is lost at the end.');
     say(`!! Missing: ${tools.missing}. Install Java 17 and Maven (Debian: apt-get install openjdk-17-jre-headless maven), or set KAFKA_BROKERS.`);
     return null;
   }
   try {
-    return { tools, jars: await fetchJars(tools, say) };
+    return { tools, jars: await fetchJars(tools, say, spare) };
   } catch (error) {
     say('!! No Kafka: the log is kept in this process and is NOT DURABLE. Everything in it is lost at the end.');
     say(`!! Its jars could not be fetched: ${(error as Error).message}. Check Maven's access to its repository, or set KAFKA_BROKERS.`);
