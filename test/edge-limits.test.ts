@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { SaccadeError } from '../connectors/errors.ts';
+import type { ConsumerHandlers } from '../connectors/ports.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { predictionId } from '../schemas/ids.ts';
 import type { Frame, Prediction } from '../schemas/records.ts';
@@ -128,6 +129,44 @@ describe('failures are logged', () => {
     await edge.close();
     assert.deepEqual(lines, []);
   });
+});
+
+test('an edge that lost the log refuses requests until it has a partition again and a probe has come back', async () => {
+  const { lines, logger } = collectingLog();
+  let handlers: ConsumerHandlers | null = null;
+  let deliver = true;
+  const edge = await startEdgeUnderTest({
+    stages: [],
+    requestTimeoutMs: 100,
+    logger,
+    wrap: (log) => ({
+      ...log,
+      async consumer(options) {
+        if (!options.group.startsWith('saccade.edge.')) return log.consumer(options);
+        handlers = options.handlers;
+        return log.consumer({ ...options, handlers: { ...options.handlers, records: (...given) => deliver && options.handlers.records(...given) } });
+      },
+    }),
+  });
+  const post = () => fetch(`${edge.url}/v1/infer`, raw(picture('chelsea')));
+  const probes = async () => (await readAll(edge.log, 'replies')).map(({ key }) => key?.toString() ?? '');
+  await problemOf(await post(), 504, 'deadline_exceeded');
+  const before = await probes();
+
+  handlers!.failed!(new SaccadeError('log_unavailable'));
+  await problemOf(await post(), 503, 'not_ready');
+  assert.equal((await fetch(`${edge.url}/ready`)).status, 503);
+  assert.equal(lines.filter(({ message }) => /replies/.test(message)).length, 1);
+
+  deliver = false;
+  handlers!.assigned(2, []);
+  await eventually(async () => (await probes()).length > before.length, 'a probe');
+  assert.ok(!before.includes((await probes()).at(-1)!), 'an old probe that is read again must prove nothing');
+  await problemOf(await post(), 503, 'not_ready');
+  deliver = true;
+  await eventually(async () => (await fetch(`${edge.url}/ready`)).status === 200, 'readiness');
+  await problemOf(await post(), 504, 'deadline_exceeded');
+  await edge.close();
 });
 
 describe('stopping', () => {

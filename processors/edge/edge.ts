@@ -5,6 +5,7 @@ import { type LiveFeed, liveRoutes } from './live-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
 import { edgeMetrics } from './metrics.ts';
+import type { ProblemLog } from './problem.ts';
 import { type ReplyDesk, replyDesk } from './reply-desk.ts';
 import type { HttpServer } from './server.ts';
 import { installUploads } from './upload.ts';
@@ -18,6 +19,7 @@ export interface EdgeOptions {
   readonly tenant: string;
   readonly clock: Clock;
   readonly config: EdgeConfig;
+  readonly logger: ProblemLog;
   /** What the page shows. */
   readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];

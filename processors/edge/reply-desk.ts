@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, Log, LogConsumer, LogProducer, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Prediction, ReplyTo } from '../../schemas/records.ts';
+import type { ProblemLog } from './problem.ts';
 
 export interface Expected {
   /** The address of one request. */
@@ -18,6 +19,7 @@ export interface Expected {
 export interface ReplyDesk {
   /** Resolves when a record sent to the claimed partition has come back: only then can no answer be missed. */
   open(): Promise<void>;
+  /** False again while the log is lost. */
   readonly ready: boolean;
   readonly stopping: boolean;
   readonly waiting: number;
@@ -28,7 +30,8 @@ export interface ReplyDesk {
 }
 
 const topic = 'replies';
-const probeTimeoutMs = 60_000;
+const openPatienceMs = 60_000;
+const probeEveryMs = 1_000;
 
 export const notReady = (stopping: boolean): SaccadeError => new SaccadeError('not_ready', stopping ? 'The service is stopping.' : '');
 
@@ -37,8 +40,9 @@ export function replyDesk(options: {
   readonly producer: LogProducer;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
+  readonly logger: ProblemLog;
 }): ReplyDesk {
-  const { log, producer, registry, clock } = options;
+  const { log, producer, registry, clock, logger } = options;
   const instance = randomUUID();
   const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
   let partition = -1;
@@ -46,7 +50,11 @@ export function replyDesk(options: {
   let stopping = false;
   let emptied: (() => void) | null = null;
   let consumer: LogConsumer | null = null;
-  let probe: { id: string; seen: () => void } | null = null;
+  let opened = false;
+  let positioning = false;
+  /** The key of the record that shows the consumer is in place; empty while it has no partition. */
+  let probe = '';
+  let arrival = new AbortController();
 
   function forget(id: string): void {
     waiting.delete(id);
@@ -55,7 +63,10 @@ export function replyDesk(options: {
 
   async function receive(record: LogRecord): Promise<void> {
     const id = record.key?.toString() ?? '';
-    if (probe && id === probe.id) return probe.seen();
+    if (probe !== '' && id === probe) {
+      ready = !stopping;
+      return arrival.abort();
+    }
     const settle = waiting.get(id);
     if (!settle || !record.value) return;
     forget(id);
@@ -66,25 +77,29 @@ export function replyDesk(options: {
     }
   }
 
-  async function sendProbes(): Promise<void> {
-    const id = `probe-${instance}`;
-    const until = clock.now() + probeTimeoutMs;
-    let seen = false;
-    const arrived = new Promise<void>((resolve) => {
-      probe = {
-        id,
-        seen() {
-          seen = true;
-          resolve();
-        },
-      };
-    });
-    while (!seen) {
-      if (clock.now() > until) throw new SaccadeError('not_ready', `No record came back from ${topic}-${partition}.`);
-      await producer.send([{ topic, partition, key: id, value: null }]);
-      await Promise.race([arrived, clock.sleep(1000)]);
+  /**
+   * Sends a record to the claimed partition until it has come back: then no answer can be missed. Without a limit it
+   * outlasts whatever is wrong; with one it throws not_ready, or what the producer throws.
+   */
+  async function position(patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
+    if (positioning) return;
+    positioning = true;
+    const until = clock.now() + patienceMs;
+    try {
+      while (!ready && !stopping) {
+        if (clock.now() > until) throw new SaccadeError('not_ready', `No record came back from ${topic}-${partition}.`);
+        arrival = new AbortController();
+        const { signal } = arrival;
+        try {
+          if (probe !== '') await producer.send([{ topic, partition, key: probe, value: null }]);
+        } catch (error) {
+          if (patienceMs !== Number.POSITIVE_INFINITY) throw error;
+        }
+        await clock.sleep(probeEveryMs, signal);
+      }
+    } finally {
+      positioning = false;
     }
-    probe = null;
   }
 
   return {
@@ -99,12 +114,23 @@ export function replyDesk(options: {
         maxBytes: 8 * 1024 * 1024,
         maxBytesPerPartition: 8 * 1024 * 1024,
         handlers: {
-          assigned() {},
+          assigned() {
+            if (ready) return;
+            // A new name each time: a probe of an earlier generation that is read again proves nothing.
+            probe = `probe-${randomUUID()}`;
+            if (opened) void position();
+          },
           records: (_generation, _source, records) => void Promise.all(records.map(receive)),
+          failed(error) {
+            // Answers may pass by unseen until the consumer is in its place again.
+            ready = false;
+            probe = '';
+            logger.warn({ error: error.message }, 'replies cannot be read: requests are refused');
+          },
         },
       });
-      await sendProbes();
-      ready = true;
+      opened = true;
+      await position(openPatienceMs);
     },
     get ready() {
       return ready;
@@ -143,6 +169,7 @@ export function replyDesk(options: {
     async close(drainMs) {
       ready = false;
       stopping = true;
+      arrival.abort();
       if (waiting.size > 0) {
         const drained = new AbortController();
         emptied = () => drained.abort();

@@ -70,7 +70,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
-  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive });
+  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive, logger: options.logger ?? quiet });
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);
