@@ -1,10 +1,12 @@
 /** Picks the concrete connectors: what is given, what already runs on this data folder, or an embedded stack of our own. */
+import { join } from 'node:path';
 import type { SASLOptions } from 'kafkajs';
+import { folderBlobs } from '../connectors/blobs/folder.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
-import { type KafkaLogger, kafkaLog } from '../connectors/kafka/log.ts';
+import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
-import type { Log, SchemaRegistry, Store } from '../connectors/ports.ts';
+import type { BlobStore, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import type { RunFile } from '../deploy/local/run-file.ts';
@@ -43,20 +45,23 @@ export function storeAt(s: Settings, running: RunFile | null): { readonly url: s
 }
 
 export function openLog(config: Config, stack: Stack, logger: KafkaLogger): Log {
-  if (stack.kafka.kind === 'memory') return memoryLog();
-  const s = config.settings;
-  const sasl =
-    s.KAFKA_SASL_MECHANISM && s.KAFKA_USERNAME && s.KAFKA_PASSWORD
-      ? { mechanism: s.KAFKA_SASL_MECHANISM, username: s.KAFKA_USERNAME, password: s.KAFKA_PASSWORD }
-      : undefined;
-  return kafkaLog({
-    brokers: stack.kafka.brokers,
-    clientId: 'saccade',
-    ...(s.KAFKA_SSL ? { ssl: true } : {}),
-    ...(sasl ? { sasl: sasl as SASLOptions } : {}),
-    log: logger,
-  });
+  return stack.kafka.kind === 'memory' ? memoryLog() : kafkaLog(kafkaOptions(config.settings, stack.kafka.brokers, 'saccade', logger));
 }
+
+/** How the settings say to reach these brokers. */
+export function kafkaOptions(s: Settings, brokers: readonly string[], clientId: string, log: KafkaLogger): KafkaOptions {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = s;
+  return {
+    brokers,
+    clientId,
+    ...(s.KAFKA_SSL ? { ssl: true } : {}),
+    ...(mechanism && username && password ? { sasl: { mechanism, username, password } as SASLOptions } : {}),
+    log,
+  };
+}
+
+/** Where claim-checked images lie. */
+export const openBlobs = (s: Settings, data: string): BlobStore => folderBlobs(s.SACCADE_BLOBS_DIR ?? join(data, 'blobs'));
 
 export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
   if (stack.registry.url === null) return fileRegistry();

@@ -2,7 +2,6 @@
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import { folderBlobs } from '../connectors/blobs/folder.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { loadModels } from '../connectors/models/repository.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
@@ -15,7 +14,7 @@ import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
-import { connect, openLog, openRegistry, openStore } from './connect.ts';
+import { connect, openBlobs, openLog, openRegistry, openStore } from './connect.ts';
 import { createEdge } from './edge/edge.ts';
 import { edgeConfig } from './edge/config.ts';
 import { httpServer } from './edge/server.ts';
@@ -83,7 +82,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const metricsRegistry = new Registry();
   collectDefaultMetrics({ register: metricsRegistry });
   const metrics = runtimeMetrics(metricsRegistry);
-  const blobs = folderBlobs(join(data, 'blobs'));
+  const blobs = openBlobs(s, data);
   const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, models: names, blobs };
 
   // Listens before the stages are up, so that /health answers and /ready says what is still missing.

@@ -1,18 +1,17 @@
 /** `npm run dlq -- list|show|replay|discard`: finds the log and runs one command. Exit codes are in help.ts. */
-import type { SASLOptions } from 'kafkajs';
 import { realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { folderBlobs } from '../../connectors/blobs/folder.ts';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import { kafkaAdmin } from '../../connectors/kafka/admin.ts';
-import type { KafkaLogger, KafkaOptions } from '../../connectors/kafka/client.ts';
+import type { KafkaLogger } from '../../connectors/kafka/client.ts';
 import { kafkaLog } from '../../connectors/kafka/log.ts';
 import { confluentRegistry } from '../../connectors/registry/confluent.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
 import { readRunFile } from '../../deploy/local/run-file.ts';
 import { handledTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
+import { kafkaOptions, openBlobs } from '../connect.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readArguments } from './arguments.ts';
 import { runCommand } from './commands.ts';
@@ -60,14 +59,7 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
   }
   const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
   if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ask: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
-  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = s;
-  const options: KafkaOptions = {
-    brokers,
-    clientId: 'saccade-dlq',
-    ...(s.KAFKA_SSL ? { ssl: true } : {}),
-    ...(mechanism && username && password ? { sasl: { mechanism, username, password } as SASLOptions } : {}),
-    log: silent,
-  };
+  const options = kafkaOptions(s, brokers, 'saccade-dlq', silent);
   const log = kafkaLog(options);
   const survey = kafkaAdmin(options);
   const registryUrl = s.SCHEMA_REGISTRY_URL ?? running?.registry.url;
@@ -83,7 +75,7 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
       log,
       survey,
       registry: registryUrl ? confluentRegistry({ url: registryUrl, ...(user && secret ? { auth: { username: user, password: secret } } : {}) }) : fileRegistry(),
-      blobs: folderBlobs(join(data, 'blobs')),
+      blobs: openBlobs(s, data),
       clock: systemClock,
       handledSpec: specs.find(({ name }) => name === handledTopic)!,
       stopping,
