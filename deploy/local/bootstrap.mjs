@@ -1,5 +1,5 @@
 /**
- * What npm start, npm test and npm run sql call, on a fresh clone too: checks Node, installs what is missing, then runs the
+ * What every npm script calls, on a fresh clone too: checks Node, installs what is missing, then runs the
  * program with TypeScript loaded. Plain JavaScript without dependencies, because there may be none yet.
  */
 import { spawn } from 'node:child_process';
@@ -7,15 +7,15 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts' };
+const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts', bench: 'loadtest/main.ts' };
 const say = (line) => process.stderr.write(`saccade: ${line}\n`);
 
 const [command, ...args] = process.argv.slice(2);
 const program = programs[command];
 if (!program) fail(`unknown command ${command ?? '(none)'}; it is one of ${Object.keys(programs).join(', ')}`);
 
-/** Only asks what runs elsewhere: needs no Kafka of its own, and ends itself when told to. */
-const asks = command === 'sql' || command === 'dlq';
+/** Needs no Kafka of its own, and ends itself when told to. */
+const asks = ['sql', 'dlq', 'simulate', 'bench'].includes(command);
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {

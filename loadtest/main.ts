@@ -1,0 +1,24 @@
+/** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
+import { latency } from './latency.ts';
+
+const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency };
+
+const help = `npm run bench -- NAME [options]
+
+  latency   one picture at a time over HTTP, by model and phase, on a pipeline that runs
+            --url URL      the edge (default: the one in <data>/run.json)
+            --count N      requests of each model in a round (default 50)
+            --rounds N     rounds, the models in turn (default 3)
+`;
+
+const [name, ...argv] = process.argv.slice(2);
+const bench = name === undefined ? undefined : benches[name];
+if (!bench) {
+  const asked = name === undefined || name === '--help' || name === '-h';
+  (asked ? process.stdout : process.stderr).write(asked ? help : `bench: no bench is called ${name}\n\n${help}`);
+  process.exit(asked ? 0 : 2);
+}
+await bench(argv).catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
