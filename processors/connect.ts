@@ -69,11 +69,9 @@ export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
   return confluentRegistry({ url: stack.registry.url, ...(username && password ? { auth: { username, password } } : {}) });
 }
 
-/** With the tables in place. */
-export async function openStore(stack: Stack, database: string): Promise<Store> {
+/** The sink puts the tables in place when it starts. */
+export function openStore(stack: Stack, database: string): Store {
   if (!stack.clickhouse) throw new SaccadeError('invalid_config', 'The sink needs CLICKHOUSE_URL.');
   const { kind, ...address } = stack.clickhouse;
-  const store = clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
-  await store.migrate();
-  return store;
+  return clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
 }

@@ -9,7 +9,7 @@ import { startSpanExport } from '../connectors/telemetry/spans.ts';
 import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
-import { describeTopic, topicSpecs } from '../schemas/topics.ts';
+import { describeTopic, recordLimitBytes, recordOverheadBytes, topicSpecs } from '../schemas/topics.ts';
 import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
@@ -32,14 +32,12 @@ import { systemClock } from './runtime/clock.ts';
 import { runtimeMetrics } from './runtime/metrics.ts';
 import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
+import { family } from './runtime/wiring.ts';
 import { sinkConfig } from './sink/config.ts';
 import { sinkStage } from './sink/sink.ts';
 import { type StageFamily, stagesToWatch, topology } from './topology.ts';
 
 const stopLimitMs = 10_000;
-/** Record limit of every hop; what a record carries beside its value needs a little of it. */
-const recordBytes = 8 * 1024 * 1024;
-const recordOverhead = 64 * 1024;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -73,7 +71,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     partitions: s.SACCADE_PARTITIONS,
     replication: s.SACCADE_REPLICATION,
     minInSync: Math.min(2, s.SACCADE_REPLICATION),
-    maxRecordBytes: recordBytes,
+    maxRecordBytes: recordLimitBytes,
   });
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
   const producer = await log.producer();
@@ -91,11 +89,11 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     metrics: metricsRegistry,
     troubles,
     startedAt,
-    maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverhead,
+    maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverheadBytes,
     logger: logger.child({ stage: 'edge' }),
   });
 
-  const store = wants('sink') ? await openStore(stack, s.CLICKHOUSE_DATABASE) : null;
+  const store = wants('sink') ? openStore(stack, s.CLICKHOUSE_DATABASE) : null;
   if (store) ending.add('store', () => store.close());
   const opening = wants('infer') ? openEngine(config, models, logger) : null;
   // Before it is open: leaving while models load would abort the process.
@@ -123,7 +121,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
       inFlightBytes: s.SACCADE_IN_FLIGHT_MB * 1024 * 1024,
       fetchBytes: 16 * 1024 * 1024,
       fetchBytesPerPartition: 4 * 1024 * 1024,
-      maxRecordBytes: recordBytes - recordOverhead,
+      maxRecordBytes: recordLimitBytes - recordOverheadBytes,
       commitIntervalMs: 200,
     },
   });
@@ -187,7 +185,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   for (const [first, second] of s.SACCADE_FUSE ?? []) {
-    for (const topic of new Set(steps.filter(({ stage }) => stage.name.split('.')[0] === second).map(({ from }) => from))) {
+    for (const topic of new Set(steps.filter((step) => family(step) === second).map(({ from }) => from))) {
       const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];
       if (others.length > 0) say(`!! ${first}+${second} fused: this process does not write ${topic}, so ${others.join(', ')} get nothing of it`);
     }

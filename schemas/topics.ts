@@ -37,6 +37,11 @@ export interface TopicDefaults {
   readonly maxRecordBytes: number;
 }
 
+/** Record limit of every hop, in bytes. */
+export const recordLimitBytes = 8 * 1024 * 1024;
+/** What a record may carry beside its value. */
+export const recordOverheadBytes = 64 * 1024;
+
 export const descriptions: readonly TopicDescription[] = JSON.parse(
   readFileSync(new URL('./topics.json', import.meta.url), 'utf8'),
 );
@@ -72,7 +77,7 @@ export function topicSpecs(models: readonly string[], defaults: TopicDefaults): 
       plainBytes: description.plainBytes ?? false,
       ...defaults,
       // A dead letter is its record with the reason added: the largest record must still fit.
-      maxRecordBytes: defaults.maxRecordBytes + (isDeadLetterTopic(name) ? 64 * 1024 : 0),
+      maxRecordBytes: defaults.maxRecordBytes + (isDeadLetterTopic(name) ? recordOverheadBytes : 0),
       retentionMs: description.retentionHours * 3_600_000,
     };
   });

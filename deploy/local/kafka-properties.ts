@@ -1,12 +1,11 @@
 /** The settings of the local broker: one node, loopback only, small, quick to start. */
+import { recordLimitBytes } from '../../schemas/topics.ts';
 import { SaccadeError } from '../../connectors/errors.ts';
 
 export interface KafkaPorts {
   readonly broker: number;
   readonly controller: number;
 }
-
-export const recordLimitBytes = 8_388_608;
 
 /** Throws invalid_config for a folder that Kafka would take for several. */
 export function kafkaProperties(folder: string, ports: KafkaPorts): Record<string, string | number | boolean> {

@@ -1,6 +1,7 @@
 /** A lock for work that several processes would do at once. Plain JavaScript because jars.mjs is. */
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { alive } from './alive.mjs';
 
 const touchEveryMs = 5_000;
 /** A lock not touched for so long is void, whoever has its pid by now: pids are used again, most of all in containers. */
@@ -64,13 +65,4 @@ function setAside(file, mine) {
     // another process was quicker
   }
   rmSync(aside, { force: true });
-}
-
-function alive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
 }

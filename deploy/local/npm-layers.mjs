@@ -1,6 +1,7 @@
 /** The processes that npm puts between a person and a script (npm itself, a shell): their end is meant to be ours too. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { alive } from './alive.mjs';
 
 /** Calls `gone` once when one of them has ended. Does nothing when this process was not started by npm. */
 export function watchNpmLayers(gone) {
@@ -29,14 +30,5 @@ function parentOf(pid) {
     const said = spawnSync('ps', ['-o', 'ppid=,comm=', '-p', String(pid)], { encoding: 'utf8' });
     const [, parent, name] = /^\s*(\d+)\s+(.*)$/.exec(said.stdout?.trim() ?? '') ?? [];
     return { name: name?.split('/').at(-1) ?? '', parent: Number(parent ?? 0) };
-  }
-}
-
-function alive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
   }
 }

@@ -4,8 +4,8 @@
  */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore } from '../../connectors/ports.ts';
+import { sniffImage } from '../../schemas/image-type.ts';
 import type { Frame, ReplyTo } from '../../schemas/records.ts';
-import { sniffImage } from './sniff.ts';
 
 export interface AcceptRules {
   readonly maxImageBytes: number;

@@ -1,6 +1,7 @@
 /** From the bytes of a JPEG, PNG or WebP to one upright 8-bit sRGB bitmap that every model's tensor is cut from. */
 import sharp from 'sharp';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { sniffImage } from '../../schemas/image-type.ts';
 import type { ModelCard } from '../../schemas/model-card.ts';
 import type { DecodeLimits } from './config.ts';
 import { shrinkFor, shrunk, type Size } from './region.ts';
@@ -25,7 +26,7 @@ export interface Bitmap extends Size {
 export async function decodeImage(bytes: Buffer, inputs: readonly ModelCard['input'][], limits: DecodeLimits): Promise<Bitmap> {
   if (bytes.length === 0) throw new SaccadeError('payload_empty');
   // libvips picks a loader by magic bytes and knows many more formats (SVG reads files, PDF runs programs): three are let in.
-  if (!isSupported(bytes)) throw new SaccadeError('unsupported_media_type');
+  if (!sniffImage(bytes)) throw new SaccadeError('unsupported_media_type');
   const original = await uprightSize(bytes);
   if (original.width * original.height > limits.maxPixels) {
     throw new SaccadeError('too_many_pixels', `It has ${original.width} x ${original.height}, the limit is ${limits.maxPixels} pixels.`);
@@ -64,15 +65,4 @@ function undecodable(error: unknown): SaccadeError {
   const message = error instanceof Error ? error.message : String(error);
   const line = message.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 200);
   return new SaccadeError('undecodable_image', line, error);
-}
-
-const magic = {
-  jpeg: Buffer.from('ffd8ff', 'hex'),
-  png: Buffer.from('89504e470d0a1a0a', 'hex'),
-};
-
-function isSupported(bytes: Buffer): boolean {
-  const starts = (head: Buffer): boolean => bytes.subarray(0, head.length).equals(head);
-  const webp = bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.toString('latin1', 8, 12) === 'WEBP';
-  return starts(magic.jpeg) || starts(magic.png) || webp;
 }

@@ -29,7 +29,8 @@ export interface Plan {
   readonly drains: readonly Chain[];
 }
 
-const family = (step: Step): string => step.stage.name.split('.')[0]!;
+/** `infer` of `infer.nanodet`: the stages that one name in the settings stands for. */
+export const family = (step: Step): string => step.stage.name.split('.')[0]!;
 
 /**
  * Joins neighbours as `fuse` asks: pairs of stage families such as ['preprocess', 'infer'] join every step of the second

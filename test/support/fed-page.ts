@@ -12,7 +12,7 @@ import { fileRegistry } from '../../connectors/registry/files.ts';
 import { liveRoutes } from '../../processors/edge/live-routes.ts';
 import { installProblems } from '../../processors/edge/problem.ts';
 import { imageOf, installUploads } from '../../processors/edge/upload.ts';
-import { sniffImage } from '../../processors/ingest/sniff.ts';
+import { sniffImage } from '../../schemas/image-type.ts';
 import { startLive, type Live } from '../../processors/live/live.ts';
 import { stagesToWatch } from '../../processors/topology.ts';
 import { predictionId } from '../../schemas/ids.ts';
