@@ -15,6 +15,8 @@ export interface TopicDescription {
   readonly producers: readonly string[];
   readonly consumers: readonly string[];
   readonly retentionHours: number;
+  /** Only the latest value of a key is kept, for ever: a table of control records, in one partition. */
+  readonly compacted?: boolean;
 }
 
 /** A topic to be created. */
@@ -26,6 +28,7 @@ export interface TopicSpec {
   readonly replication: number;
   readonly minInSync: number;
   readonly retentionMs: number;
+  readonly compacted?: boolean;
   /** Largest record, in bytes. */
   readonly maxRecordBytes: number;
 }
@@ -68,7 +71,8 @@ export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 export function topicSpecs(models: readonly string[], defaults: TopicDefaults): TopicSpec[] {
   const own = ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions', 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
-  return [...own, ...consumed.map(deadLetterTopic), handledTopic].map((name) => {
+  const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
+  return [...own, ...consumed.map(deadLetterTopic), handledTopic, ...tables].map((name) => {
     const description = describeTopic(name);
     if (!description) throw new Error(`topics.json describes no topic ${name}`);
     return {
@@ -76,6 +80,7 @@ export function topicSpecs(models: readonly string[], defaults: TopicDefaults): 
       schema: description.schema,
       plainBytes: description.plainBytes ?? false,
       ...defaults,
+      ...(description.compacted ? { compacted: true, partitions: 1 } : {}),
       // A dead letter is its record with the reason added: the largest record must still fit.
       maxRecordBytes: defaults.maxRecordBytes + (isDeadLetterTopic(name) ? recordOverheadBytes : 0),
       retentionMs: description.retentionHours * 3_600_000,

@@ -154,12 +154,15 @@ describe('the Kafka log, on the outside', { skip: needsKafka }, () => {
 
   test('topics are created with their settings', async () => {
     const spec = testTopic({ retentionMs: 123_000, maxRecordBytes: 1_000_000 });
-    await log.ensureTopics([spec]);
-    const { resources } = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: spec.name }],
-    });
-    const settings = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    const table = testTopic({ partitions: 1, compacted: true });
+    await log.ensureTopics([spec, table]);
+    const settingsOf = async (name: string): Promise<Map<string, string>> => {
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name };
+      const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
+      return new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
+    };
+    const settings = await settingsOf(spec.name);
+    assert.equal((await settingsOf(table.name)).get('cleanup.policy'), 'compact');
     assert.equal(settings.get('retention.ms'), '123000');
     assert.equal(settings.get('max.message.bytes'), String(1_000_000 + 64 * 1024));
     assert.equal(settings.get('min.insync.replicas'), '1');

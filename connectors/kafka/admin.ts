@@ -95,7 +95,7 @@ function creation(spec: TopicSpec) {
     numPartitions: spec.partitions,
     replicationFactor: spec.replication,
     configEntries: [
-      { name: 'retention.ms', value: String(spec.retentionMs) },
+      ...(spec.compacted ? [{ name: 'cleanup.policy', value: 'compact' }] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
       { name: 'max.message.bytes', value: String(spec.maxRecordBytes + headerAllowance) },
       { name: 'min.insync.replicas', value: String(spec.minInSync) },
     ],

@@ -1,0 +1,85 @@
+/**
+ * A table in the log: the latest value of each key of a compacted topic, followed by every process that needs it. Few small
+ * records (who may do what, which version serves), one partition, read whole at each start.
+ */
+import { randomUUID } from 'node:crypto';
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, Log, LogProducer, LogRecord } from '../../connectors/ports.ts';
+
+export interface ControlTable {
+  get(key: string): Buffer | null;
+  entries(): ReadonlyMap<string, Buffer>;
+  /** Writes a value, or null to remove the key; resolves when it is acknowledged, before this process itself has read it. */
+  put(key: string, value: Buffer | null): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ControlTableOptions {
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly clock: Clock;
+  /** Compacted, of one partition (topics.json: "compacted": true). */
+  readonly topic: string;
+  /** Told of each value as it is read, also of those that lay there at the start; null for a key that is removed. */
+  changed?(key: string, value: Buffer | null): void;
+  /** How long the first reading may take. */
+  readonly patienceMs?: number;
+}
+
+const probePrefix = 'probe/';
+const probeEveryMs = 1_000;
+
+/**
+ * Resolves once all that was acknowledged before the call has been read. Throws log_unavailable when that takes longer than
+ * `patienceMs` (30 s unless given).
+ *
+ * What tells that the end is reached is a record of our own coming back (without a value: compaction removes it), since the
+ * end offset of a compacted topic need not belong to a record that still exists.
+ */
+export async function followTable(options: ControlTableOptions): Promise<ControlTable> {
+  const { log, producer, clock, topic, changed, patienceMs = 30_000 } = options;
+  const values = new Map<string, Buffer>();
+  const probe = `${probePrefix}${randomUUID()}`;
+  const arrived = new AbortController();
+  /** A rejoin reads from the beginning again; a value that has been replaced since must not come back, even for a moment. */
+  let next = 0;
+
+  function take({ key, value, offset }: LogRecord): void {
+    if (offset < next || key === null) return;
+    next = offset + 1;
+    const name = key.toString();
+    if (name === probe) return arrived.abort();
+    if (name.startsWith(probePrefix)) return;
+    if (value === null) values.delete(name);
+    else values.set(name, value);
+    changed?.(name, value);
+  }
+
+  const consumer = await log.consumer({
+    group: `saccade.table.${topic}.${randomUUID()}`,
+    topics: [topic],
+    from: 'earliest',
+    claim: [0],
+    maxBytes: 4 * 1024 * 1024,
+    maxBytesPerPartition: 4 * 1024 * 1024,
+    handlers: { assigned() {}, records: (_generation, _source, records) => records.forEach(take) },
+  });
+
+  const until = clock.now() + patienceMs;
+  while (!arrived.signal.aborted) {
+    if (clock.now() > until) {
+      await consumer.close();
+      throw new SaccadeError('log_unavailable', `${topic} could not be read to its end within ${patienceMs / 1000} s.`);
+    }
+    // One that is lost (the broker restarts) is followed by another.
+    await producer.send([{ topic, key: probe, value: null, partition: 0 }]).catch(() => {});
+    await clock.sleep(probeEveryMs, arrived.signal);
+  }
+
+  return {
+    get: (key) => values.get(key) ?? null,
+    entries: () => values,
+    put: (key, value) => producer.send([{ topic, key, value, partition: 0 }]),
+    close: () => consumer.close(),
+  };
+}
