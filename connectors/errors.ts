@@ -27,6 +27,7 @@ const table = {
   registry_unavailable: { status: 503, retryable: true, sentence: 'The schema registry cannot be reached.' },
   store_unavailable: { status: 503, retryable: true, sentence: 'The store (ClickHouse) cannot be reached.' },
   blobs_unavailable: { status: 503, retryable: true, sentence: 'The blob store cannot be reached.' },
+  cache_unavailable: { status: 503, retryable: true, sentence: 'The cache (Redis) cannot be reached.' },
   engine_unavailable: { status: 503, retryable: true, sentence: 'The inference engine is not available.' },
   overloaded: { status: 503, retryable: true, sentence: 'The pipeline is behind; try again later.' },
   not_ready: { status: 503, retryable: true, sentence: 'The service is not ready yet.' },

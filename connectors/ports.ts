@@ -134,10 +134,14 @@ export interface BlobStore {
   expire(ageMs: number): Promise<number>;
 }
 
-/** A cache with time to live: a hint, never the truth. */
+/** A cache with time to live: a hint, never the truth. It answers or fails at once; nobody waits for one that is away. */
 export interface Cache {
-  get(key: string): Promise<Buffer | null>;
+  readonly kind: 'redis' | 'memory';
+  /** The value of each key, or null, in order and in one round trip. Throws cache_unavailable. */
+  get(keys: readonly string[]): Promise<(Buffer | null)[]>;
+  /** Throws cache_unavailable. */
   set(key: string, value: Buffer, ttlMs: number): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** Time is passed in, so a test of five minutes takes a millisecond. */

@@ -26,18 +26,21 @@ export function memoryCache({ maxBytes, clock }: MemoryCacheOptions): Cache {
     entries.delete(key);
   }
 
+  function read(key: string): Buffer | null {
+    const entry = entries.get(key);
+    if (entry === undefined) return null;
+    if (clock.now() >= entry.until) {
+      remove(key);
+      return null;
+    }
+    entries.delete(key);
+    entries.set(key, entry);
+    return entry.value;
+  }
+
   return {
-    async get(key) {
-      const entry = entries.get(key);
-      if (entry === undefined) return null;
-      if (clock.now() >= entry.until) {
-        remove(key);
-        return null;
-      }
-      entries.delete(key);
-      entries.set(key, entry);
-      return entry.value;
-    },
+    kind: 'memory',
+    get: async (keys) => keys.map(read),
     async set(key, value, ttlMs) {
       remove(key);
       const bytes = Buffer.byteLength(key) + value.length + entryOverheadBytes;
@@ -49,5 +52,6 @@ export function memoryCache({ maxBytes, clock }: MemoryCacheOptions): Cache {
       entries.set(key, { value: Buffer.from(value), bytes, until: clock.now() + ttlMs });
       held += bytes;
     },
+    close: async () => entries.clear(),
   };
 }
