@@ -39,6 +39,11 @@ export interface Position extends TopicPartition {
  */
 export interface ConsumerHandlers {
   assigned(generation: number, partitions: readonly TopicPartition[]): void;
+  /**
+   * The generation is about to end, because the group shares its partitions out anew. A commit that is begun before this
+   * returns is the last that counts: what is finished but not committed by then comes again, to whoever is next.
+   */
+  ending?(generation: number): void;
   /** Takes the records over at once; the consumer's position moves on, nothing is committed. */
   records(generation: number, source: TopicPartition, records: readonly LogRecord[]): void;
   /** The engine lost the log and is trying again by itself; told so that `/ready` can say so. */

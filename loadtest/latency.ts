@@ -8,6 +8,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SaccadeError } from '../connectors/errors.ts';
 import { readRunFile } from '../deploy/local/run-file.ts';
+import { quantile } from './quantiles.ts';
 
 const phases = ['produce', 'queue', 'decode', 'tensor_queue', 'infer', 'total', 'client'] as const;
 type Phase = (typeof phases)[number];
@@ -18,7 +19,6 @@ const models = ['efficientnet-lite0', 'nanodet'];
 /** Not counted: the first requests of a round find cold caches and connections. */
 const warmUps = 5;
 
-const quantile = (values: readonly number[], q: number): number => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]!;
 const round = (value: number): number => Math.round(value * 10) / 10;
 
 async function ask(url: string, model: string): Promise<Record<Phase, number>> {

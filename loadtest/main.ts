@@ -1,7 +1,8 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { latency } from './latency.ts';
+import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 
-const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency };
+const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency, 'rolling-restart': rollingRestart };
 
 const help = `npm run bench -- NAME [options]
 
@@ -9,6 +10,12 @@ const help = `npm run bench -- NAME [options]
             --url URL      the edge (default: the one in <data>/run.json)
             --count N      requests of each model in a round (default 50)
             --rounds N     rounds, the models in turn (default 3)
+
+  rolling-restart   every stage as two processes, each restarted in turn under load; starts its own Kafka and ClickHouse
+            --rate N       frames a second (default 10); --requests N over HTTP (default 2)
+            --each N       processes of each stage (default 2)
+            --stages LIST  stages that are restarted (default all)
+            --steady S     seconds before the first restart (default 20); --settle S after each (default 2)
 `;
 
 const [name, ...argv] = process.argv.slice(2);

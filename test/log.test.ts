@@ -122,6 +122,41 @@ describe('the Kafka log, on the outside', { skip: needsKafka }, () => {
     assert.equal(second.records[0]?.offset, 20);
   });
 
+  test('what a member commits as its generation ends is not handed to the next owner', async () => {
+    const spec = testTopic({ partitions: 2 });
+    await log.ensureTopics([spec]);
+    const producer = await log.producer();
+    const group = uniqueName('group');
+    const next = new Map<number, number>();
+    const ended: { generation: number; commit: Promise<boolean> }[] = [];
+    const first = await log.consumer({
+      group,
+      topics: [spec.name],
+      from: 'earliest',
+      maxBytes: 1024 * 1024,
+      maxBytesPerPartition: 1024 * 1024,
+      handlers: {
+        assigned() {},
+        records: (_generation, { partition }, records) => void next.set(partition, records.at(-1)!.offset + 1),
+        ending(generation) {
+          const positions = [...next].map(([partition, offset]) => ({ topic: spec.name, partition, offset }));
+          ended.push({ generation, commit: first.commit(generation, positions) });
+        },
+      },
+    });
+    await producer.send([0, 1].flatMap((partition) => ['a', 'b', 'c'].map((value) => outgoing(spec.name, null, value, { partition }))));
+    await until('all arrive', () => next.get(0) === 3 && next.get(1) === 3);
+    assert.deepEqual(await log.committed(group, spec.name), [], 'nothing is committed so far');
+    const second = await watch(log, { group, topics: [spec.name] });
+    await until('the second has its half', () => second.partitions().length === 1);
+    assert.equal(ended.length, 1);
+    assert.equal(await ended[0]!.commit, true);
+    await producer.send([0, 1].map((partition) => outgoing(spec.name, null, 'd', { partition })));
+    await until('the next record arrives', () => second.records.length > 0);
+    assert.deepEqual(second.values(), ['d']);
+    await Promise.all([first.close(), second.consumer.close()]);
+  });
+
   test("a claim from the latest whose membership crashed is not handed again what it was handed before", async () => {
     const spec = testTopic({ partitions: 1 });
     await log.ensureTopics([spec]);

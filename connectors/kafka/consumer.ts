@@ -33,6 +33,7 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
     if (closing.signal.aborted) return;
     const mine: Membership = joinGroup(client, options, {
       joined: (partitions) => mine === membership && joined(mine, partitions),
+      rejoining: () => mine === membership && current !== null && handlers.ending?.(current.number),
       batch: (batch) => mine === membership && current !== null && current.take(batch),
       skipped: (at, next) => mine === membership && current?.skip(at, next),
       crashed: (error) => mine === membership && crashed(mine, error),

@@ -9,6 +9,8 @@ export type FetchedBatch = Batch & { readonly fetchedOffset: string };
 
 export interface MembershipEvents {
   joined(partitions: readonly TopicPartition[]): void;
+  /** The group rebalances, and this member joins it again as soon as this returns. */
+  rejoining(): void;
   /** Answers whether the batch was taken over; if not, kafkajs fetches it again. */
   batch(batch: FetchedBatch): boolean;
   /** kafkajs moved past records that are not for us (control records of transactions, compacted ones). */
@@ -34,14 +36,16 @@ export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events
     groupId: options.group,
     partitionAssigners: [options.claim === undefined ? PartitionAssigners.roundRobin : claimAssigner(options.claim)],
     sessionTimeout: 10_000,
-    heartbeatInterval: 1_500,
+    // How late a member learns that the group rebalances, and for so long the partitions of one that left lie idle.
+    heartbeatInterval: 250,
     rebalanceTimeout: 20_000,
     // Also how long kafkajs sleeps when every partition is paused: it heartbeats in between, and a resume waits for its end.
     maxWaitTimeInMs: 200,
     minBytes: 1,
     maxBytes: options.maxBytes,
     maxBytesPerPartition: options.maxBytesPerPartition,
-    metadataMaxAge: 60_000,
+    // How late partitions that were added are noticed: until then their records wait.
+    metadataMaxAge: 5_000,
     allowAutoTopicCreation: false,
     // kafkajs would restart only after some errors, and then into the same client. Every crash is ours to handle.
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 3, restartOnFailure: async () => false },
@@ -49,6 +53,8 @@ export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events
   let commitNow: ((offsets: OffsetsByTopicPartition) => Promise<void>) | null = null;
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => events.joined(partitionsOf(payload.memberAssignment)));
+  // kafkajs sends the join right after this, on the connection a commit goes by: one begun here arrives before it.
+  consumer.on(consumer.events.REBALANCING, () => events.rejoining());
   consumer.on(consumer.events.CRASH, ({ payload }) => events.crashed(payload.error));
   // Batches without a record for us never reach eachBatch: kafkajs resolves them by itself.
   consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload: { topic, partition, batchSize, lastOffset } }) => {

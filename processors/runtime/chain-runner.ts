@@ -64,6 +64,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   let queues = new Map<number, PartitionQueue>();
   let held: readonly TopicPartition[] = [];
   let consumerFault: string | null = null;
+  /** The generation whose partitions are being shared out anew; nothing of it leaves any more. */
+  let ended: number | null = null;
   /** Bytes of outputs that no acknowledgement has freed yet. */
   let producedBytes = 0;
   let committing: Promise<void> | null = null;
@@ -120,6 +122,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     log: logger,
     signal: stopped.signal,
     queues: () => queues.values(),
+    may: () => generation !== ended,
     rested: wakeExecutors,
     replacement(entry, output, error) {
       const attempt = 1;
@@ -135,7 +138,9 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       wakeExecutors();
       metrics.phase('deliver', seconds);
       reportInFlight();
-      commitSoon();
+      // What was on its way when the generation ended: the group waits for its members, so there may just be time.
+      if (generation === ended) void commit();
+      else commitSoon();
     },
   });
 
@@ -238,6 +243,10 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
         maxBytesPerPartition: limits.fetchBytesPerPartition,
         handlers: {
           assigned,
+          ending(last) {
+            ended = last;
+            void commit();
+          },
           records,
           failed(error) {
             consumerFault = error.message;

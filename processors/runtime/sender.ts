@@ -28,6 +28,8 @@ export function sender(options: {
   readonly log: Logger;
   queues(): Iterable<PartitionQueue>;
   acknowledged(entries: readonly Entry[], seconds: number): void;
+  /** False while what leaves could not be committed any more: the next owner of its partition would send it again. */
+  may(): boolean;
   /** Nothing complete is left to send. */
   rested(): void;
   /** What to send instead of an output that the log refuses for good (too large); null when nothing smaller can be said. */
@@ -42,6 +44,7 @@ export function sender(options: {
     for (;;) {
       // One tick for what completes together to leave together.
       await Promise.resolve();
+      if (!options.may()) return;
       const taken: { queue: PartitionQueue; entries: Entry[] }[] = [];
       let left = requestBytes;
       for (const queue of options.queues()) {
@@ -107,7 +110,7 @@ export function sender(options: {
     sending ??= run().finally(() => {
       sending = null;
       // What completed between the last look and here.
-      for (const queue of options.queues()) if (queue.hasComplete()) return wake();
+      if (options.may()) for (const queue of options.queues()) if (queue.hasComplete()) return wake();
       options.rested();
     });
   }

@@ -32,8 +32,17 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
     topic,
     generation: 0,
     assigned: [],
-    rebalanced: () => time.after(weather.strikes(scenario.rates.zombie) ? random.between(500, 8_000) : random.between(1, 100), learn),
+    rebalanced() {
+      const hearsAfterMs = weather.strikes(scenario.rates.zombie) ? random.between(500, 8_000) : random.between(1, 100);
+      time.after(hearsAfterMs, learn);
+      // One that was thrown out is never told that its generation ends.
+      if (random.chance(0.7)) time.after(random.between(0, hearsAfterMs), ending);
+    },
   };
+
+  function ending(): void {
+    if (life.alive && joined && !closed && generation !== 0 && generation !== member.generation) handlers.ending?.(generation);
+  }
 
   function learn(): void {
     if (!life.alive || !joined || closed || generation === member.generation || !groups.find(group)?.members.has(member)) return;
@@ -53,11 +62,11 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
     if (cursor.fetching || cursor.paused || cursor.next >= broker.end(cursor.at)) return;
     cursor.fetching = true;
     const own = generation;
-    const { ending, thereMs, backMs } = weather.fate('log');
+    const { ending: fate, thereMs, backMs } = weather.fate('log');
     time.after(thereMs + backMs, () => {
       cursor.fetching = false;
       if (!life.alive || closed) return;
-      if (ending !== 'done') return void time.after(200, () => own === generation && life.alive && fetch(cursor));
+      if (fate !== 'done') return void time.after(200, () => own === generation && life.alive && fetch(cursor));
       const records = broker.read(cursor.at, cursor.next, Math.min(options.maxBytesPerPartition, options.maxBytes));
       // Now and then less than there is, so that no two runs cut their batches alike.
       const some = records.slice(0, 1 + random.below(records.length));
