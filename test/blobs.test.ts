@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -51,6 +51,20 @@ describe('the folder', () => {
     sizes.add((await store.get('large')).length);
     assert.deepEqual([...sizes], [bytes.length]);
     assert.deepEqual(await readdir(folder), ['large'], 'nothing unfinished is left behind');
+  });
+
+  test('that is away itself misses nothing: not even a mount point that is no folder now costs a record', async () => {
+    const folder = await emptyFolder();
+    const store = folderBlobs(folder);
+    await store.put('a', Buffer.from('bytes'));
+    await rename(folder, `${folder}.away`);
+    await assert.rejects(store.get('a'), unavailable);
+    await writeFile(folder, '');
+    await assert.rejects(store.get('a'), unavailable);
+    await assert.rejects(store.put('b', Buffer.from('bytes')), unavailable);
+    await rm(folder);
+    await rename(`${folder}.away`, folder);
+    assert.equal(String(await store.get('a')), 'bytes');
   });
 
   test('mends a blob of the wrong size, and clears away what a killed process left', async () => {

@@ -66,7 +66,7 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
       try {
         return await readFile(path);
       } catch (error) {
-        throw isMissing(error) ? new SaccadeError('blob_missing', claim, error) : unavailable(error);
+        throw isMissing(error) && (await isFolder(folder)) ? new SaccadeError('blob_missing', claim, error) : unavailable(error);
       }
     },
     async expire(ageMs) {
@@ -86,6 +86,13 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     },
   };
 }
+
+/** Without it every blob is missing, and none of them by its own fault: a mount that is away must not cost good records. */
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 
 /** Another process may expire the same files at the same time: one of the two removes each. */
 async function removeIfOlder(path: string, before: number): Promise<boolean> {

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts', bench: 'loadtest/main.ts' };
+const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts', bench: 'loadtest/main.ts', chaos: 'test/chaos/main.ts' };
 const say = (line) => process.stderr.write(`saccade: ${line}\n`);
 
 const [command, ...args] = process.argv.slice(2);

@@ -1,0 +1,83 @@
+/** Which frame comes next, drawn from the seed: kind, source, models, bytes. */
+import { randomBytes } from 'node:crypto';
+import { recordLimitBytes } from '../../../schemas/topics.ts';
+import type { Random } from '../../simulation/world/random.ts';
+import { type FrameKind, kindNames, kinds } from './kinds.ts';
+import type { Pictures } from './pictures.ts';
+
+export interface Drawn {
+  readonly key: string;
+  readonly kind: FrameKind;
+  readonly source: string;
+  readonly models: readonly string[];
+  readonly bytes: Buffer;
+}
+
+export interface DrawOptions {
+  readonly random: Random;
+  readonly pictures: Pictures;
+  readonly models: readonly string[];
+  readonly sources: readonly string[];
+  readonly maxImageBytes: number;
+  /** A valid FrameIn in the wire format, of which a part makes a record that names its schema and is none. */
+  readonly validAvro: Buffer;
+}
+
+/** Every kind comes once within so many frames from the start, so that a short run has all of them. */
+const showAllWithin = 120;
+
+export function frameDraw(options: DrawOptions): () => Drawn {
+  const { random, pictures, models, sources } = options;
+  const first = new Map(kindNames.map((kind) => [random.below(showAllWithin), kind]));
+  let n = 0;
+
+  function kindOf(): FrameKind {
+    const planned = first.get(n);
+    if (planned) return planned;
+    let at = random.next() * 1000;
+    for (const kind of kindNames) {
+      at -= kinds[kind].perMille;
+      if (at < 0) return kind;
+    }
+    return 'plain';
+  }
+
+  function bytesOf(kind: FrameKind, key: string): Buffer {
+    const small = pictures.small(n, key);
+    switch (kind) {
+      case 'claim_checked':
+        return pictures.large(n, key);
+      case 'noise':
+      case 'request_noise':
+        // No first byte of any image, nor of the wire format.
+        return Buffer.concat([Buffer.from([7]), randomBytes(1000)]);
+      case 'truncated':
+        return small.subarray(0, Math.round(small.length * 0.4));
+      case 'garbage_avro':
+        return options.validAvro.subarray(0, 60);
+      case 'oversize':
+        return Buffer.concat([small, randomBytes(options.maxImageBytes)]);
+      case 'over_record_limit':
+        return Buffer.concat([small, randomBytes(recordLimitBytes + 200_000)]);
+      default:
+        return small;
+    }
+  }
+
+  return () => {
+    const kind = kindOf();
+    const key = `${kind}-${n}`;
+    const via = kinds[kind].via;
+    const one = kind === 'one_model' || via === 'http';
+    const drawn: Drawn = {
+      key,
+      kind,
+      // What the edge accepts belongs to one source.
+      source: via === 'http' ? 'http' : random.pick(sources),
+      models: one ? [random.pick(models)] : models,
+      bytes: bytesOf(kind, key),
+    };
+    n += 1;
+    return drawn;
+  };
+}
