@@ -23,7 +23,8 @@ export async function lagOf(log: Log, group: string, topic: string): Promise<num
   try {
     const [ends, committed] = await Promise.all([log.endOffsets(topic), log.committed(group, topic)]);
     const done = new Map(committed.map(({ partition, offset }) => [partition, offset]));
-    return ends.reduce((sum, { partition, offset }) => sum + offset - (done.get(partition) ?? 0), 0);
+    // The two are not asked at the same instant: a commit may be ahead of the end that was seen.
+    return ends.reduce((sum, { partition, offset }) => sum + Math.max(0, offset - (done.get(partition) ?? 0)), 0);
   } catch {
     return null;
   }
