@@ -1,5 +1,4 @@
 /** Preprocess: one decode of each frame, one tensor for each model it asks for. */
-import sharp from 'sharp';
 import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
@@ -7,10 +6,8 @@ import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
 import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
 import type { DecodeLimits } from './config.ts';
-import { decodeImage } from './decode.ts';
+import { cutter } from './cutter.ts';
 import { limiter } from './limiter.ts';
-import { measureQuality } from './quality.ts';
-import { cutTensor } from './tensor.ts';
 
 export interface PreprocessOptions {
   /** The models served; a frame that asks for another gets a dead-lettered prediction for that one. */
@@ -33,9 +30,7 @@ const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
  */
 export function preprocessStage({ models, blobs, limits, clock, batch }: PreprocessOptions): Stage<Frame> {
   const served = new Map(models.map((model) => [model.card.name, model]));
-  // Of all models, not of those a frame asks for: how far a picture is shrunk while decoding, and so its tensors and
-  // statistics, must not depend on the company a question comes in.
-  const inputs = models.map(({ card }) => card.input);
+  const { cut, start, stop } = cutter(models.map(({ card }) => card.input), limits);
   const limited = limiter(poolThreads);
 
   async function preprocess(input: Input<Frame>): Promise<Outcome> {
@@ -66,26 +61,21 @@ export function preprocessStage({ models, blobs, limits, clock, batch }: Preproc
   async function tensorsOf(input: Input<Frame>, wanted: readonly Model[]): Promise<Emitted[]> {
     const frame = input.value;
     const started = performance.now();
-    const bitmap = await decodeImage(await imageOf(frame), inputs, limits);
-    const quality = measureQuality(bitmap);
-    return Promise.all(
-      wanted.map(async ({ card }): Promise<Emitted> => {
-        const { pixels, geometry } = await cutTensor(bitmap, card.input);
-        const tensor: Tensor = {
-          ...identityOf(frame),
-          frame_id: frame.id,
-          model: card.name,
-          height: card.input.height,
-          width: card.input.width,
-          pixels,
-          geometry,
-          quality,
-          // Another machine's clock accepted the frame: it may run ahead of ours.
-          timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), decode: performance.now() - started },
-        };
-        return { output: card.name, key: frame.source, value: tensor };
-      }),
-    );
+    const { quality, tensors } = await cut(await imageOf(frame), wanted.map(({ card }) => card.input));
+    return wanted.map(({ card }, i): Emitted => {
+      const tensor: Tensor = {
+        ...identityOf(frame),
+        frame_id: frame.id,
+        model: card.name,
+        height: card.input.height,
+        width: card.input.width,
+        ...tensors[i]!,
+        quality,
+        // Another machine's clock accepted the frame: it may run ahead of ours.
+        timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), decode: performance.now() - started },
+      };
+      return { output: card.name, key: frame.source, value: tensor };
+    });
   }
 
   async function imageOf(frame: Frame): Promise<Buffer> {
@@ -97,13 +87,9 @@ export function preprocessStage({ models, blobs, limits, clock, batch }: Preproc
   return {
     name,
     batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
-    async start() {
-      // One thread a picture: frames run side by side, and libvips's own threads would only take turns with them.
-      sharp.concurrency(1);
-      // No two frames are the same picture: the cache would hold memory for hits that never come.
-      sharp.cache(false);
-    },
+    start,
     process: (frames) => Promise.all(frames.map((frame) => limited(() => preprocess(frame)))),
+    stop,
     deadline: (input) => input.value.deadline,
     account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
   };

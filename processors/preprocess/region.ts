@@ -20,6 +20,9 @@ export function regionOf(fit: ModelCard['input']['fit'], { width, height }: Size
   return { left: Math.round((width - side) / 2), top: Math.round((height - side) / 2), width: side, height: side };
 }
 
+/** Classifiers that crop were evaluated with a bicubic filter, detectors that stretch were trained with a bilinear one. */
+export const filterOf = ({ mode }: ModelCard['input']['fit']): 'bicubic' | 'bilinear' => (mode === 'crop' ? 'bicubic' : 'bilinear');
+
 /** Finer detail than the tensor's own left for the last, careful step: at less than this, scores move by a few hundredths. */
 const margin = 1.25;
 

@@ -3,7 +3,7 @@ import type { ModelCard } from '../../schemas/model-card.ts';
 import type { Geometry } from '../../schemas/records.ts';
 import type { Bitmap } from './decode.ts';
 import { enlarge } from './enlarge.ts';
-import { regionOf } from './region.ts';
+import { filterOf, type Region, regionOf } from './region.ts';
 
 /** What one model sees of a bitmap: uint8 RGB, input.height x input.width x 3, and the rectangle of the original it shows. */
 export interface CutTensor {
@@ -12,9 +12,8 @@ export interface CutTensor {
 }
 
 /**
- * Cuts a model's part out of the bitmap and scales it to the tensor's size. Classifiers that crop were evaluated with a
- * bicubic filter, detectors that stretch were trained with a bilinear one; each gets its own, antialiased when shrinking
- * (both then agree with Pillow's to a fraction of a grey level).
+ * Cuts a model's part out of the bitmap and scales it to the tensor's size, antialiased when shrinking (it then agrees with
+ * Pillow's to a fraction of a grey level).
  */
 export async function cutTensor(bitmap: Bitmap, input: ModelCard['input']): Promise<CutTensor> {
   const region = regionOf(input.fit, bitmap);
@@ -25,13 +24,14 @@ export async function cutTensor(bitmap: Bitmap, input: ModelCard['input']): Prom
   let pixels = bitmap.pixels;
   if (shrinks || !whole) {
     const cut = sharp(bitmap.pixels, { raw: { width: bitmap.width, height: bitmap.height, channels: 3 } }).extract(region);
-    if (shrinks) cut.resize({ ...size, fit: 'fill', kernel: input.fit.mode === 'crop' ? 'cubic' : 'linear' });
+    if (shrinks) cut.resize({ ...size, fit: 'fill', kernel: filterOf(input.fit) === 'bicubic' ? 'cubic' : 'linear' });
     pixels = await cut.raw().toBuffer();
   }
   return { pixels: enlarge(pixels, size, input), geometry: geometryOf(bitmap, region) };
 }
 
-function geometryOf(bitmap: Bitmap, region: { left: number; top: number; width: number; height: number }): Geometry {
+/** Where in the upright original a region of the bitmap lies. */
+export function geometryOf(bitmap: Pick<Bitmap, 'width' | 'height' | 'original'>, region: Region): Geometry {
   const across = bitmap.original.width / bitmap.width;
   const down = bitmap.original.height / bitmap.height;
   return {

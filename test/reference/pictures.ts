@@ -51,3 +51,16 @@ function chunk(type: string, data: Buffer): Buffer {
   frame.writeUInt32BE(crc32(body), body.length + 4);
   return frame;
 }
+
+/** The JPEG with one more segment behind its start. */
+export function withSegment(jpeg: Buffer, marker: number, body: Buffer): Buffer {
+  const head = Buffer.from([0xff, marker, (body.length + 2) >> 8, (body.length + 2) & 255]);
+  return Buffer.concat([jpeg.subarray(0, 2), head, body, jpeg.subarray(2)]);
+}
+
+/** The JPEG with a header that says its data are arithmetically coded (SOF9), which they are not. */
+export function arithmetic(jpeg: Buffer): Buffer {
+  const copy = Buffer.from(jpeg);
+  copy[copy.indexOf(Buffer.from([0xff, 0xc0])) + 1] = 0xc9;
+  return copy;
+}

@@ -1,0 +1,40 @@
+/** The fast path: libjpeg-turbo and a resampler in WebAssembly, in place of libvips. */
+import jpeg from '@julusian/jpeg-turbo';
+import type { ModelCard } from '../../../schemas/model-card.ts';
+import type { Quality } from '../../../schemas/records.ts';
+import { measureQuality } from '../quality.ts';
+import { filterOf, regionOf, type Size } from '../region.ts';
+import { resampler } from '../resample/resample.ts';
+
+export interface FastCut {
+  readonly quality: Quality;
+  /** uint8 RGB, height x width x 3, one for each input. */
+  readonly tensors: readonly Uint8Array<ArrayBuffer>[];
+}
+
+/**
+ * The binding asks libjpeg-turbo for its fast inverse DCT, which drops fractions instead of rounding them: half a level of
+ * Y, Cb and Cr. In red, green and blue that is this much too little (measured on photos, at qualities from 50 to 95).
+ */
+const owed = [1.1, 0, 1.25] as const;
+const owedLuma = 0.299 * owed[0] + 0.587 * owed[1] + 0.114 * owed[2];
+
+/**
+ * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
+ * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
+ */
+export function fastCutter(): (bytes: Uint8Array, size: Size, inputs: readonly ModelCard['input'][]) => FastCut {
+  const { room, resample } = resampler();
+  return (bytes, size, inputs) => {
+    const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const pixels = room(size.width * size.height * 3);
+    // The size is asked for again: a decoder that finds another one than the header's reader did must not be believed.
+    const found = jpeg.decompressSync(source, pixels, { format: jpeg.FORMAT_RGB });
+    if (found.width !== size.width || found.height !== size.height) throw new RangeError(`it is ${found.width} x ${found.height}`);
+    const { luma, ...rest } = measureQuality({ pixels, ...size });
+    return {
+      quality: { luma: Math.min(255, luma + owedLuma), ...rest },
+      tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),
+    };
+  };
+}
