@@ -122,6 +122,8 @@ export interface Store {
   insert(table: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<void>;
   /** Rows as objects. `params` bind `{name:Type}` placeholders. Throws query_failed or store_unavailable. */
   query<T = Record<string, unknown>>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
+  /** A statement that changes something and answers nothing. `params` as for a query. Throws query_failed or store_unavailable. */
+  command(sql: string, params?: Readonly<Record<string, unknown>>): Promise<void>;
   /** The answer as text in any ClickHouse output format (Pretty, CSV, JSONEachRow …). */
   text(sql: string, format: string): Promise<string>;
   ping(): Promise<void>;

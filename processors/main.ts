@@ -1,4 +1,5 @@
 /** The process: reads the configuration, runs the stages asked for on the connectors that connect.ts picks, and stops them in order. */
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
@@ -34,6 +35,7 @@ import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
 import { family } from './runtime/wiring.ts';
 import { sinkConfig } from './sink/config.ts';
+import { keepRollups } from './sink/rollups/keep.ts';
 import { sinkStage } from './sink/sink.ts';
 import { type StageFamily, stagesToWatch, topology } from './topology.ts';
 
@@ -151,6 +153,12 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   if (edge) ending.add('edge', () => edge.close());
   const url = await server.listen(s.HOST, port);
   await Promise.all([pipeline.start(), edge?.open()]);
+  // After the sink's start, which puts the tables in place.
+  if (store) {
+    const closing = new AbortController();
+    const keeping = keepRollups({ store, clock, builder: `${hostname()}:${process.pid}`, signal: closing.signal, log: logger.child({ component: 'rollups' }) });
+    ending.add('rollups', () => (closing.abort(), keeping));
+  }
 
   const own: RunFile = {
     pid: process.pid,

@@ -24,6 +24,7 @@ Views:
   predictions   one row for each frame and model that was answered: label, score, labels, scores, embedding, timings_ms …
   detections    one row for each box: label, score, x1, y1, x2, y2 in pixels of the upright original
   outcomes      every frame and model, whatever became of it: status, stage, reason, detail
+  outcomes_by_minute, outcomes_by_hour   how many of those: n, latency, scores, boxes
 
   --format NAME     any output format of ClickHouse [PrettyCompact on a terminal, else TSV]
   --database NAME   [CLICKHOUSE_DATABASE, saccade]

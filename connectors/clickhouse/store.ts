@@ -87,6 +87,14 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
       }
     },
 
+    async command(sql, params) {
+      try {
+        await client.command({ query: sql, ...(params && { query_params: { ...params } }) });
+      } catch (error) {
+        throw queryFailure(error);
+      }
+    },
+
     async text(sql, format) {
       try {
         // As the default format, so that a FORMAT clause in the question still wins.

@@ -93,6 +93,7 @@ function storeOf(world: World, life: Life): Store {
     migrate: () => life.call('store', 'migrate', () => {}),
     insert: (_table, rows) => life.call('store', `insert ${rows.length} rows`, () => world.table.insert(rows, life.name), { late: true }),
     query: async () => unused(),
+    command: async () => unused(),
     text: async () => unused(),
     ping: async () => {},
     close: async () => {},

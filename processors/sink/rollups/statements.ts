@@ -1,0 +1,79 @@
+/** The SQL of a pass. Every statement takes {since:UInt32} and {until:UInt32}, seconds since the epoch: rows accepted in [since, until) count. */
+
+const keys = 'tenant, source, model, version, status, stage, reason';
+const columns = `bucket, ${keys}, n, fingerprint, latency_ms_sum, latency_bins, scored, score_sum, boxes, pass`;
+
+/** What a DateTime cannot hold counts in its first second; what lies after `until` is filtered before it could wrap around. */
+const at = `greatest(accepted_at, toDateTime64(0, 3, 'UTC'))`;
+const inSpan = `accepted_at < toDateTime({until:UInt32}, 'UTC') AND ${at} >= toDateTime({since:UInt32}, 'UTC')`;
+const bucketInSpan = `bucket < toDateTime({until:UInt32}, 'UTC') AND bucket >= toDateTime({since:UInt32}, 'UTC')`;
+/** Of one version of a row: another winner of the same id has been inserted or completed at another time, or ranks otherwise. */
+const fingerprint = 'cityHash64(id, rank, accepted_at, completed_at, inserted_at)';
+/** Written into the text, which travels as a body: parameters travel in the URL, whose length servers bound. */
+const inHours = (time: string, hours: readonly number[]): string => `toUInt32(toStartOfHour(${time})) IN (${hours.join(', ')})`;
+
+/** The hours whose rows are not those that were counted, newest first, with how many rows there are now. */
+export const staleHours = `
+SELECT toUInt32(hour) AS hour, sum(now_n) AS rows
+FROM
+(
+    SELECT toStartOfHour(${at}) AS hour, count() AS now_n, sum(${fingerprint}) AS now_f, 0 AS minutes_n, 0 AS minutes_f, 0 AS hours_n, 0 AS hours_f
+    FROM predictions_raw FINAL WHERE ${inSpan} GROUP BY hour
+    UNION ALL
+    SELECT toStartOfHour(bucket) AS hour, 0, 0, sum(n), sum(fingerprint), 0, 0 FROM rollup_minutes FINAL WHERE ${bucketInSpan} GROUP BY hour
+    UNION ALL
+    SELECT bucket AS hour, 0, 0, 0, 0, sum(n), sum(fingerprint) FROM rollup_hours FINAL WHERE ${bucketInSpan} GROUP BY hour
+)
+GROUP BY hour
+HAVING sum(now_n) != sum(minutes_n) OR sum(now_n) != sum(hours_n) OR sum(now_f) != sum(minutes_f) OR sum(now_f) != sum(hours_f)
+ORDER BY hour DESC`;
+
+/**
+ * What is counted now beside what the table holds. A key that is in both and equal is left out; one that is only held gets
+ * n = 0, which is how a row that left a bucket (a dead letter that was answered after all) leaves the rollup too.
+ */
+const replace = (table: string, hours: readonly number[], counted: string): string => `
+INSERT INTO ${table} (${columns})
+SELECT bucket, ${keys}, sum(now_n) AS n, sum(now_f) AS f, sum(latency), sumMap(bins), sum(with_score), sum(scores), sum(all_boxes), {pass:UInt64}
+FROM
+(
+    ${counted}
+    UNION ALL
+    SELECT bucket, ${keys}, 0, 0, 0, CAST(map(), 'Map(UInt16, UInt64)'), 0, 0, 0, n, fingerprint
+    FROM ${table} FINAL WHERE ${bucketInSpan} AND ${inHours('bucket', hours)}
+)
+GROUP BY bucket, ${keys}
+HAVING n != sum(held_n) OR f != sum(held_f)`;
+
+/** `hours` are those to count anew, in seconds since the epoch; here and below. */
+export const replaceMinutes = (hours: readonly number[]): string => replace(
+  'rollup_minutes',
+  hours,
+  `SELECT
+        toStartOfMinute(at) AS bucket, tenant, source, model, ifNull(version_of, '') AS version, status, ifNull(stage_of, '') AS stage, ifNull(reason_of, '') AS reason,
+        count() AS now_n, sum(f) AS now_f, sum(ms) AS latency, sumMap(map(bin, toUInt64(1))) AS bins,
+        countIf(has_score) AS with_score, sumIf(toFloat64(best), has_score) AS scores, sum(n_boxes) AS all_boxes, 0 AS held_n, 0 AS held_f
+    FROM
+    (
+        SELECT
+            ${at} AS at, tenant, source, model, version AS version_of, status, stage AS stage_of, reason AS reason_of, ${fingerprint} AS f,
+            dateDiff('millisecond', captured_at, completed_at) AS ms,
+            if(ms <= 1, 0, toUInt16(ceil(log(ms) / log(1.1)))) AS bin,
+            length(detections.score) AS n_boxes,
+            notEmpty(labels.score) OR n_boxes > 0 AS has_score,
+            arrayMax(arrayConcat(labels.score, detections.score)) AS best
+        FROM predictions_raw FINAL
+        WHERE ${inSpan} AND ${inHours(at, hours)}
+    )
+    GROUP BY bucket, ${keys}`,
+);
+
+export const replaceHours = (hours: readonly number[]): string => replace(
+  'rollup_hours',
+  hours,
+  `SELECT
+        toStartOfHour(minute) AS bucket, ${keys}, sum(n) AS now_n, sum(fingerprint) AS now_f, sum(latency_ms_sum) AS latency, sumMap(latency_bins) AS bins,
+        sum(scored) AS with_score, sum(score_sum) AS scores, sum(boxes) AS all_boxes, 0 AS held_n, 0 AS held_f
+    FROM (SELECT * EXCEPT bucket, bucket AS minute FROM rollup_minutes FINAL WHERE n > 0 AND ${bucketInSpan} AND ${inHours('bucket', hours)})
+    GROUP BY bucket, ${keys}`,
+);

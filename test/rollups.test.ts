@@ -1,0 +1,224 @@
+/** The rollups say what `outcomes` says, whatever came late, twice, replayed, moved or cut off. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
+import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import type { Clock, Store } from '../connectors/ports.ts';
+import { rowOf, table } from '../processors/sink/row.ts';
+import { buildRollups } from '../processors/sink/rollups/build.ts';
+import { keepRollups } from '../processors/sink/rollups/keep.ts';
+import type { Prediction } from '../schemas/records.ts';
+import { prediction } from './contracts/store.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const noon = Date.UTC(2025, 5, 1, 12);
+
+describe('rollups', { timeout: 300_000 }, () => {
+  let dataDir: string;
+  let chdb: Chdb;
+  let store: Store;
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'saccade-rollups-'));
+    chdb = await startChdb({ dataDir });
+    store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
+    await store.migrate();
+  });
+  after(async () => {
+    await store?.close();
+    await chdb?.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
+  });
+
+  const at = (offset: number, of: Partial<Prediction> = {}): Prediction =>
+    prediction({ captured_at: noon + offset - 100, accepted_at: noon + offset, completed_at: noon + offset + 50, ...of });
+  const put = (...predictions: Prediction[]): Promise<void> => store.insert(table, predictions.map((p) => rowOf(p, {})));
+  const pass = (until = noon + 3 * hour, through: Pick<Store, 'query' | 'command' | 'insert'> = store) =>
+    buildRollups(through, { until, clock: { now: () => noon + 3 * hour }, builder: 'test' });
+  const differences = () => store.query('SELECT * FROM rollup_differences');
+  const minutes = () => store.query("SELECT toUnixTimestamp(bucket) * 1000 - {noon:Int64} AS at, status, n FROM outcomes_by_minute ORDER BY bucket, status", { noon });
+  const hours = () => store.query("SELECT toUnixTimestamp(bucket) * 1000 - {noon:Int64} AS at, status, n FROM outcomes_by_hour ORDER BY bucket, status", { noon });
+
+  async function equal(): Promise<void> {
+    assert.deepEqual(await differences(), []);
+    // Not by the view that is under test alone.
+    const [sum] = await store.query<{ rollup: number; outcomes: number }>(
+      'SELECT (SELECT sum(n) FROM outcomes_by_minute) AS rollup, (SELECT count() FROM outcomes WHERE accepted_at < (SELECT until FROM rollup_state)) AS outcomes',
+    );
+    assert.equal(sum!.rollup, sum!.outcomes);
+  }
+
+  test('count by minute and by hour, with what a chart needs', async () => {
+    await put(
+      at(0),
+      at(59_999, { completed_at: noon + 59_999 + 900 }),
+      at(minute, { status: 'dropped', stage: 'infer', reason: 'deadline', detections: [], version: null }),
+      at(hour, { detections: [{ class_id: 1, label: 'cat', score: 0.25, x1: 0, y1: 0, x2: 1, y2: 1 }] }),
+    );
+    await pass();
+    assert.deepEqual(await minutes(), [{ at: 0, status: 'ok', n: 2 }, { at: minute, status: 'dropped', n: 1 }, { at: hour, status: 'ok', n: 1 }]);
+    assert.deepEqual(await hours(), [{ at: 0, status: 'dropped', n: 1 }, { at: 0, status: 'ok', n: 2 }, { at: hour, status: 'ok', n: 1 }]);
+    const [first] = await store.query<Record<string, unknown>>("SELECT * FROM outcomes_by_hour WHERE status = 'ok' ORDER BY bucket LIMIT 1");
+    const { latency_ms_p50_p95_p99: quantiles, latency_bins: _, ...rest } = first as { latency_ms_p50_p95_p99: number[]; latency_bins: unknown };
+    assert.deepEqual(rest, {
+      bucket: '2025-06-01T12:00:00Z', tenant: 'default', source: 'camera', model: 'nanodet', version: '1', status: 'ok', stage: null, reason: null,
+      n: 2, latency_ms_mean: 575, latency_ms_sum: 1150, score_mean: 0.75, scored: 2, score_sum: 1.5, boxes: 4,
+    });
+    for (const [i, ms] of [150, 1000, 1000].entries()) assert.ok(Math.abs(quantiles[i]! / ms - 1) < 0.06, `${quantiles}`);
+    await equal();
+  });
+
+  test('show only what is closed', async () => {
+    await put(at(0), at(minute), at(hour));
+    await pass(noon + minute + 30_000);
+    assert.deepEqual([await minutes(), await hours()], [[{ at: 0, status: 'ok', n: 1 }], []]);
+    await pass(noon + hour);
+    assert.deepEqual([(await minutes()).length, await hours()], [2, [{ at: 0, status: 'ok', n: 2 }]]);
+    await equal();
+  });
+
+  test('count a repeat once, before and after the pass', async () => {
+    const p = at(0);
+    await put(p, p);
+    await pass();
+    await put(p);
+    await pass();
+    assert.deepEqual(await minutes(), [{ at: 0, status: 'ok', n: 1 }]);
+    await equal();
+  });
+
+  test('take late rows in, however late, and say of a pass with nothing to do that it did nothing', async () => {
+    await put(at(0), at(hour));
+    assert.equal((await pass()).hoursRebuilt, 2);
+    await put(at(1));
+    assert.equal((await differences()).length, 2, 'the views of a stale bucket differ until a pass: else this test proves nothing');
+    assert.equal((await pass()).hoursRebuilt, 1);
+    await equal();
+    assert.equal((await pass()).hoursRebuilt, 0);
+  });
+
+  test('move a dead letter that was answered after all to its new status', async () => {
+    const p = at(0);
+    await put({ ...p, status: 'dead_lettered', stage: 'infer', reason: 'inference_failed', version: null, detections: [] }, at(1));
+    await pass();
+    assert.deepEqual((await minutes()).map((row) => Object.values(row)), [[0, 'dead_lettered', 1], [0, 'ok', 1]]);
+    await put(p);
+    await pass();
+    assert.deepEqual([await minutes(), await hours()], [[{ at: 0, status: 'ok', n: 2 }], [{ at: 0, status: 'ok', n: 2 }]]);
+    await equal();
+  });
+
+  for (const merged of [false, true]) {
+    test(`take a row out of its bucket when a repeat has another time, though the old row ${merged ? 'is merged away' : 'still lies there'}`, async () => {
+      const p = at(2 * hour);
+      await put(p);
+      await pass();
+      await put({ ...p, accepted_at: noon });
+      if (merged) await store.command('OPTIMIZE TABLE predictions_raw FINAL');
+      await pass();
+      assert.deepEqual([await minutes(), await hours()], [[{ at: 0, status: 'ok', n: 1 }], [{ at: 0, status: 'ok', n: 1 }]]);
+      await equal();
+    });
+  }
+
+  test('stand for what nonsense clocks say', async () => {
+    await put(at(0, { accepted_at: -5 * 365 * 24 * hour }), at(0, { accepted_at: Date.UTC(2250, 0) }), at(0));
+    await pass();
+    assert.deepEqual((await minutes()).map((row) => row.n), [1, 1]);
+    await equal();
+  });
+
+  test('are right after a pass that was cut off at any step', async () => {
+    const steps = ['insert', 'query', 'query', 'command', 'command', 'insert'].length;
+    const p = at(0);
+    await put({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' });
+    await pass();
+    await put(p);
+    for (let allowed = 0; allowed < steps; allowed++) {
+      let done = 0;
+      await put(at(allowed * 1_000), at(hour + allowed));
+      const step = <A extends unknown[], R>(call: (...args: A) => R) => (...args: A): R => {
+        if (done++ >= allowed) throw new SaccadeError('store_unavailable', 'killed');
+        return call(...args);
+      };
+      const dying = { query: step(store.query), command: step(store.command), insert: step(store.insert) } as Store;
+      await assert.rejects(pass(noon + 3 * hour, dying), /killed/);
+      await pass();
+      await equal();
+    }
+    assert.equal((await minutes()).reduce((sum, row) => sum + Number(row.n), 0), 1 + 2 * steps);
+  });
+
+  test('agree after many passes at once, while rows come and go over', async () => {
+    const predictions = Array.from({ length: 200 }, (_, i) => at(i * minute));
+    await put(...predictions.map((p): Prediction => ({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' })));
+    await Promise.all([pass(), put(...predictions.slice(0, 100)), pass(), put(...predictions.map((p) => ({ ...p, accepted_at: p.accepted_at + minute }))), pass()]);
+    await pass();
+    await equal();
+    assert.equal((await hours()).reduce((sum, row) => sum + Number(row.n), 0), 179, 'of whole hours: one moved out of the third');
+  });
+
+  test('leave alone what is older than `since`: its rows may have expired', async () => {
+    await put(at(0), at(hour));
+    await pass();
+    await store.command("ALTER TABLE predictions_raw DELETE WHERE accepted_at < toDateTime64('2025-06-01 13:00:00', 3, 'UTC') SETTINGS mutations_sync = 1");
+    await buildRollups(store, { until: noon + 3 * hour, since: noon + 30 * minute, clock: { now: () => noon + 3 * hour }, builder: 'test' });
+    assert.equal((await minutes()).length, 2);
+    assert.deepEqual(await differences(), []);
+  });
+
+  test('a clock that was set back does not let old counts win', async () => {
+    await put(at(0));
+    await pass();
+    await put(at(1));
+    await buildRollups(store, { until: noon + 3 * hour, clock: { now: () => 0 }, builder: 'test' });
+    assert.deepEqual(await minutes(), [{ at: 0, status: 'ok', n: 2 }]);
+  });
+
+  test('are kept by one of several sinks each minute, and by another when it dies', async () => {
+    let now = noon + 30_000;
+    const turns: (() => void)[] = [];
+    const stop = new AbortController();
+    const clock: Clock = {
+      now: () => now,
+      sleep: (_ms, signal) => new Promise((resolve) => (turns.push(resolve), signal?.addEventListener('abort', () => resolve()))),
+    };
+    const warnings: string[] = [];
+    const log = { debug: () => {}, warn: (_: object, message: string) => void warnings.push(message) };
+    const dying = { ...store, command: async () => Promise.reject(new SaccadeError('store_unavailable', 'killed')) };
+    const passes = async () => (await store.query<{ b: string }>('SELECT builder AS b FROM rollup_passes WHERE finished_at IS NOT NULL ORDER BY pass')).map(({ b }) => b);
+    const until = async (met: () => boolean): Promise<void> => {
+      while (!met()) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const loop = (builder: string, of: Pick<Store, 'query' | 'command' | 'insert'>) => keepRollups({ store: of, clock, builder, signal: stop.signal, log });
+    /** Lets the loop whose turn it is run to its next sleep. */
+    const turn = async (index: number): Promise<void> => {
+      const [resume] = turns.splice(index, 1);
+      resume!();
+      await until(() => turns.length === 2);
+    };
+    const loops = [loop('a', dying), loop('b', store)];
+    await until(() => turns.length === 2);
+    await put(at(0));
+    now = noon + minute + 6_000;
+    await turn(0); // a begins and dies
+    assert.deepEqual([warnings.length, await passes()], [1, []]);
+    await turn(0); // b leaves the minute to a, which might be at it
+    assert.deepEqual(await passes(), []);
+    now += 4 * minute;
+    await turn(1); // b
+    assert.deepEqual(await passes(), ['b']);
+    await turn(0); // a finds it done
+    assert.deepEqual(await passes(), ['b']);
+    await equal();
+    stop.abort();
+    await Promise.all(loops);
+  });
+});
