@@ -1,4 +1,6 @@
 /** The ports: what Saccade asks of the world. One folder beside this file for each engine that answers. */
+import type { KnownAnswer } from '../schemas/known-answer.ts';
+import type { Model } from '../schemas/model-card.ts';
 import type { TopicName, TopicSpec } from '../schemas/topics.ts';
 
 export type Headers = Readonly<Record<string, string>>;
@@ -149,6 +151,20 @@ export interface Cache {
   /** Throws cache_unavailable. */
   set(key: string, value: Buffer, ttlMs: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What a model is asked: `content` is the tensor's. */
+export interface Question {
+  readonly content: string;
+  readonly model: Model;
+}
+
+/** Answers to pictures that were seen before. Nothing of it fails: what cannot be asked is a miss, what cannot be kept is let go. */
+export interface AnswerCache {
+  /** The answer to each question, or null, in order and in one round trip. */
+  find(questions: readonly Question[]): Promise<(KnownAnswer | null)[]>;
+  /** Returns at once; the answer is there some time later, or not. */
+  keep(question: Question, answer: KnownAnswer): void;
 }
 
 /** Time is passed in, so a test of five minutes takes a millisecond. */

@@ -60,6 +60,8 @@ function crossCheck(s: Settings): void {
   if ((s.SCHEMA_REGISTRY_USERNAME === undefined) !== (s.SCHEMA_REGISTRY_PASSWORD === undefined)) {
     refuse('SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD go together; only one is set.');
   }
+  if (s.REDIS_USERNAME !== undefined && s.REDIS_PASSWORD === undefined) refuse('REDIS_USERNAME needs REDIS_PASSWORD.');
+  if (s.REDIS_PASSWORD !== undefined && s.REDIS_URL === undefined) refuse('REDIS_PASSWORD is set, REDIS_URL is not.');
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
   }

@@ -2,17 +2,20 @@
 import { join } from 'node:path';
 import type { SASLOptions } from 'kafkajs';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
+import { memoryCache } from '../connectors/cache/memory.ts';
+import { redisCache } from '../connectors/cache/redis.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
-import type { BlobStore, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
+import type { BlobStore, Cache, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import type { RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
 import type { Place } from './joining.ts';
+import { systemClock } from './runtime/clock.ts';
 import type { Settings } from './settings.ts';
 
 /** Throws invalid_config when the folder is another pipeline's and cannot be joined. */
@@ -62,6 +65,24 @@ export function kafkaOptions(s: Settings, brokers: readonly string[], clientId: 
 
 /** Where claim-checked images lie. */
 export const openBlobs = (s: Settings, data: string): BlobStore => folderBlobs(s.SACCADE_BLOBS_DIR ?? join(data, 'blobs'));
+
+/**
+ * The cache of answers, and how the start tells of it: Redis, else this process's memory. None where it is off, or where
+ * what preprocess would look up is inferred in another process.
+ */
+export async function openCache(s: Settings, log: { info(message: string): void; warn(message: string): void }): Promise<{ readonly cache: Cache | null; readonly said: string }> {
+  const runs = (stage: 'preprocess' | 'infer') => s.SACCADE_STAGES.includes(stage);
+  if (s.SACCADE_CACHE === 'off' || (!runs('preprocess') && !runs('infer'))) return { cache: null, said: 'off' };
+  if (s.REDIS_URL) {
+    const { REDIS_URL: url, REDIS_USERNAME: username, REDIS_PASSWORD: password } = s;
+    const cache = await redisCache({ url, ...(username ? { username } : {}), ...(password ? { password } : {}), clock: systemClock, log });
+    // Asked once more here, so that whoever starts it sees on the terminal that it is away.
+    const fault = await cache.get([]).then(() => '', (error: Error) => ` (${error.message} It is used as soon as it answers.)`);
+    return { cache, said: `${url}${fault}` };
+  }
+  if (!runs('preprocess') || !runs('infer')) return { cache: null, said: 'none: preprocess and infer run apart and there is no REDIS_URL' };
+  return { cache: memoryCache({ maxBytes: s.SACCADE_CACHE_MB * 1024 * 1024, clock: systemClock }), said: `in this process, ${s.SACCADE_CACHE_MB} MB` };
+}
 
 export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
   if (stack.registry.url === null) return fileRegistry();

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { SaccadeError } from '../connectors/errors.ts';
+import { answerCache } from '../connectors/cache/answers.ts';
+import { cacheMetrics } from '../connectors/cache/metrics.ts';
 import { loadModels } from '../connectors/models/repository.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
 import { startSpanExport } from '../connectors/telemetry/spans.ts';
@@ -15,7 +17,7 @@ import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
-import { connect, openBlobs, openLog, openRegistry, openStore } from './connect.ts';
+import { connect, openBlobs, openCache, openLog, openRegistry, openStore } from './connect.ts';
 import { createEdge } from './edge/edge.ts';
 import { edgeConfig } from './edge/config.ts';
 import { httpServer } from './edge/server.ts';
@@ -103,10 +105,15 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const engine = await opening;
   const engineTrouble = (): Record<string, string> => (engine?.trouble() ? { engine: engine.trouble()! } : {});
 
+  const { cache, said: cacheSaid } = await openCache(s, logger.child({ component: 'cache' }));
+  if (cache) ending.add('cache', () => cache.close());
+  const answers = cache && answerCache({ cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000, metrics: cacheMetrics(metricsRegistry) });
+  const cacheRules = answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT };
+
   const steps = topology(s.SACCADE_STAGES, models, {
     ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT }),
-    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock }),
-    infer: () => (model) => inferStage({ model, engine: engine!, clock }),
+    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules }),
+    infer: () => (model) => inferStage({ model, engine: engine!, clock, answers }),
     sink: () => sinkStage({ store: store!, batch: sinkConfig.parse({}) }),
   });
   const pipeline = createPipeline({
@@ -191,6 +198,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   ending.add('cameras', () => cameras.stop());
   if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);
   say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
+  say(`cache       ${cacheSaid}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   for (const [first, second] of s.SACCADE_FUSE ?? []) {
     for (const topic of new Set(steps.filter((step) => family(step) === second).map(({ from }) => from))) {

@@ -13,10 +13,15 @@ const list = z.string().transform((value) => value.split(value.includes('\n') ? 
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T) => z.enum(values);
 const yesNo = z.enum(['true', 'false']).transform((value) => value === 'true');
 /** Of a server with a login, which has settings of its own: a URL is printed, logged and written to run.json. */
-const urlBeside = (user: string, password: string) =>
-  z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }).refine((value) => !hasLogin(value), {
+const urlBeside = (user: string, password: string, protocol = /^https?$/, error = 'an http:// or https:// URL is expected') =>
+  z.url({ protocol, error }).refine((value) => !hasLogin(value), {
     error: `the login belongs into ${user} and ${password}, not into the URL`,
   });
+/** The client would take options from the query. */
+const redisUrl = urlBeside('REDIS_USERNAME', 'REDIS_PASSWORD', /^rediss?$/, 'redis://host:port or rediss://host:port is expected').refine(
+  (value) => !URL.canParse(value) || /^[^?#]*$/.test(value) && /^(\/\d*)?$/.test(new URL(value).pathname),
+  { error: 'nothing but the number of a database may follow the port' },
+);
 function hasLogin(value: string): boolean {
   if (!URL.canParse(value)) return false;
   const { username, password, searchParams } = new URL(value);
@@ -70,6 +75,13 @@ export const settings = {
   CLICKHOUSE_USER: { check: text, default: 'default', help: 'ClickHouse user.' },
   CLICKHOUSE_PASSWORD: { check: z.string(), default: '', help: 'ClickHouse password.' },
   CLICKHOUSE_DATABASE: { check: z.string().regex(/^\w+$/, 'letters, digits and _ are expected'), default: 'saccade', help: 'Database of the tables.' },
+  SACCADE_CACHE: { check: oneOf(['off', 'stills', 'all']), default: 'stills', help: 'Whose answers are given again to identical pictures: stills (all but frames with a deadline that nobody waits for, which are live ones), all, or off: none.' },
+  SACCADE_CACHE_EXCEPT: { check: list, default: '', help: 'Sources whose pictures are neither looked up in the cache nor kept there.' },
+  SACCADE_CACHE_TTL_S: { check: whole(1, 30 * 86_400), default: '3600', help: 'Seconds an answer is kept in the cache.' },
+  SACCADE_CACHE_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes of the cache in the process, where there is no Redis and both preprocess and infer run in it.' },
+  REDIS_URL: { check: redisUrl, help: 'Your Redis, for a cache that all processes share: redis://host:port, rediss:// for TLS. Unset: a cache in the process.' },
+  REDIS_USERNAME: { check: text, help: 'Redis user.' },
+  REDIS_PASSWORD: { check: text, help: 'Redis password.' },
   SACCADE_PARTITIONS: { check: whole(1, 1024), default: '8', help: 'Partitions of topics that are created.' },
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },

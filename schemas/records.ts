@@ -56,11 +56,15 @@ export interface Tensor extends FrameIdentity {
   model: string;
   height: number;
   width: number;
-  /** uint8 RGB, height x width x 3. */
+  /** uint8 RGB, height x width x 3; empty beside an answer. */
   pixels: Buffer;
   geometry: Geometry;
   quality: Quality;
   timings_ms: Record<string, number>;
+  /** Digest of the picture and of what else tells one question from another, under which an answer may be cached; null: it may not. */
+  content: string | null;
+  /** The cached answer to an identical picture: nothing is left to infer. */
+  answer: Answer | null;
 }
 
 export interface Label {
@@ -75,6 +79,16 @@ export interface Detection extends Label {
   y1: number;
   x2: number;
   y2: number;
+}
+
+/** What a model says of a picture, whoever sent it. */
+export interface Answer {
+  version: string;
+  task: string;
+  labels: Label[];
+  detections: Detection[];
+  /** float32, little endian. */
+  embedding: Buffer | null;
 }
 
 export type Status = 'ok' | 'dropped' | 'dead_lettered';
@@ -104,4 +118,6 @@ export interface Prediction {
   quality: Quality | null;
   timings_ms: Record<string, number>;
   request_id: string | null;
+  /** The answer is that to an identical picture, from the cache. */
+  cached: boolean;
 }

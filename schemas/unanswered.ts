@@ -35,5 +35,6 @@ export function unanswered(frameId: string, frame: FrameIdentity, model: string,
     quality: null,
     timings_ms: {},
     request_id: frame.reply?.request_id ?? null,
+    cached: false,
   };
 }

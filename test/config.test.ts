@@ -56,6 +56,18 @@ describe('configuration', () => {
 
   test('an unknown SACCADE_ variable is a typing error, not a default', () => refused([], { SACCADE_PARTITION: '4' }, /SACCADE_PARTITION is not a setting/));
 
+  test('the address of Redis holds no login and no options', () => {
+    for (const url of ['redis://redis:6379', 'rediss://10.0.0.1:6380/3', 'redis://[::1]:6379/']) assert.equal(read([], { REDIS_URL: url }).settings.REDIS_URL, url);
+    refused([], { REDIS_URL: 'redis://u:s3cret@redis' }, /REDIS_URL/, /REDIS_USERNAME and REDIS_PASSWORD/);
+    assert.throws(() => read([], { REDIS_URL: 'redis://u:s3cret@redis' }), (error: Error) => !error.message.includes('s3cret'));
+    refused([], { REDIS_URL: 'redis://redis?family=6' }, /REDIS_URL/, /database/);
+    refused([], { REDIS_URL: 'redis://redis/one' }, /REDIS_URL/, /database/);
+    refused([], { REDIS_URL: 'http://redis' }, /REDIS_URL is 'http:..redis'/, /redis:\/\//);
+    refused([], { REDIS_URL: 'redis://redis', REDIS_USERNAME: 'u' }, /REDIS_USERNAME needs REDIS_PASSWORD/);
+    refused([], { REDIS_PASSWORD: 's3cret' }, /REDIS_PASSWORD is set, REDIS_URL is not/);
+    refused([], { SACCADE_CACHE: 'yes' }, /SACCADE_CACHE is 'yes'/, /stills/);
+  });
+
   test('settings that contradict each other are refused', () => {
     refused([], { KAFKA_USERNAME: 'u' }, /KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD/);
     refused(['--stages', 'infer', '--fuse', 'preprocess+infer'], {}, /preprocess is not among SACCADE_STAGES/);

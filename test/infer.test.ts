@@ -187,6 +187,7 @@ describe('the stage', () => {
       image_height: 400,
       detections: [],
       request_id: 'r',
+      cached: false,
     });
     assert.deepEqual([labels.length, embedding!.length], [5, 1280 * 4]);
     assert.deepEqual(quality, tensor.quality);

@@ -32,7 +32,7 @@ const sorted = (map: ReadonlyMap<string, string>): string[] => [...map].map((pai
 describe('schemas', () => {
   const inTypeScript = (type: unknown): string => {
     if (Array.isArray(type)) return `${inTypeScript(type.find((branch) => branch !== 'null'))} | null`;
-    if (typeof type === 'string') return { bytes: 'Buffer', string: 'string' }[type] ?? 'number';
+    if (typeof type === 'string') return { bytes: 'Buffer', string: 'string', boolean: 'boolean' }[type] ?? 'number';
     const { type: kind, items, values, name } = type as Record<string, unknown>;
     if (kind === 'array') return `${inTypeScript(items)}[]`;
     if (kind === 'map') return `Record<string, ${inTypeScript(values)}>`;

@@ -23,6 +23,7 @@ export function answerOf(prediction: Prediction) {
       ? { predictions: prediction.labels.map(labelOut) }
       : { detections: prediction.detections.map(detectionOut) }),
     image: { width: prediction.image_width, height: prediction.image_height },
+    cached: prediction.cached,
     timings_ms: Object.fromEntries(Object.entries(prediction.timings_ms).map(([phase, ms]) => [phase, round(ms, 2)])),
   };
 }

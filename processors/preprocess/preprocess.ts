@@ -1,12 +1,14 @@
-/** Preprocess: one decode of each frame, one tensor for each model it asks for. */
+/** Preprocess: one decode of each frame, one tensor for each model it asks for; none where the answer is known already. */
 import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
+import type { KnownAnswer } from '../../schemas/known-answer.ts';
 import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
 import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
 import type { DecodeLimits } from './config.ts';
 import { cutter } from './cutter.ts';
+import { cacheable, type CacheRules, type Known, lookUp, type Picture } from './known.ts';
 import { limiter } from './limiter.ts';
 
 export interface PreprocessOptions {
@@ -15,6 +17,8 @@ export interface PreprocessOptions {
   readonly blobs: BlobStore;
   readonly limits: DecodeLimits;
   readonly clock: Clock;
+  /** Null: every frame is decoded and inferred. */
+  readonly cache?: CacheRules | null;
   readonly batch?: Partial<BatchPolicy>;
 }
 
@@ -26,20 +30,21 @@ const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
 
 /**
  * Outputs: one named after each model (Tensor, key = source), `predictions` and `replies` for what ends here.
- * timings_ms: `queue` from acceptance to the runtime taking the frame over, `decode` the work from bytes to this tensor.
+ * timings_ms: `queue` from acceptance to the runtime taking the frame over, `cache` the look-up if there was one, `decode`
+ * the work from bytes to this tensor.
  */
-export function preprocessStage({ models, blobs, limits, clock, batch }: PreprocessOptions): Stage<Frame> {
+export function preprocessStage({ models, blobs, limits, clock, cache = null, batch }: PreprocessOptions): Stage<Frame> {
   const served = new Map(models.map((model) => [model.card.name, model]));
-  const { cut, start, stop } = cutter(models.map(({ card }) => card.input), limits);
+  const inputs = models.map(({ card }) => card.input);
+  const { cut, start, stop } = cutter(inputs, limits);
   const limited = limiter(poolThreads);
 
-  async function preprocess(input: Input<Frame>): Promise<Outcome> {
+  async function preprocess(input: Input<Frame>, known: Known | null): Promise<Outcome> {
     const frame = input.value;
-    const asked = [...new Set(frame.models)];
-    const wanted = asked.flatMap((model) => served.get(model) ?? []);
-    const unknown = asked.filter((model) => !served.has(model));
+    const unknown = [...new Set(frame.models)].filter((model) => !served.has(model));
+    const wanted = wantedOf(frame);
     try {
-      const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted);
+      const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known);
       const refused = unknown.flatMap((model) =>
         ending(frame, model, {
           status: 'dead_lettered',
@@ -58,24 +63,43 @@ export function preprocessStage({ models, blobs, limits, clock, batch }: Preproc
     }
   }
 
-  async function tensorsOf(input: Input<Frame>, wanted: readonly Model[]): Promise<Emitted[]> {
+  const wantedOf = (frame: Frame): Model[] => [...new Set(frame.models)].flatMap((model) => served.get(model) ?? []);
+
+  async function tensorsOf(input: Input<Frame>, wanted: readonly Model[], early: Known | null): Promise<Emitted[]> {
     const frame = input.value;
-    const started = performance.now();
-    const { quality, tensors } = await cut(await imageOf(frame), wanted.map(({ card }) => card.input));
-    return wanted.map(({ card }, i): Emitted => {
+    const image = await imageOf(frame);
+    const known = early ?? (frame.image ? null : ((await knownOf([{ frame, image, wanted }])).get(frame) ?? null));
+    const views = new Map(known ? [...known.answers].map(([model, answer]) => [model, answered(answer)]) : []);
+    const left = wanted.filter(({ card }) => !views.has(card.name));
+    if (left.length > 0) {
+      const started = performance.now();
+      const { quality, tensors } = await cut(image, left.map(({ card }) => card.input));
+      const ms = { decode: performance.now() - started };
+      left.forEach(({ card }, i) => views.set(card.name, { ...tensors[i]!, quality, answer: null, ms }));
+    }
+    return wanted.map(({ card }): Emitted => {
+      const { ms, ...view } = views.get(card.name)!;
       const tensor: Tensor = {
         ...identityOf(frame),
         frame_id: frame.id,
         model: card.name,
         height: card.input.height,
         width: card.input.width,
-        ...tensors[i]!,
-        quality,
+        ...view,
         // Another machine's clock accepted the frame: it may run ahead of ours.
-        timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), decode: performance.now() - started },
+        timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), ...(known ? { cache: known.ms } : {}), ...ms },
+        content: known?.content ?? null,
       };
       return { output: card.name, key: frame.source, value: tensor };
     });
+  }
+
+  /** What is known of those pictures that may be cached. */
+  async function knownOf(pictures: readonly Picture[]): Promise<Map<Frame, Known>> {
+    if (!cache) return new Map();
+    const asked = pictures.filter(({ frame }) => cacheable(frame, cache));
+    const known = await lookUp(asked, cache.answers, inputs, limits.maxPixels);
+    return new Map(asked.map(({ frame }, i) => [frame, known[i]!]));
   }
 
   async function imageOf(frame: Frame): Promise<Buffer> {
@@ -88,11 +112,25 @@ export function preprocessStage({ models, blobs, limits, clock, batch }: Preproc
     name,
     batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
     start,
-    process: (frames) => Promise.all(frames.map((frame) => limited(() => preprocess(frame)))),
+    async process(frames) {
+      // In one round trip. What lies beside the log is looked up when its turn has come: memory holds a few of those at once.
+      const here = frames.flatMap(({ value: frame }) => (frame.image ? [{ frame, image: frame.image, wanted: wantedOf(frame) }] : []));
+      const known = await knownOf(here);
+      return Promise.all(frames.map((input) => limited(() => preprocess(input, known.get(input.value) ?? null))));
+    },
     stop,
     deadline: (input) => input.value.deadline,
     account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
   };
+}
+
+/** What a tensor's record says of the picture, from decoding it or from the cache. */
+type View = Pick<Tensor, 'pixels' | 'geometry' | 'quality' | 'answer'> & { readonly ms: Record<string, number> };
+
+/** Without pixels: the answer takes the tensor's way, so that it does not overtake what its source sent before. */
+function answered({ image_width, image_height, quality, ...answer }: KnownAnswer): View {
+  const geometry = { image_width, image_height, x: 0, y: 0, width: image_width, height: image_height };
+  return { pixels: Buffer.alloc(0), geometry, quality, answer, ms: {} };
 }
 
 /** What is left of a frame that gets no answer from this model: for the sink, and for whoever waits. */

@@ -1,6 +1,7 @@
 /** What every Store must do, run against each implementation of the port. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { readMigrations } from '../../connectors/clickhouse/migrations.ts';
 import type { SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import { predictionId } from '../../schemas/ids.ts';
@@ -49,6 +50,7 @@ export function prediction(overrides: Partial<Prediction> = {}): Prediction {
     quality: { luma: 100.5, contrast: 20, sharpness: 300 },
     timings_ms: { decode: 1.5, infer: 10 },
     request_id: null,
+    cached: false,
     ...overrides,
   };
 }
@@ -87,15 +89,16 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
     test('is migrated by many at once, and again, with one record of each step', async () => {
       await store.migrate();
       const steps = await store.query<{ version: number; n: number }>('SELECT version, count() AS n FROM migrations FINAL GROUP BY version ORDER BY version');
-      assert.ok(steps.length >= 1);
+      const known = readMigrations();
+      assert.ok(known.length >= 1);
       assert.deepEqual(
         steps.map((s) => [s.version, s.n]),
-        steps.map((_, i) => [i + 1, 1]),
+        known.map(({ version }) => [version, 1]),
       );
     });
 
     test('gives back what was inserted, in every view', async () => {
-      const p = prediction({ labels: [], request_id: 'r-1' });
+      const p = prediction({ labels: [], request_id: 'r-1', cached: true });
       await store.insert(table, [rowOf(p, { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })]);
       const [row] = await store.query('SELECT * FROM predictions WHERE id = {id:UUID}', { id: p.id });
       assert.deepEqual(row, {
@@ -126,6 +129,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         timings_ms: { decode: 1.5, infer: 10 },
         request_id: 'r-1',
         trace_id: '0af7651916cd43dd8448eb211c80319c',
+        cached: true,
       });
       const boxes = await store.query<Record<string, unknown>>('SELECT * FROM detections WHERE prediction_id = {id:UUID} ORDER BY index', { id: p.id });
       assert.deepEqual(

@@ -80,7 +80,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock } = {}): Pr
         id: predictionId(frame_id, model), frame_id, tenant: 'default', source, sequence: null, captured_at: clock.now() - 20,
         accepted_at: clock.now() - 19, completed_at: clock.now(), status: 'ok', stage: null, reason: null, detail: null, model, version: '1',
         task: model === 'nanodet' ? 'detection' : 'classification', image_width: 600, image_height: 400, labels: [], detections: [],
-        embedding: null, quality: null, timings_ms: {}, request_id: null, ...rest,
+        embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, ...rest,
       };
       await producer.send([{ topic: 'predictions', key: source, value: await registry.encode('predictions', prediction) }]);
     },

@@ -25,7 +25,7 @@ export interface Saccade {
 
 /** Without the settings of whoever runs the tests. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
-  const ours = /^(SACCADE_|KAFKA_|SCHEMA_REGISTRY_|CLICKHOUSE_|OTEL_|PORT$|HOST$|NODE_TEST_CONTEXT$)/;
+  const ours = /^(SACCADE_|KAFKA_|SCHEMA_REGISTRY_|CLICKHOUSE_|REDIS_|OTEL_|PORT$|HOST$|NODE_TEST_CONTEXT$)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ours.test(name)));
 }
 

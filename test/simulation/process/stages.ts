@@ -74,6 +74,8 @@ const tensorOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline
   geometry: { image_width: 1, image_height: 1, x: 0, y: 0, width: 1, height: 1 },
   quality: { luma: 0, contrast: 0, sharpness: 0 },
   timings_ms: {},
+  content: null,
+  answer: null,
 });
 
 export function cheapInfer(world: World, life: Life, model: string): Stage<Tensor> {
@@ -119,4 +121,5 @@ const predictionOf = (tensor: Tensor, now: number, version: string): Prediction 
   quality: tensor.quality,
   timings_ms: {},
   request_id: tensor.reply?.request_id ?? null,
+  cached: false,
 });
