@@ -100,6 +100,8 @@ export interface Log {
   beginningOffsets(topic: string): Promise<Position[]>;
   /** Next offset to be written, by partition. */
   endOffsets(topic: string): Promise<Position[]>;
+  /** First offset whose record is not older than `timestamp` (milliseconds since the epoch), by partition; the end where there is none. */
+  offsetsAt(topic: string, timestamp: number): Promise<Position[]>;
   /** Committed positions of a group; a partition never committed is absent. */
   committed(group: string, topic: string): Promise<Position[]>;
   close(): Promise<void>;

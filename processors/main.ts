@@ -13,6 +13,7 @@ import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deplo
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { describeTopic, recordLimitBytes, recordOverheadBytes, topicSpecs } from '../schemas/topics.ts';
+import { createAdmission } from './admission.ts';
 import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
@@ -25,7 +26,9 @@ import { inferConfig } from './infer/config.ts';
 import { type Engine, startEngine } from './infer/engine.ts';
 import { inferStage } from './infer/infer.ts';
 import type { AcceptRules } from './ingest/accept.ts';
+import { ingestConfig } from './ingest/config.ts';
 import { ingestStage } from './ingest/ingest.ts';
+import { nearRetention } from './ingest/near-retention.ts';
 import { camerasOf, portOf, takePlace } from './joining.ts';
 import { startLive } from './live/live.ts';
 import { preprocessConfig } from './preprocess/config.ts';
@@ -87,6 +90,23 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const blobs = openBlobs(s, data);
   const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, models: names, blobs };
 
+  const { SACCADE_QUOTA_FPS: framesPerSecond, SACCADE_QUOTA_BURST: burst } = s;
+  const admission = createAdmission({
+    log,
+    producer,
+    clock,
+    models: names,
+    rules: framesPerSecond === 0 ? null : { framesPerSecond, burst, calmMs: ingestConfig.parse({}).calmMs },
+    told: (source, lane) => logger.info({ stage: 'ingest', source, lane }, lane === 'frames' ? 'the source keeps to its quota again' : 'the source is above its quota'),
+  });
+  ending.add('admission', () => admission.close());
+  const acceptance = nearRetention({
+    log,
+    clock,
+    groups: stagesToWatch(names).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs })),
+  });
+  const watching = new AbortController();
+
   // Listens before the stages are up, so that /health answers and /ready says what is still missing.
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge?.troubles(), ...engineTrouble() });
   const server = httpServer({
@@ -111,8 +131,9 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const cacheRules = answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT };
 
   const steps = topology(s.SACCADE_STAGES, models, {
-    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT }),
+    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules }),
+    overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ model, engine: engine!, clock, answers }),
     sink: () => sinkStage({ store: store!, batch: sinkConfig.parse({}) }),
   });
@@ -134,7 +155,12 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
       commitIntervalMs: 200,
     },
   });
-  ending.add('pipeline', () => pipeline.stop(stopLimitMs / 2));
+  ending.add('pipeline', () => {
+    admission.release();
+    return pipeline.stop(stopLimitMs / 2);
+  });
+  void acceptance.watch(watching.signal);
+  ending.add('retention watch', () => watching.abort());
 
   const live = wants('edge')
     ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, logger: logger.child({ stage: 'live' }) })
@@ -153,6 +179,8 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
         logger: logger.child({ stage: 'edge' }),
         metrics: metricsRegistry,
         live,
+        quota: admission.quota,
+        refusal: acceptance.refusal,
       })
     : null;
   ending.add('http', () => server.close());
@@ -194,6 +222,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     fps: config.given.has('SACCADE_FPS') ? s.SACCADE_FPS : undefined,
     loop: s.SACCADE_LOOP,
     liveDeadlineMs: s.SACCADE_LIVE_DEADLINE_MS,
+    refusal: acceptance.refusal,
   });
   ending.add('cameras', () => cameras.stop());
   if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);
@@ -201,7 +230,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   say(`cache       ${cacheSaid}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   for (const [first, second] of s.SACCADE_FUSE ?? []) {
-    for (const topic of new Set(steps.filter((step) => family(step) === second).map(({ from }) => from))) {
+    for (const topic of new Set(steps.filter((step) => family(step) === second && step.bypassable !== false).map(({ from }) => from))) {
       const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];
       if (others.length > 0) say(`!! ${first}+${second} fused: this process does not write ${topic}, so ${others.join(', ')} get nothing of it`);
     }

@@ -86,6 +86,8 @@ export const settings = {
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },
   SACCADE_CLAIM_CHECK_BYTES: { check: whole(1024, 6 * 1024 * 1024), default: String(ingest.claimCheckBytes), help: 'Images above this travel beside the log, by claim check.' },
+  SACCADE_QUOTA_FPS: { check: whole(0, 1_000_000), default: String(ingest.quotaFps), help: 'Frames a second of one source that go in at once; a source above it goes through frames.overflow, at lower priority. 0: no quota.' },
+  SACCADE_QUOTA_BURST: { check: whole(1, 1_000_000), default: String(ingest.quotaBurst), help: 'Frames a source may send at once without being above SACCADE_QUOTA_FPS.' },
   SACCADE_BLOBS_DIR: { check: text, help: 'Folder of claim-checked images, shared by all processes that run ingest, preprocess or the edge. Unset: <data>/blobs.' },
   SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },

@@ -35,6 +35,8 @@ export interface Emitted {
   readonly value: unknown;
   /** Only for an addressed output (replies). */
   readonly partition?: number;
+  /** What a later stage must know that is not the record's content; the trace comes by itself. */
+  readonly headers?: Headers;
 }
 
 export type Outcome =
@@ -80,7 +82,10 @@ export interface Stage<T = unknown> {
   readonly batch: BatchPolicy;
   /** Brings up what `process` needs (models, pools). The stage is not ready, and consumes nothing, until it resolves. */
   start?(): Promise<void>;
-  /** One outcome for each input, in the order of the inputs. May throw: the runtime then finds the culprit by bisection. */
+  /**
+   * One outcome for each input, in the order of the inputs. May throw: the runtime then finds the culprit by bisection.
+   * `signal` is one for each generation of the consumer group: another one means that partitions may have come or gone.
+   */
   process(batch: readonly Input<T>[], signal: AbortSignal): Promise<readonly Outcome[]>;
   /** When this input is no longer worth work (milliseconds since the epoch), or null. Past it the runtime drops it unprocessed. */
   deadline?(input: Input<T>): number | null;

@@ -2,19 +2,22 @@
  * The whole chain on one screen.
  *
  *   frames.in ─▶ ingest ─▶ frames ─▶ preprocess ─▶ tensors.<model> ─▶ infer.<model> ─▶ predictions ─▶ sink ─▶ ClickHouse
- *                            ▲                                             │
- *                   edge ────┘                       replies ◀─────────────┘ (also from preprocess, for what ended early)
+ *        (a source above its    ▲                  ▲                          │
+ *        quota: frames.overflow │ ─▶ preprocess.overflow, as far as there is room behind)
+ *                      edge ────┘                    replies ◀────────────────┘ (also from preprocess, for what ended early)
  *
  * Any stage puts what it cannot process into <its input>.dlq. Names on the left of `to` are the stage's own for its outputs.
  */
 import type { Model } from '../schemas/model-card.ts';
-import { tensorTopic } from '../schemas/topics.ts';
+import { overflowTopic, tensorTopic } from '../schemas/topics.ts';
 import type { Step } from './runtime/wiring.ts';
 import type { Stage } from './stage.ts';
 
 export interface Stages {
   readonly ingest: Stage<never>;
   readonly preprocess: Stage<never>;
+  /** Preprocess as the reader of the overflow lane. */
+  readonly overflow: (preprocess: Stage<never>) => Stage<never>;
   readonly infer: (model: Model) => Stage<never>;
   readonly sink: Stage<never>;
 }
@@ -29,8 +32,12 @@ export function topology(wanted: readonly StageFamily[], models: readonly Model[
   const answers = { predictions: 'predictions', replies: 'replies' };
 
   const chain: Record<Exclude<StageFamily, 'edge'>, () => Step[]> = {
-    ingest: () => [step(make.ingest(), 'frames.in', { frames: 'frames', predictions: 'predictions' })],
-    preprocess: () => [step(make.preprocess(), 'frames', { ...tensors, ...answers })],
+    ingest: () => [step(make.ingest(), 'frames.in', { frames: 'frames', overflow: overflowTopic, predictions: 'predictions' })],
+    preprocess: () => {
+      const preprocess = make.preprocess();
+      const to = { ...tensors, ...answers };
+      return [step(preprocess, 'frames', to), { ...step(make.overflow()(preprocess), overflowTopic, to), bypassable: false }];
+    },
     infer: () => {
       const infer = make.infer();
       return models.map((model) => step(infer(model), tensorTopic(model.card.name), answers));
@@ -50,6 +57,7 @@ export function stagesToWatch(models: readonly string[]): { stage: string; group
   const watched: [string, string][] = [
     ['ingest', 'frames.in'],
     ['preprocess', 'frames'],
+    ['preprocess.overflow', overflowTopic],
     ...models.map((name): [string, string] => [`infer.${name}`, tensorTopic(name)]),
     ['sink', 'predictions'],
   ];

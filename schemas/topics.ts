@@ -64,12 +64,16 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
 /** Which dead letters have been replayed or discarded: marks of processors/dead-letters. */
 export const handledTopic: TopicName = 'dlq.handled';
+/** Frames of sources above their quota. */
+export const overflowTopic: TopicName = 'frames.overflow';
+/** Which sources those are: a table that ingest keeps. */
+export const admissionTopic: TopicName = 'admission';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
 /** Every topic of a deployment that serves these models, dead letters included. */
 export function topicSpecs(models: readonly string[], defaults: TopicDefaults): TopicSpec[] {
-  const own = ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions', 'replies'];
+  const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
   return [...own, ...consumed.map(deadLetterTopic), handledTopic, ...tables].map((name) => {

@@ -28,12 +28,14 @@ function allowed(file: string): RegExp {
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
   // Asks who else is on the data folder; opens nothing.
   if (file === 'processors/joining.ts') return /^(connectors\/errors\.ts|deploy\/local\/[\w-]+\.ts|processors\/config\.ts)/;
+  // Ties the lanes of ingest to the positions of the groups.
+  if (file === 'processors/admission.ts') return /^(schemas\/|connectors\/(ports|errors)\.ts|processors\/(stage|topology|ingest\/[\w-]+|runtime\/(lag|control-table))\.ts)/;
   if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {
     return /^(connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
   }
-  // The edge accepts a frame by ingest's own rules.
-  const shared = folder === 'edge' ? '|processors/ingest/accept\\.ts' : '';
+  // The edge accepts a frame by ingest's own rules and quota.
+  const shared = folder === 'edge' ? '|processors/ingest/(accept|quota)\\.ts' : '';
   return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|processors/stage\\.ts|processors/${folder}/${shared})`);
 }
 

@@ -75,6 +75,11 @@ export function kafkaAdmin(options: KafkaOptions) {
         })),
       ),
 
+    offsetsAt: (topic: string, timestamp: number): Promise<Position[]> =>
+      ask(`asking for the offsets of ${topic} by time`, async (admin) =>
+        (await admin.fetchTopicOffsetsByTimestamp(topic, timestamp)).map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) })),
+      ),
+
     committed: (group: string, topics: readonly string[]): Promise<Position[]> =>
       ask(`asking for the commits of ${group}`, async (admin) =>
         (await admin.fetchOffsets({ groupId: group, topics: [...topics] })).flatMap(({ topic, partitions }) =>

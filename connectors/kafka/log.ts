@@ -30,6 +30,7 @@ export function kafkaLog(options: KafkaOptions): Log {
     async endOffsets(topic) {
       return (await admin.bounds(topic)).map(({ partition, high }) => ({ topic, partition, offset: high }));
     },
+    offsetsAt: admin.offsetsAt,
     committed: (group, topic) => admin.committed(group, [topic]),
     async producer() {
       const producer = await kafkaProducer(options);

@@ -151,6 +151,7 @@ export function memoryLog({
     partitions: async (topic) => bounds.partitions(topic),
     beginningOffsets: async (topic) => inEach(topic, bounds.low),
     endOffsets: async (topic) => inEach(topic, bounds.high),
+    offsetsAt: async (topic, timestamp) => inEach(topic, (at) => topicOf(topic).firstSince(at.partition, timestamp)),
     committed: async (group, topic) => positionsOf(groups.get(group)?.committed ?? new Map(), topic, bounds.partitions(topic)),
     async close() {
       closed = true;

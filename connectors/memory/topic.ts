@@ -20,6 +20,8 @@ export interface MemoryTopic {
   bytes(): number;
   low(partition: number): number;
   high(partition: number): number;
+  /** Offset of the first record that is not older; the next one to be written where there is none. */
+  firstSince(partition: number, timestamp: number): number;
   /** Throws payload_too_large. */
   check(record: OutgoingRecord): void;
   append(record: OutgoingRecord, now: number): void;
@@ -59,6 +61,11 @@ export function memoryTopic(spec: TopicSpec): MemoryTopic {
     high,
     bytes: () => held,
     low: (number) => partition(number).low,
+    firstSince(number, timestamp) {
+      const { low, records } = partition(number);
+      const index = records.findIndex((record) => record.timestamp >= timestamp);
+      return low + (index < 0 ? records.length : index);
+    },
     check(record) {
       const size = lengthOf(record.key) + lengthOf(record.value);
       if (size > spec.maxRecordBytes || headerBytes(record) > headerAllowance) {

@@ -9,6 +9,8 @@ export interface OutboxOptions {
   readonly clock: Clock;
   readonly counts: CameraCounts;
   readonly log: CameraLog;
+  /** Why nothing may be sent at present, or null. */
+  readonly refusal?: (() => string | null) | undefined;
   /** Frames without an ack, at most. */
   readonly limit: number;
   /** A live picture loses its worth by waiting, a stored one does not: drop the oldest, or make the source wait. */
@@ -26,11 +28,12 @@ export interface Outbox {
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
+const REFUSED_PAUSE_MS = 1_000;
 /** All frames of a source share a partition, and a broker's record limit holds for what reaches a partition in one request. */
 const SEND_BYTES = 1024 * 1024;
 
 /** One send at a time keeps the order of the source; what gathers meanwhile leaves together. */
-export function outbox({ source, producer, clock, counts, log, limit, whenFull }: OutboxOptions): Outbox {
+export function outbox({ source, producer, clock, counts, log, limit, whenFull, refusal = () => null }: OutboxOptions): Outbox {
   const waiting: CameraFrame[] = [];
   const closing = new AbortController();
   let inFlight = 0;
@@ -49,10 +52,20 @@ export function outbox({ source, producer, clock, counts, log, limit, whenFull }
     }
   };
 
+  /** What comes meanwhile waits, or pushes older frames out. */
+  async function accepted(): Promise<void> {
+    for (let why = refusal(), first = true; why !== null && !closing.signal.aborted; why = refusal(), first = false) {
+      if (first) log.warn({ source, why }, 'the pipeline accepts no frames; waiting');
+      await clock.sleep(REFUSED_PAUSE_MS, closing.signal);
+    }
+  }
+
   async function drain(): Promise<void> {
     let failures = 0;
     let single = false; // after a refusal, one by one finds the frame at fault
     while (waiting.length > 0 && !closing.signal.aborted) {
+      await accepted();
+      if (closing.signal.aborted || waiting.length === 0) break;
       const batch = waiting.splice(0, single ? 1 : fitting(waiting));
       inFlight = batch.length;
       try {

@@ -25,6 +25,8 @@ export interface CameraOptions {
    * then answers the newest frames and records the others as dropped, instead of falling behind for ever. Absent or 0: always.
    */
   readonly liveDeadlineMs?: number | undefined;
+  /** Why the pipeline takes nothing at present, or null. Absent: it always does. */
+  readonly refusal?: (() => string | null) | undefined;
   /** Kept up to date while the camera runs, for metrics. */
   readonly counts?: CameraCounts;
 }
@@ -43,12 +45,13 @@ export async function runCamera(options: CameraOptions): Promise<CameraCounts> {
   const { spec, producer, clock, signal, log, counts = noCounts() } = options;
   if (spec.kind === 'none') return counts;
   const source = spec.name;
-  const live = spec.kind !== 'images';
+  const live = spec.kind === 'demo' || spec.kind === 'rtsp';
   // Another process may have a camera of this name that starts in the same millisecond: the ids of the two must differ.
   const run = `${clock.now()}-${randomUUID().slice(0, 8)}`;
-  const worthMs = spec.kind === 'demo' || spec.kind === 'rtsp' ? (options.liveDeadlineMs ?? 0) : 0;
+  const worthMs = live ? (options.liveDeadlineMs ?? 0) : 0;
   const box = outbox({
     source, producer, clock, counts, log,
+    refusal: options.refusal,
     limit: UNACKNOWLEDGED,
     whenFull: live ? 'drop-oldest' : 'wait',
   });

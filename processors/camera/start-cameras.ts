@@ -16,6 +16,8 @@ export interface CamerasOptions {
   readonly fps: number | undefined;
   readonly loop: boolean;
   readonly liveDeadlineMs: number;
+  /** Why the pipeline takes nothing at present, or null: cameras then wait, as when the log is away. */
+  readonly refusal?: () => string | null;
 }
 
 export interface Cameras {

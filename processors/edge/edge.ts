@@ -1,6 +1,7 @@
 /** The edge of a process: the page, inference over HTTP, and what they need of the log. */
 import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
+import type { Quota } from '../ingest/quota.ts';
 import { type LiveFeed, liveRoutes } from './live-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
@@ -23,6 +24,10 @@ export interface EdgeOptions {
   /** What the page shows. */
   readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
+  /** Requests above it go by the overflow lane; absent: none. */
+  readonly quota?: Pick<Quota, 'take'> | null;
+  /** Why nothing is accepted at present, or null; absent: nothing is ever in the way. */
+  readonly refusal?: () => string | null;
 }
 
 export interface Edge {
@@ -37,16 +42,18 @@ export interface Edge {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, config, rules } = options;
+  const { server, config, rules, quota = null, refusal = () => null } = options;
   const desk: ReplyDesk = replyDesk(options);
   await installUploads(server.app, rules.maxImageBytes);
   liveRoutes(server.app, { live: options.live });
-  inferRoutes(server.app, { ...options, desk, config, metrics: edgeMetrics(options.metrics) });
+  inferRoutes(server.app, { ...options, quota, refusal, desk, config, metrics: edgeMetrics(options.metrics) });
   return {
     open: () => desk.open(),
     troubles(): Record<string, string> {
       if (desk.stopping) return { edge: 'it is stopping' };
-      return desk.ready ? {} : { edge: 'its partition of replies is not positioned yet' };
+      if (!desk.ready) return { edge: 'its partition of replies is not positioned yet' };
+      const why = refusal();
+      return why === null ? {} : { edge: why };
     },
     get waiting() {
       return desk.waiting;

@@ -4,7 +4,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
 import { frameIdFromProducer } from '../../schemas/ids.ts';
+import { overflowTopic } from '../../schemas/topics.ts';
 import { accept, type AcceptRules } from '../ingest/accept.ts';
+import type { Quota } from '../ingest/quota.ts';
 import { answerOf } from './answer.ts';
 import type { EdgeConfig } from './config.ts';
 import type { EdgeMetrics } from './metrics.ts';
@@ -22,6 +24,10 @@ export interface InferOptions {
   readonly clock: Clock;
   readonly config: EdgeConfig;
   readonly metrics: EdgeMetrics;
+  /** Null: none. */
+  readonly quota: Pick<Quota, 'take'> | null;
+  /** Why nothing is accepted at present, or null. */
+  refusal(): string | null;
 }
 
 const source = 'http';
@@ -40,7 +46,7 @@ function modelOf(request: FastifyRequest, rules: AcceptRules): string {
 }
 
 export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
-  const { rules, desk, clock, config, metrics } = options;
+  const { rules, desk, clock, config, metrics, quota, refusal } = options;
 
   const gate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes, maxImageBytes: rules.maxImageBytes });
 
@@ -48,6 +54,8 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
   async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
       if (!desk.ready) throw notReady(desk.stopping);
+      const why = refusal();
+      if (why !== null) throw new SaccadeError('overloaded', why);
       gate.enter(request, reply);
     } catch (error) {
       metrics.refused((error as SaccadeError).code);
@@ -74,9 +82,11 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
         { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo },
         rules,
       );
-      const value = await options.registry.encode('frames', frame);
+      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      const value = await options.registry.encode(topic, frame);
       // Requests have no order to keep, so the id is the key: they spread over the partitions.
-      await options.producer.send([{ topic: 'frames', key: id, value, headers: { traceparent: span.traceparent } }]);
+      await options.producer.send([{ topic, key: id, value, headers: { traceparent: span.traceparent } }]);
       const ackedAt = clock.now();
       const body = answerOf(await expected.answer);
       const total = clock.now() - startedAt;

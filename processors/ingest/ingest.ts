@@ -6,28 +6,43 @@ import { unanswered } from '../../schemas/unanswered.ts';
 import { emit, failed, type Input, type Outcome, type Stage } from '../stage.ts';
 import { accept, type AcceptRules, maxModelsAsked } from './accept.ts';
 import { describePlainImage } from './headers.ts';
+import type { Lane, Lanes } from './lanes.ts';
+import { overflowHeaders } from './overflow.ts';
 
 export interface IngestOptions {
   readonly rules: AcceptRules;
   /** The tenant that owns the topic: never taken from what a producer wrote. */
   readonly tenant: string;
+  /** Sends what is above a source's quota the other way; without it every frame takes the usual one. */
+  readonly lanes?: Lanes | undefined;
 }
 
 /** Source of a record without a key. */
 const noSource = 'unknown';
+const sourceOf = ({ key }: Input<unknown>): string => (key === null || key === '' ? noSource : key.slice(0, 256));
 
-export function ingestStage({ rules, tenant }: IngestOptions): Stage<Buffer | FrameIn> {
+export function ingestStage({ rules, tenant, lanes }: IngestOptions): Stage<Buffer | FrameIn> {
   const describe = (input: Input<Buffer | FrameIn>): FrameIn =>
     Buffer.isBuffer(input.value) ? describePlainImage(input.value, input.headers) : input.value;
 
   /** The parts of a frame that stand even when the rest of the record is nonsense. */
   function identify(input: Input<Buffer | FrameIn>, producerId: string | null) {
-    const source = input.key === null || input.key === '' ? noSource : input.key.slice(0, 256);
+    const source = sourceOf(input);
     const id = producerId ? frameIdFromProducer(tenant, source, producerId) : frameIdFromOrigin(input.origin);
     return { id, source };
   }
 
-  async function ingest(input: Input<Buffer | FrameIn>): Promise<Outcome> {
+  /** Of every record, also of one that is refused: a flood of garbage is a flood. */
+  async function lanesOf(batch: readonly Input<unknown>[], signal: AbortSignal): Promise<readonly Lane[]> {
+    if (!lanes) return batch.map(() => null);
+    const arrivals = batch.map((input) => {
+      const { partition, offset, timestamp } = input.origin;
+      return { source: sourceOf(input), partition, offset, at: timestamp, again: input.attempt > 1 };
+    });
+    return lanes.choose(arrivals, signal);
+  }
+
+  async function ingest(input: Input<Buffer | FrameIn>, lane: Lane): Promise<Outcome> {
     try {
       const described = describe(input);
       const { id, source } = identify(input, described.id);
@@ -46,7 +61,7 @@ export function ingestStage({ rules, tenant }: IngestOptions): Stage<Buffer | Fr
         },
         rules,
       );
-      return emit({ output: 'frames', key: source, value: frame });
+      return emit(lane ? { output: 'overflow', key: source, value: frame, headers: overflowHeaders(lane) } : { output: 'frames', key: source, value: frame });
     } catch (error) {
       return failed(asSaccadeError(error));
     }
@@ -54,8 +69,12 @@ export function ingestStage({ rules, tenant }: IngestOptions): Stage<Buffer | Fr
 
   return {
     name: 'ingest',
-    batch: { records: 64, bytes: 16 * 1024 * 1024, waitMs: 0, concurrency: 2 },
-    process: (batch) => Promise.all(batch.map(ingest)),
+    // One batch at a time: lanes are chosen in the order of the partition.
+    batch: { records: 64, bytes: 16 * 1024 * 1024, waitMs: 0, concurrency: 1 },
+    async process(batch, signal) {
+      const chosen = await lanesOf(batch, signal);
+      return Promise.all(batch.map((input, i) => ingest(input, chosen[i]!)));
+    },
     account(input, failure) {
       // Identity as at acceptance where the record can be read at all, so that a repeat with the same id counts once.
       let described: FrameIn | null = null;

@@ -11,6 +11,8 @@ export interface ControlTable {
   entries(): ReadonlyMap<string, Buffer>;
   /** Writes a value, or null to remove the key; resolves when it is acknowledged, before this process itself has read it. */
   put(key: string, value: Buffer | null): Promise<void>;
+  /** Resolves once all that was acknowledged before the call, by whichever process, has been read. Throws log_unavailable. */
+  caughtUp(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -22,7 +24,9 @@ export interface ControlTableOptions {
   readonly topic: string;
   /** Told of each value as it is read, also of those that lay there at the start; null for a key that is removed. */
   changed?(key: string, value: Buffer | null): void;
-  /** How long the first reading may take. */
+  /** Names this reader among all there ever were; a random name unless given. */
+  readonly reader?: string;
+  /** How long a reading to the end may take. */
   readonly patienceMs?: number;
 }
 
@@ -37,10 +41,11 @@ const probeEveryMs = 1_000;
  * end offset of a compacted topic need not belong to a record that still exists.
  */
 export async function followTable(options: ControlTableOptions): Promise<ControlTable> {
-  const { log, producer, clock, topic, changed, patienceMs = 30_000 } = options;
+  const { log, producer, clock, topic, changed, reader = randomUUID(), patienceMs = 30_000 } = options;
   const values = new Map<string, Buffer>();
-  const probe = `${probePrefix}${randomUUID()}`;
-  const arrived = new AbortController();
+  /** Records of our own that are awaited, by key. */
+  const probes = new Map<string, AbortController>();
+  let probed = 0;
   /** A rejoin reads from the beginning again; a value that has been replaced since must not come back, even for a moment. */
   let next = 0;
 
@@ -48,15 +53,14 @@ export async function followTable(options: ControlTableOptions): Promise<Control
     if (offset < next || key === null) return;
     next = offset + 1;
     const name = key.toString();
-    if (name === probe) return arrived.abort();
-    if (name.startsWith(probePrefix)) return;
+    if (name.startsWith(probePrefix)) return probes.get(name)?.abort();
     if (value === null) values.delete(name);
     else values.set(name, value);
     changed?.(name, value);
   }
 
   const consumer = await log.consumer({
-    group: `saccade.table.${topic}.${randomUUID()}`,
+    group: `saccade.table.${topic}.${reader}`,
     topics: [topic],
     from: 'earliest',
     claim: [0],
@@ -65,21 +69,35 @@ export async function followTable(options: ControlTableOptions): Promise<Control
     handlers: { assigned() {}, records: (_generation, _source, records) => records.forEach(take) },
   });
 
-  const until = clock.now() + patienceMs;
-  while (!arrived.signal.aborted) {
-    if (clock.now() > until) {
-      await consumer.close();
-      throw new SaccadeError('log_unavailable', `${topic} could not be read to its end within ${patienceMs / 1000} s.`);
+  async function caughtUp(): Promise<void> {
+    const probe = `${probePrefix}${reader}/${probed++}`;
+    const arrived = new AbortController();
+    probes.set(probe, arrived);
+    const until = clock.now() + patienceMs;
+    try {
+      while (!arrived.signal.aborted) {
+        if (clock.now() > until) throw new SaccadeError('log_unavailable', `${topic} could not be read to its end within ${patienceMs / 1000} s.`);
+        // One that is lost (the broker restarts) is followed by another.
+        await producer.send([{ topic, key: probe, value: null, partition: 0 }]).catch(() => {});
+        await clock.sleep(probeEveryMs, arrived.signal);
+      }
+    } finally {
+      probes.delete(probe);
     }
-    // One that is lost (the broker restarts) is followed by another.
-    await producer.send([{ topic, key: probe, value: null, partition: 0 }]).catch(() => {});
-    await clock.sleep(probeEveryMs, arrived.signal);
+  }
+
+  try {
+    await caughtUp();
+  } catch (error) {
+    await consumer.close();
+    throw error;
   }
 
   return {
     get: (key) => values.get(key) ?? null,
     entries: () => values,
     put: (key, value) => producer.send([{ topic, key, value, partition: 0 }]),
+    caughtUp,
     close: () => consumer.close(),
   };
 }

@@ -30,7 +30,7 @@ export async function outgoing(
     topic,
     key: emitted.key,
     value,
-    headers: { traceparent },
+    headers: { ...emitted.headers, traceparent },
     ...(emitted.partition === undefined ? {} : { partition: emitted.partition }),
   };
 }

@@ -8,6 +8,8 @@ export interface Step {
   readonly group: string;
   /** The stage's name of an output → topic. */
   readonly to: Readonly<Record<string, string>>;
+  /** False: its topic is there to wait in, so it is never fused behind another, who would have to wait along. */
+  readonly bypassable?: false;
 }
 
 /** A step with the steps fused behind it: what goes to their topics is handed over in memory instead. */
@@ -41,6 +43,7 @@ export function planChains(steps: readonly Step[], fuse: readonly (readonly [str
     steps.filter(
       (other) =>
         other !== step &&
+        other.bypassable !== false &&
         Object.values(step.to).includes(other.from) &&
         fuse.some(([first, second]) => first === family(step) && second === family(other)),
     );

@@ -7,6 +7,8 @@ import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels } from '../../connectors/models/repository.ts';
 import type { Log } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
+import { createAdmission } from '../../processors/admission.ts';
+import type { QuotaRules } from '../../processors/ingest/quota.ts';
 import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
 import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
@@ -34,7 +36,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -48,10 +50,12 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const clock = systemClock;
   const engine = stages.includes('infer') ? await startEngine({ ...inferConfig.parse({ workers: 2 }), models, clock }) : null;
   const metrics = new Registry();
+  const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
   const pipeline = createPipeline({
     steps: topology(stages, models, {
-      ingest: () => ingestStage({ rules, tenant: 'default' }),
+      ingest: () => ingestStage({ rules, tenant: 'default', lanes: admission.lanes }),
       preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 10_000_000 }), clock }),
+      overflow: () => admission.overflow,
       infer: () => (model) => inferStage({ model, engine: engine!, clock }),
       sink: () => {
         throw new TypeError('no sink here');
@@ -70,7 +74,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
-  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive, logger: options.logger ?? quiet });
+  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);
@@ -82,7 +86,9 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     async close() {
       await edge.close();
       await server.close();
+      admission.release();
       await pipeline.stop(1000);
+      await admission.close();
       await engine?.close();
       await log.close();
     },

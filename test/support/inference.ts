@@ -61,6 +61,7 @@ export async function inference({ models, engine, cache, rules, maxPixels, fuse 
     ingest: unused,
     sink: unused,
     preprocess: () => preprocessStage({ models, blobs, limits, clock: systemClock, cache: answers && { answers, live: false, except: [], ...rules } }),
+    overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
     infer: () => (model) => inferStage({ model, engine, clock: systemClock, answers }),
   });
   const pipeline = await pipelineOn(log, steps, { registry, fuse, blobs });

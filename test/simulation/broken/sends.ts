@@ -5,14 +5,14 @@ import type { Broken } from './broken.ts';
 
 type Send = (records: readonly OutgoingRecord[]) => Promise<void>;
 
-const sending = (change: (send: Send) => Send) => (ports: Ports): Ports => ({
+export const sending = (change: (send: Send) => Send) => (ports: Ports): Ports => ({
   ...ports,
   producer: { ...ports.producer, send: change((records) => ports.producer.send(records)) },
 });
 
-const without = (lost: (topic: string) => boolean) =>
+export const without = (lost: (record: OutgoingRecord) => boolean) =>
   sending((send) => async (records) => {
-    const kept = records.filter(({ topic }) => !lost(topic));
+    const kept = records.filter((record) => !lost(record));
     if (kept.length > 0) await send(kept);
   });
 
@@ -34,7 +34,7 @@ export const swallowsDeadLetters: Broken = {
   name: 'swallows-dead-letters',
   sentence: 'Accounts for what it refuses, and throws the record away.',
   breaks: ['dead-letters'],
-  ports: without((topic) => topic.endsWith('.dlq')),
+  ports: without(({ topic }) => topic.endsWith('.dlq')),
 };
 
 export const tearsDeadLetters: Broken = {
@@ -50,5 +50,5 @@ export const forgetsReplies: Broken = {
   name: 'forgets-replies',
   sentence: 'Stores answers and does not tell those who asked.',
   breaks: ['answered'],
-  ports: without((topic) => topic === 'replies'),
+  ports: without(({ topic }) => topic === 'replies'),
 };

@@ -3,10 +3,14 @@
  * that holds for each model and for each stage that answers: a refusal of ingest need not wait for inference.
  */
 import type { Prediction } from '../../../schemas/records.ts';
+import { overflowTopic } from '../../../schemas/topics.ts';
 import type { Evidence, Invariant } from './invariant.ts';
 import { placeOf } from './invariant.ts';
 
-export function sourceOrder({ scenario }: Evidence): Invariant {
+/** Each holds its part of a source in order, whatever comes of it. */
+const lanes = new Map([['frames', overflowTopic], [overflowTopic, 'frames']]);
+
+export function sourceOrder({ scenario, facts }: Evidence): Invariant {
   const latest = new Map<string, number>();
 
   return {
@@ -14,9 +18,12 @@ export function sourceOrder({ scenario }: Evidence): Invariant {
     appended({ record, truth, model, prediction, first }) {
       const { topic } = record;
       if (!first || truth === null || topic === 'replies') return null;
+      // A frame that is offered again may take the other lane; it has its place already.
+      const other = lanes.get(topic);
+      if (other !== undefined && facts.has(other, truth.frameId)) return null;
       // Redelivered after its deadline a frame takes the other way out, however early its first way began.
-      if (topic !== 'frames' && truth.deadline !== null) return null;
-      if (topic !== 'frames' && scenario.mixed) return null;
+      if (!lanes.has(topic) && truth.deadline !== null) return null;
+      if (!lanes.has(topic) && scenario.mixed) return null;
       const lane = [topic, truth.source, model, prediction && stageOf(prediction)].join(' ');
       const before = latest.get(lane) ?? -1;
       if (truth.order <= before) return `${placeOf(record)} is frame ${truth.order} of ${truth.source}, after frame ${before} (${lane})`;

@@ -1,4 +1,5 @@
 /** One process of the deployment: starts the real pipeline on simulated ports, dies, and is started again by its supervisor. */
+import { createAdmission } from '../../../processors/admission.ts';
 import { accept } from '../../../processors/ingest/accept.ts';
 import { ingestStage } from '../../../processors/ingest/ingest.ts';
 import type { RuntimeMetrics, StageMetrics } from '../../../processors/runtime/metrics.ts';
@@ -56,16 +57,20 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
   const cast = (stage: unknown): Stage<never> => variant(stage as Stage<never>);
   const sinkBatch = { records: 50, bytes: 100_000, waitMs: 200, concurrency: random.pick([1, 2]) };
 
+  const clock = broken.clock?.(life.clock) ?? life.clock;
+  const admission = createAdmission({ log: ports.log, producer: ports.producer, clock, models, rules: scenario.quota, reader: life.name });
+
   const pipeline = createPipeline({
     ...ports,
     steps: topology(plan.families, served, {
-      ingest: () => cast(ingestStage({ rules: rulesWith(ports.blobs), tenant })),
+      ingest: () => cast(ingestStage({ rules: rulesWith(ports.blobs), tenant, lanes: admission.lanes })),
       preprocess: () => cast(cheapPreprocess(world, life, ports.blobs)),
+      overflow: () => admission.overflow,
       infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
       sink: () => cast(sinkStage({ store: ports.store, batch: sinkBatch })),
     }),
     fuse: plan.fused ? [['preprocess', 'infer']] : [],
-    clock: broken.clock?.(life.clock) ?? life.clock,
+    clock,
     random: random.next,
     metrics: noMetrics,
     logger: () => noLogger,
@@ -87,6 +92,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
       life.stopping = true;
       world.note(life.name, 'is told to stop');
       const killed = world.time.after(stopLimitMs + 3_000, () => life.end('did not stop in time'));
+      admission.release();
       void pipeline.stop(stopLimitMs).then(() => {
         killed.cancel();
         life.end('stopped');

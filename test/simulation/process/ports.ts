@@ -65,6 +65,7 @@ function logOf(world: World, life: Life, producer: LogProducer): Log {
     // The simulated broker deletes nothing.
     beginningOffsets: async (topic) => partitionsOf(topic).map((at) => ({ ...at, offset: 0 })),
     endOffsets: (topic) => life.call('log', `ends of ${topic}`, () => partitionsOf(topic).map((at) => ({ ...at, offset: broker.end(at) }))),
+    offsetsAt: async (topic) => partitionsOf(topic).map((at) => ({ ...at, offset: 0 })),
     committed: (group, topic) =>
       life.call('log', `positions of ${group}`, () =>
         [...(groups.find(group)?.committed ?? [])].map(([partition, offset]) => ({ topic, partition, offset })),

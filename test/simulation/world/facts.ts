@@ -2,6 +2,7 @@
 import type { LogRecord, TopicPartition } from '../../../connectors/ports.ts';
 import { predictionId } from '../../../schemas/ids.ts';
 import type { Frame, Prediction, Tensor } from '../../../schemas/records.ts';
+import { admissionTopic, overflowTopic } from '../../../schemas/topics.ts';
 import { culpritFor, type Truth } from '../offer/kinds.ts';
 import { models } from './scenario.ts';
 import { refusedVersion, type Table } from './table.ts';
@@ -10,7 +11,7 @@ import { decodeValue } from './wire.ts';
 /** A record of one of our topics, read. */
 export interface Read {
   readonly record: LogRecord;
-  /** Of the frame in frames and tensors.*, of the prediction in predictions and replies; null when unreadable. */
+  /** Of the frame in frames, frames.overflow and tensors.*, of the prediction in predictions and replies; null when unreadable. */
   readonly id: string | null;
   readonly truth: Truth | null;
   /** The model of a tensor or a prediction. */
@@ -44,6 +45,8 @@ export interface Facts {
 
 const place = ({ topic, partition, offset }: Place): string => `${topic}/${partition}/${offset}`;
 
+const isFrames = ({ topic }: LogRecord): boolean => topic === 'frames' || topic === overflowTopic;
+
 export function createFacts(table: Table): Facts {
   const truths = new Map<string, Truth>();
   const orders = new Map<string, number>();
@@ -67,10 +70,10 @@ export function createFacts(table: Table): Facts {
   }
 
   function idAndModel(record: LogRecord): { id: string; frameId: string; model: string | null; prediction: Prediction | null } | null {
-    if (record.value === null || record.topic === 'frames.in' || record.topic.endsWith('.dlq')) return null;
+    if (record.value === null || record.topic === 'frames.in' || record.topic === admissionTopic || record.topic.endsWith('.dlq')) return null;
     try {
       const value = decodeValue(record.value);
-      if (record.topic === 'frames') return { id: (value as Frame).id, frameId: (value as Frame).id, model: null, prediction: null };
+      if (isFrames(record)) return { id: (value as Frame).id, frameId: (value as Frame).id, model: null, prediction: null };
       if (record.topic.startsWith('tensors.')) {
         const tensor = value as Tensor;
         return { id: tensor.frame_id, frameId: tensor.frame_id, model: tensor.model, prediction: null };
@@ -123,13 +126,14 @@ export function createFacts(table: Table): Facts {
       const { id, truth, model, prediction } = readOf(record);
       if (truth === null) return true;
       const told = (): boolean => truth.models.every((each) => has('predictions', predictionId(truth.frameId, each)));
-      if (record.topic === 'frames.in') return truth.kind.at === 'ingest' ? told() : has('frames', truth.frameId);
-      if (record.topic === 'frames') return truth.models.every((each) => inferIsAnswered(truth, each));
+      if (record.topic === 'frames.in') return truth.kind.at === 'ingest' ? told() : has('frames', truth.frameId) || has(overflowTopic, truth.frameId);
+      if (isFrames(record)) return truth.models.every((each) => inferIsAnswered(truth, each));
       if (model !== null && prediction === null) return has('predictions', predictionId(truth.frameId, model));
       return prediction?.version === refusedVersion || table.has(id!);
     },
     mustBeLetter(record) {
       const { id, truth, model, prediction } = readOf(record);
+      if (record.topic === admissionTopic) return false;
       if (id === null && record.topic !== 'frames.in') return true;
       if (truth === null) return false;
       if (record.topic === 'frames.in') return truth.kind.at === 'ingest';

@@ -1,4 +1,5 @@
 /** What one seed sets up: a deployment, a load, and which faults strike how often. Drawn once, before anything happens. */
+import type { QuotaRules } from '../../../processors/ingest/quota.ts';
 import type { StageFamily } from '../../../processors/topology.ts';
 import type { Random } from './random.ts';
 
@@ -49,6 +50,8 @@ export interface Scenario {
   readonly fuseAt: number | null;
   /** Fused and unfused processes side by side: order over two ways to one topic is then nobody's promise. */
   readonly mixed: boolean;
+  /** What a source may send before it goes over to the overflow lane; null: no quota. */
+  readonly quota: QuotaRules | null;
   readonly inFlightBytes: number;
   readonly fetchBytesPerPartition: number;
   readonly commitIntervalMs: number;
@@ -78,6 +81,7 @@ export function drawScenario(random: Random): Scenario {
     processes: drawProcesses(random, fusing),
     fuseAt: fusing === 'later' ? random.between(0.2, 0.8) * calmAt : null,
     mixed: fusing === 'mixed',
+    quota: random.pick([null, { framesPerSecond: 1, burst: 3, calmMs: 500 }, { framesPerSecond: 20, burst: 5, calmMs: 200 }, { framesPerSecond: 5, burst: 1, calmMs: 0 }]),
     inFlightBytes: random.pick([6_000, 12_000, 50_000]),
     fetchBytesPerPartition: random.pick([1_500, 4_000, 8_000]),
     commitIntervalMs: random.pick([5, 100, 1_000]),

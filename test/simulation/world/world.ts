@@ -1,5 +1,5 @@
 /** Everything the simulated processes share, and the faults that strike them from outside. */
-import { topicSpecs } from '../../../schemas/topics.ts';
+import { admissionTopic, topicSpecs } from '../../../schemas/topics.ts';
 import type { Broken } from '../broken/broken.ts';
 import { createProducers, type Producers } from '../offer/producers.ts';
 import { type Node, startNode } from '../process/node.ts';
@@ -110,7 +110,7 @@ export function createWorld(seed: number, broken: Broken, schedule: ((at: number
     },
     get atRest() {
       if (!producers.done || groups.find('saccade.ingest') === undefined) return false;
-      const consumed = topics.filter((topic) => topic !== 'replies' && !topic.endsWith('.dlq'));
+      const consumed = topics.filter((topic) => topic !== 'replies' && topic !== admissionTopic && !topic.endsWith('.dlq'));
       const byTopic = new Map([...groups.all()].map((group) => [group.topic, group]));
       return consumed.every((topic) => {
         const group = byTopic.get(topic);

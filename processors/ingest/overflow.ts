@@ -1,0 +1,82 @@
+/**
+ * The overflow lane's reader: the stage that reads the usual lane, under a name of its own, held back in two ways. A frame
+ * waits until its source's earlier frames have left the usual lane, and all of them wait for room in the chain behind.
+ */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, Headers } from '../../connectors/ports.ts';
+import { drop, type Input, type Outcome, type Stage } from '../stage.ts';
+import type { Lane } from './lanes.ts';
+import type { Passage } from './passage.ts';
+import type { Room } from './room.ts';
+
+/** `partition@offset` in ingest's topic: below it the source's frames took the usual lane. */
+const afterHeader = 'saccade-after';
+
+export const overflowHeaders = ({ partition, offset }: NonNullable<Lane>): Headers => ({ [afterHeader]: `${partition}@${offset}` });
+
+/** Null where there is nothing to wait for: frames of the edge have no order to keep. */
+function afterOf({ headers }: Input<unknown>): { partition: number; offset: number } | null {
+  const match = /^(\d{1,10})@(\d{1,16})$/.exec(headers[afterHeader] ?? '');
+  return match ? { partition: Number(match[1]), offset: Number(match[2]) } : null;
+}
+
+export interface OverflowOptions {
+  /** Of the usual lane. */
+  readonly passage: Passage;
+  readonly room: Room;
+  readonly clock: Clock;
+  /** The process is to end: what waits then is left to the next owner. */
+  closing(): boolean;
+}
+
+const lookEveryMs = 100;
+
+export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closing }: OverflowOptions): Stage<T> {
+  const closed = (): SaccadeError => new SaccadeError('not_ready', 'The overflow lane is closing.');
+
+  function free(input: Input<T>): boolean {
+    const after = afterOf(input);
+    return after === null || passage.passed(after.partition, after.offset);
+  }
+
+  async function freed(input: Input<T>, over: () => boolean): Promise<void> {
+    while (!free(input)) {
+      if (over()) throw closed();
+      await passage.look();
+      if (!free(input)) await clock.sleep(lookEveryMs);
+    }
+  }
+
+  const late = (input: Input<T>): boolean => {
+    const deadline = stage.deadline?.(input) ?? null;
+    return deadline !== null && deadline < clock.now();
+  };
+
+  // It is started and stopped by the step that it serves in the usual lane.
+  const { start: _start, stop: _stop, ...same } = stage;
+  return {
+    ...same,
+    name: `${stage.name}.overflow`,
+    // A few at a time: what is let in at once stands before the neighbours' next frame.
+    batch: { ...stage.batch, records: 8, concurrency: 1 },
+    async process(batch, generation) {
+      const over = (): boolean => generation.aborted || closing();
+      const outcomes: Outcome[] = [];
+      while (outcomes.length < batch.length) {
+        const next = batch[outcomes.length]!;
+        await freed(next, over);
+        // It may have waited long since the runtime looked.
+        if (late(next)) {
+          outcomes.push(drop('deadline'));
+          continue;
+        }
+        const waiting = batch.slice(outcomes.length);
+        const held = waiting.findIndex((input) => late(input) || !free(input));
+        const granted = await room.take(held < 0 ? waiting.length : Math.max(1, held), over);
+        if (granted === 0) throw closed();
+        outcomes.push(...(await stage.process(waiting.slice(0, granted), generation)));
+      }
+      return outcomes;
+    },
+  };
+}
