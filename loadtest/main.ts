@@ -1,8 +1,9 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { latency } from './latency.ts';
+import { pipeline } from './pipeline/pipeline.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 
-const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency, 'rolling-restart': rollingRestart };
+const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency, pipeline, 'rolling-restart': rollingRestart };
 
 const help = `npm run bench -- NAME [options]
 
@@ -10,6 +11,12 @@ const help = `npm run bench -- NAME [options]
             --url URL      the edge (default: the one in <data>/run.json)
             --count N      requests of each model in a round (default 50)
             --rounds N     rounds, the models in turn (default 3)
+
+  pipeline  frames in Kafka to rows in ClickHouse, chained and fused, beside the same work without Kafka and a Python worker;
+            starts its own Kafka and ClickHouse, and makes a virtual environment for the Python peers
+            --frames N     640 x 480 JPEGs of a run (default 4000)
+            --repeats N    rounds, the contestants in turn (default 3)
+            --only LIST    of: floor, python loop, chained, fused, python worker
 
   rolling-restart   every stage as two processes, each restarted in turn under load; starts its own Kafka and ClickHouse
             --rate N       frames a second (default 10); --requests N over HTTP (default 2)

@@ -1,0 +1,40 @@
+/** The floor: the pipeline's own decoder and ONNX Runtime in one process, no Kafka. bare-loop.ts MODELS NAME PICTURES COUNT */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { loadModels } from '../../connectors/models/repository.ts';
+import { fastCutter } from '../../processors/preprocess/fast-jpeg/cut.ts';
+import { plainJpeg } from '../../processors/preprocess/fast-jpeg/header.ts';
+
+const [root, name, folder, counted] = process.argv.slice(2) as [string, string, string, string];
+const count = Number(counted);
+const [model] = await loadModels(root, [name]);
+const { input } = model!.card;
+const session = await InferenceSession.create(model!.path, { executionProviders: ['cpu'], intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 });
+const cut = fastCutter();
+const pictures = readdirSync(folder).filter((file) => file.endsWith('.jpg')).sort().map((file) => readFileSync(join(folder, file)));
+
+async function best(picture: Buffer): Promise<number> {
+  const [pixels] = cut(picture, plainJpeg(picture)!, [input]).tensors;
+  // All outputs, as the pipeline asks for them.
+  const outputs = await session.run({ [input.name]: new Tensor('uint8', pixels!, [1, input.height, input.width, 3]) });
+  const probabilities = outputs.probabilities!.data as Float32Array;
+  return probabilities.indexOf(Math.max(...probabilities));
+}
+
+for (let i = 0; i < 10; i++) await best(pictures[i]!);
+console.log('ready');
+const lines = createInterface(process.stdin);
+await lines.question('');
+lines.close();
+const startedAt = Date.now();
+const cpu = process.cpuUsage();
+const top: number[] = [];
+for (let i = 0; i < count; i++) {
+  const found = await best(pictures[i % pictures.length]!);
+  if (i < pictures.length) top.push(found);
+}
+const { user, system } = process.cpuUsage(cpu);
+console.log(JSON.stringify({ count, startedAt, endedAt: Date.now(), cpuSeconds: (user + system) / 1e6, top }));
+await session.release();
