@@ -3,11 +3,13 @@
  * (acknowledged by the log), queue (waiting for preprocess), decode, tensor_queue, infer, and total as the edge saw it;
  * `client` is the whole of it as the client saw it. Milliseconds.
  */
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SaccadeError } from '../connectors/errors.ts';
 import { readRunFile } from '../deploy/local/run-file.ts';
+import { distinct } from './distinct.ts';
 import { quantile } from './quantiles.ts';
 
 const phases = ['produce', 'queue', 'decode', 'tensor_queue', 'infer', 'total', 'client'] as const;
@@ -23,7 +25,7 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 
 async function ask(url: string, model: string): Promise<Record<Phase, number>> {
   const startedAt = performance.now();
-  const response = await fetch(`${url}/v1/infer?model=${model}`, { method: 'POST', headers: { 'content-type': 'image/jpeg' }, body: picture });
+  const response = await fetch(`${url}/v1/infer?model=${model}`, { method: 'POST', headers: { 'content-type': 'image/jpeg' }, body: distinct(picture, randomUUID()) });
   const body = (await response.json()) as { timings_ms?: Record<string, number>; title?: string; detail?: string };
   if (!body.timings_ms) throw new SaccadeError('bad_request', `${model} answered ${response.status}: ${body.title} ${body.detail ?? ''}`);
   return { ...(body.timings_ms as Record<Phase, number>), client: performance.now() - startedAt };

@@ -1,9 +1,10 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
+import { cacheBench } from './cache.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 
-const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { latency, pipeline, 'rolling-restart': rollingRestart };
+const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { cache: cacheBench, latency, pipeline, 'rolling-restart': rollingRestart };
 
 const help = `npm run bench -- NAME [options]
 
@@ -17,6 +18,10 @@ const help = `npm run bench -- NAME [options]
             --frames N     640 x 480 JPEGs of a run (default 4000)
             --repeats N    rounds, the contestants in turn (default 3)
             --only LIST    of: floor, python loop, chained, fused, python worker
+
+  cache     what the cache of answers costs a picture that never repeats, and saves one that does
+            --redis URL    measure that Redis too, REDIS_PASSWORD as its password (default: in memory alone)
+            --count N      frames of each kind in a round (default 160); --rounds N (default 7)
 
   rolling-restart   every stage as two processes, each restarted in turn under load; starts its own Kafka and ClickHouse
             --rate N       frames a second (default 10); --requests N over HTTP (default 2)

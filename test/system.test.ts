@@ -78,6 +78,16 @@ describe('Saccade, started as a user starts it', { skip: needsKafka, timeout: 29
     await eventually(async () => (await count(store, `select count() as n from predictions where frame_id = '${answer.id}'`)) === 1, 'its row');
   });
 
+  test('the same picture again is answered from the cache, and its row says so', async () => {
+    const ask = async () => (await (await fetch(`${url}/v1/infer?model=nanodet`, { method: 'POST', headers: { 'content-type': 'image/jpeg' }, body: readFileSync('media/coffee.jpg') })).json()) as { id: string; cached: boolean; detections: unknown };
+    const inferred = await ask();
+    let again = inferred;
+    // The answer is kept beside its way to whoever asked.
+    await eventually(async () => (again = await ask()).cached, 'an answer from the cache');
+    assert.deepEqual([inferred.cached, again.detections], [false, inferred.detections]);
+    await eventually(async () => (await count(store, `select countIf(cached) as n from predictions where frame_id in ('${inferred.id}', '${again.id}')`)) === 1, 'both rows');
+  });
+
   test('the page, readiness and metrics are served', async () => {
     assert.match(await (await fetch(url)).text(), /<!doctype html>/i);
     assert.equal((await fetch(`${url}/ready`)).status, 200);
