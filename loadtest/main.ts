@@ -3,8 +3,15 @@ import { cacheBench } from './cache.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
+import { sink } from './sink.ts';
 
-const benches: Record<string, (argv: readonly string[]) => Promise<void>> = { cache: cacheBench, latency, pipeline, 'rolling-restart': rollingRestart };
+const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
+  cache: cacheBench,
+  latency,
+  pipeline,
+  'rolling-restart': rollingRestart,
+  sink,
+};
 
 const help = `npm run bench -- NAME [options]
 
@@ -22,6 +29,9 @@ const help = `npm run bench -- NAME [options]
   cache     what the cache of answers costs a picture that never repeats, and saves one that does
             --redis URL    measure that Redis too, REDIS_PASSWORD as its password (default: in memory alone)
             --count N      frames of each kind in a round (default 160); --rounds N (default 7)
+
+  sink      predictions through the sink's own path into ClickHouse, and its parts; starts its own ClickHouse
+            --rows N       rows of a round (default 40000); --rounds N (default 3)
 
   rolling-restart   every stage as two processes, each restarted in turn under load; starts its own Kafka and ClickHouse
             --rate N       frames a second (default 10); --requests N over HTTP (default 2)

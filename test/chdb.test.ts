@@ -13,8 +13,8 @@ import { gzipSync } from 'node:zlib';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
-import { rowOf, table } from '../processors/sink/row.ts';
 import { prediction } from './contracts/store.ts';
+import { storePredictions } from './support/rows.ts';
 
 const serverFile = fileURLToPath(new URL('../connectors/chdb/server.ts', import.meta.url));
 const startFile = new URL('../connectors/chdb/start.ts', import.meta.url).href;
@@ -47,7 +47,7 @@ describe('the embedded ClickHouse as a process', { timeout: 120_000 }, () => {
       let acknowledged = 0;
       const killed = chdb.pid;
       for (let batch = 0; batch < 20; batch++) {
-        await store.insert(table, Array.from({ length: 50 }, () => rowOf(prediction(), {})));
+        await storePredictions(store, Array.from({ length: 50 }, () => prediction()));
         acknowledged += 50;
       }
       process.kill(killed, 'SIGKILL');

@@ -8,11 +8,11 @@ import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import type { Clock, Store } from '../connectors/ports.ts';
-import { rowOf, table } from '../processors/sink/row.ts';
 import { buildRollups } from '../processors/sink/rollups/build.ts';
 import { keepRollups } from '../processors/sink/rollups/keep.ts';
 import type { Prediction } from '../schemas/records.ts';
 import { prediction } from './contracts/store.ts';
+import { storePredictions } from './support/rows.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -39,7 +39,7 @@ describe('rollups', { timeout: 300_000 }, () => {
 
   const at = (offset: number, of: Partial<Prediction> = {}): Prediction =>
     prediction({ captured_at: noon + offset - 100, accepted_at: noon + offset, completed_at: noon + offset + 50, ...of });
-  const put = (...predictions: Prediction[]): Promise<void> => store.insert(table, predictions.map((p) => rowOf(p, {})));
+  const put = (...predictions: Prediction[]): Promise<void> => storePredictions(store, predictions);
   const pass = (until = noon + 3 * hour, through: Pick<Store, 'query' | 'command' | 'insert'> = store) =>
     buildRollups(through, { until, clock: { now: () => noon + 3 * hour }, builder: 'test' });
   const differences = () => store.query('SELECT * FROM rollup_differences');

@@ -11,9 +11,9 @@ import { promisify } from 'node:util';
 import { chdbFolder } from '../connectors/chdb/folder.ts';
 import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
-import { rowOf, table } from '../processors/sink/row.ts';
 import { sqlCommand } from '../processors/sql.ts';
 import { prediction } from './contracts/store.ts';
+import { storePredictions } from './support/rows.ts';
 
 /** What a person would see. */
 async function run(argv: string[], env: NodeJS.ProcessEnv, io: { stdin?: string; terminal?: boolean } = {}) {
@@ -45,7 +45,7 @@ describe('npm run sql', { timeout: 120_000 }, () => {
     chdb = await startChdb({ dataDir: chdbFolder(data) });
     const store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
     await store.migrate();
-    await store.insert(table, [rowOf(prediction(), {}), rowOf(prediction(), {})]);
+    await storePredictions(store, [prediction(), prediction()]);
     await store.close();
     await writeFile(join(data, 'run.json'), JSON.stringify({ pid: 1, clickhouse: { kind: 'chdb', url: chdb.url, username: 'default' } }));
   });

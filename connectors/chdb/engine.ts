@@ -1,6 +1,8 @@
 /** The embedded ClickHouse: one per process and folder, answering as many questions at once as it has lanes for. */
 import { drainPending } from 'chdb';
+import { join } from 'node:path';
 import { Exception } from './exception.ts';
+import { incomingFiles } from './incoming.ts';
 import { lane, LaneFull } from './lane.ts';
 import { sessions, type SetUp } from './sessions.ts';
 import type { Statement } from './statement.ts';
@@ -27,6 +29,7 @@ const mayWait = 200;
 
 export async function openEngine(dataDir: string): Promise<Engine> {
   const pool = sessions(dataDir);
+  const incoming = await incomingFiles(join(dataDir, 'incoming'));
   const reads = lane(atOnce.reads, mayWait);
   const writes = lane(atOnce.writes, mayWait);
   const version = await pool.with({ database: null, settings: [], params: [], readOnly: false }, false, async (session) =>
@@ -35,7 +38,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   return {
     version,
     async run(statement, setUp, format, wanted) {
-      const of = statement.kind === 'rows' || statement.writes ? writes : reads;
+      const of = statement.kind !== 'sql' || statement.writes ? writes : reads;
       try {
         return await of.run(async () => {
           if (!wanted()) throw new Exception(394, 'QUERY_WAS_CANCELLED', 'The client went away before its turn came.', 500);
@@ -67,6 +70,16 @@ export async function openEngine(dataDir: string): Promise<Engine> {
           bytesWritten: summary.bytesWritten,
         };
       });
+    }
+    if (statement.kind === 'file') {
+      const { table, columns, rows } = statement;
+      const names = columns.map((name) => `\`${name}\``).join(', ');
+      return incoming.with(rows, (path) =>
+        pool.with(setUp, false, async (session) => {
+          const result = await session.queryAsync(`INSERT INTO ${table} (${names}) SELECT ${names} FROM file('${path}', ${statement.format})`);
+          return { bytes: new Uint8Array(0), seconds: result.elapsed, rowsRead: 0, bytesRead: 0, rowsWritten: result.rowsRead, bytesWritten: rows.length };
+        }),
+      );
     }
     return pool.with(setUp, statement.leavesTraces, async (session) => {
       const result = await session.queryAsync(statement.sql, { format });

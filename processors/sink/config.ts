@@ -4,14 +4,14 @@ import { z } from 'zod';
 const count = z.coerce.number().int().positive();
 
 export const sinkConfig = z.object({
-  /** Records of one insert. ClickHouse wants few and large ones. */
-  records: count.default(2_000),
+  /** Records of one insert at most. ClickHouse wants few and large ones, and gets as large ones as gather while others are under way. */
+  records: count.default(10_000),
   /** Bytes of one insert, counted as they came from the topic. */
   bytes: count.default(16 * 1024 * 1024),
   /** Milliseconds the first record of an insert waits for company: what a prediction is late in SQL at most. */
   waitMs: z.coerce.number().int().nonnegative().default(200),
-  /** Inserts under way at once. */
-  concurrency: count.default(1),
+  /** Inserts under way at once: one is encoded while the other is stored. */
+  concurrency: count.default(2),
 });
 
 export type SinkConfig = z.infer<typeof sinkConfig>;

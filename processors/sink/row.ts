@@ -1,40 +1,61 @@
-/** A prediction as a row of predictions_raw (schemas/clickhouse), field for field. */
-import { SaccadeError } from '../../connectors/errors.ts';
-import type { Headers } from '../../connectors/ports.ts';
-import type { Prediction } from '../../schemas/records.ts';
+/** A prediction as a row of predictions_raw (schemas/clickhouse), column for column with the table's types. */
+import type { Column, Headers } from '../../connectors/ports.ts';
+import type { Detection, Label, Prediction } from '../../schemas/records.ts';
 
 export const table = 'predictions_raw';
 
-export type Row = Readonly<Record<string, unknown>>;
-
-/** Throws rejected_by_store for an embedding that is no whole number of floats. Times stay milliseconds since the epoch. */
-export function rowOf(prediction: Prediction, headers: Headers): Row {
-  const { labels, detections, embedding, quality, timings_ms, ...rest } = prediction;
-  if (embedding && embedding.length % 4 !== 0)
-    throw new SaccadeError('rejected_by_store', `The embedding has ${embedding.length} bytes, which are no float32s.`);
-  return {
-    ...rest,
-    'labels.class_id': labels.map((l) => l.class_id),
-    'labels.label': labels.map((l) => l.label),
-    'labels.score': labels.map((l) => float(l.score)),
-    'detections.class_id': detections.map((d) => d.class_id),
-    'detections.label': detections.map((d) => d.label),
-    'detections.score': detections.map((d) => float(d.score)),
-    'detections.x1': detections.map((d) => float(d.x1)),
-    'detections.y1': detections.map((d) => float(d.y1)),
-    'detections.x2': detections.map((d) => float(d.x2)),
-    'detections.y2': detections.map((d) => float(d.y2)),
-    embedding_base64: embedding?.toString('base64') ?? '',
-    luma: quality && float(quality.luma),
-    contrast: quality && float(quality.contrast),
-    sharpness: quality && float(quality.sharpness),
-    timings_ms: Object.fromEntries(Object.entries(timings_ms).map(([phase, ms]) => [phase, float(ms)])),
-    trace_id: traceId(headers.traceparent),
-  };
+export interface Row {
+  readonly prediction: Prediction;
+  readonly headers: Headers;
 }
 
-/** JSON has no word for what is no number, and would say null; ClickHouse reads the word from a string. */
-const float = (value: number): number | string => (Number.isFinite(value) ? value : String(value).replace('Infinity', 'inf').toLowerCase());
+const time = "DateTime64(3, 'UTC')";
+const word = 'LowCardinality(String)';
+const wordOrNull = 'LowCardinality(Nullable(String))';
+
+const of = (name: string, type: string, get: (prediction: Prediction) => unknown): Column<Row> => ({ name, type, of: ({ prediction }) => get(prediction) });
+const field = (name: keyof Prediction & string, type: string): Column<Row> => of(name, type, (prediction) => prediction[name]);
+const label = (name: keyof Label, type: string): Column<Row> => of(`labels.${name}`, `Array(${type})`, ({ labels }) => labels.map((each) => each[name]));
+const detection = (name: keyof Detection, type: string): Column<Row> =>
+  of(`detections.${name}`, `Array(${type})`, ({ detections }) => detections.map((each) => each[name]));
+
+export const columns: readonly Column<Row>[] = [
+  field('id', 'UUID'),
+  field('frame_id', 'UUID'),
+  field('tenant', word),
+  field('source', word),
+  field('sequence', 'Nullable(Int64)'),
+  field('captured_at', time),
+  field('accepted_at', time),
+  field('completed_at', time),
+  field('status', "Enum8('dropped' = 1, 'dead_lettered' = 2, 'ok' = 3)"),
+  field('stage', wordOrNull),
+  field('reason', wordOrNull),
+  field('detail', 'Nullable(String)'),
+  field('model', word),
+  field('version', wordOrNull),
+  field('task', wordOrNull),
+  field('image_width', 'Nullable(UInt32)'),
+  field('image_height', 'Nullable(UInt32)'),
+  label('class_id', 'Int32'),
+  label('label', word),
+  label('score', 'Float32'),
+  detection('class_id', 'Int32'),
+  detection('label', word),
+  detection('score', 'Float32'),
+  detection('x1', 'Float32'),
+  detection('y1', 'Float32'),
+  detection('x2', 'Float32'),
+  detection('y2', 'Float32'),
+  of('embedding', 'Array(Float32)', ({ embedding }) => embedding ?? []),
+  of('luma', 'Nullable(Float64)', ({ quality }) => quality && quality.luma),
+  of('contrast', 'Nullable(Float64)', ({ quality }) => quality && quality.contrast),
+  of('sharpness', 'Nullable(Float64)', ({ quality }) => quality && quality.sharpness),
+  field('timings_ms', 'Map(LowCardinality(String), Float64)'),
+  field('request_id', 'Nullable(String)'),
+  field('cached', 'Bool'),
+  { name: 'trace_id', type: 'Nullable(String)', of: ({ headers }) => traceId(headers.traceparent) },
+];
 
 /** The 32 hex digits of a W3C traceparent, or null. */
 const traceId = (traceparent: string | undefined): string | null =>

@@ -4,7 +4,7 @@ import type { Store } from '../../connectors/ports.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
 import { emit, failed, type BatchPolicy, type Input, type Outcome, type Stage } from '../stage.ts';
-import { rowOf, table, type Row } from './row.ts';
+import { columns, table, type Row } from './row.ts';
 
 export interface SinkOptions {
   readonly store: Store;
@@ -14,6 +14,7 @@ export interface SinkOptions {
 /** Reads `predictions`, and has no outputs: an input emits nothing once its row is stored. */
 export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
   let trouble: string | null = null;
+  const insertRows = store.inserter(table, columns);
 
   /**
    * The row that says that this one was refused, so that its frame is accounted for in the store too. Answers why the input
@@ -23,7 +24,7 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
     const ending = { status: 'dead_lettered', stage: 'sink', reason: refusal.code, detail: refusal.detail, at: value.completed_at } as const;
     const row = { ...unanswered(value.frame_id, { ...value, deadline: null, reply: null }, value.model, ending), id: value.id };
     try {
-      await store.insert(table, [rowOf(row, headers)]);
+      await insertRows([{ prediction: row, headers }]);
       return refusal;
     } catch (cause) {
       const error = asSaccadeError(cause);
@@ -40,34 +41,23 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
 
     async process(inputs, signal) {
       const outcomes = new Map<Input<Prediction>, Outcome>();
-      const rows: (readonly [Input<Prediction>, Row])[] = [];
-      for (const input of inputs) {
-        try {
-          rows.push([input, rowOf(input.value, input.headers)]);
-        } catch (error) {
-          outcomes.set(input, failed(await recordRefusal(input, asSaccadeError(error))));
-        }
-      }
-      await insert(rows);
+      await insert(inputs);
       return inputs.map((input) => outcomes.get(input)!);
 
       /** In one insert, else in halves until the row at fault stands alone: its neighbours are not to go down with it. */
-      async function insert(part: typeof rows): Promise<void> {
+      async function insert(part: readonly Input<Prediction>[]): Promise<void> {
         if (part.length === 0) return;
-        const all = (outcome: Outcome): void => part.forEach(([input]) => outcomes.set(input, outcome));
+        const all = (outcome: Outcome): void => part.forEach((input) => outcomes.set(input, outcome));
         if (signal.aborted) return all(failed(new SaccadeError('store_unavailable', 'The sink is stopping.')));
         try {
-          await store.insert(
-            table,
-            part.map(([, row]) => row),
-          );
+          await insertRows(part.map(({ value, headers }): Row => ({ prediction: value, headers })));
           trouble = null;
           all(emit());
         } catch (cause) {
           const error = asSaccadeError(cause);
           if (error.retryable) trouble = error.message;
           if (error.code !== 'rejected_by_store') return all(failed(error));
-          if (part.length === 1) return all(failed(await recordRefusal(part[0]![0], error)));
+          if (part.length === 1) return all(failed(await recordRefusal(part[0]!, error)));
           const half = part.length >> 1;
           await insert(part.slice(0, half));
           await insert(part.slice(half));

@@ -6,7 +6,8 @@ import type { SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import { predictionId } from '../../schemas/ids.ts';
 import type { Prediction, Status } from '../../schemas/records.ts';
-import { rowOf, table } from '../../processors/sink/row.ts';
+import { columns, table } from '../../processors/sink/row.ts';
+import { storePredictions } from '../support/rows.ts';
 
 /** One place that holds data; `open` gives another connection to the same data. */
 export interface StoreUnderTest {
@@ -67,7 +68,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
   describe(`a store: ${name}`, () => {
     let place: StoreUnderTest;
     let store: Store;
-    const put = (...predictions: Prediction[]): Promise<void> => store.insert(table, predictions.map((p) => rowOf(p, {})));
+    const put = (...predictions: Prediction[]): Promise<void> => storePredictions(store, predictions);
     const count = async (view: string, frame: string): Promise<number> => {
       const [row] = await store.query<{ n: number }>(`SELECT count() AS n FROM ${view} WHERE frame_id = {frame:UUID}`, { frame });
       return row!.n;
@@ -99,7 +100,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
 
     test('gives back what was inserted, in every view', async () => {
       const p = prediction({ labels: [], request_id: 'r-1', cached: true });
-      await store.insert(table, [rowOf(p, { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })]);
+      await storePredictions(store, [p], { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' });
       const [row] = await store.query('SELECT * FROM predictions WHERE id = {id:UUID}', { id: p.id });
       assert.deepEqual(row, {
         id: p.id,
@@ -224,19 +225,76 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
 
     test('stores all rows of an insert or none, and says that a row was at fault', async () => {
       const source = 'atomic';
-      const rows = Array.from({ length: 5_000 }, () => rowOf(prediction({ source }), {}));
-      for (const bad of [{ id: 'no uuid' }, { status: 'perhaps' }, { id: null }, { image_width: -1e30 }, { 'labels.score': [1] }, { embedding_base64: '*' }])
-        await assert.rejects(store.insert(table, [...rows, { ...rows[0], ...bad }]), code('rejected_by_store'), JSON.stringify(bad));
+      const many = Array.from({ length: 5_000 }, () => prediction({ source }));
+      const json = many.map(({ id, frame_id, status }) => ({ id, frame_id, tenant: 'default', source, status, model: 'm', image_width: 1, 'labels.class_id': [1], 'labels.label': ['cat'], 'labels.score': [0.5] }));
+      for (const bad of [{ id: 'no uuid' }, { status: 'perhaps' }, { id: null }, { image_width: -1e30 }, { 'labels.score': [1, 2] }])
+        await assert.rejects(store.insert(table, [...json, { ...json[0], ...bad }]), code('rejected_by_store'), JSON.stringify(bad));
+      // Refused by the store itself, after all the others were read.
+      const texts = ['id', 'frame_id', 'source'].map((column) => ({ name: column, type: 'String', of: (row: Record<string, string>) => row[column] }));
+      await assert.rejects(store.inserter(table, texts)([...many, { ...many[0], id: 'no uuid' }] as unknown as Record<string, string>[]), code('rejected_by_store'));
       assert.deepEqual(await store.query('SELECT count() AS n FROM outcomes WHERE source = {source:String}', { source }), [{ n: 0 }]);
+    });
+
+    test('refuses a value that does not fit its column by the name of the column, before anything is sent', async () => {
+      const refusals: [object, RegExp][] = [
+        [{ id: 'no uuid' }, /id \(UUID\): "no uuid"/],
+        [{ frame_id: null }, /frame_id/],
+        [{ status: 'perhaps' }, /status .*dropped, dead_lettered, ok/],
+        [{ image_width: -1 }, /image_width .*4294967295/],
+        [{ image_height: 1.5 }, /image_height/],
+        [{ sequence: 2 ** 60 }, /sequence/],
+        [{ captured_at: NaN }, /captured_at/],
+        [{ source: 7 }, /source/],
+        [{ detections: null }, /./],
+        [{ labels: [{ class_id: 1, label: 'cat', score: 'high' }] }, /labels.score .*"high"/],
+        [{ embedding: Buffer.alloc(5) }, /embedding .*5 bytes/],
+        [{ timings_ms: { decode: 'long' } }, /timings_ms/],
+      ];
+      for (const [bad, message] of refusals) {
+        await assert.rejects(put(prediction({ source: 'refused' }), prediction({ source: 'refused', ...bad })), (error: SaccadeError) => {
+          assert.equal(error.code, 'rejected_by_store', JSON.stringify(bad));
+          assert.match(error.message, message);
+          return true;
+        });
+      }
+      assert.deepEqual(await store.query("SELECT count() AS n FROM outcomes WHERE source = 'refused'"), [{ n: 0 }]);
+    });
+
+    test('keeps numbers at the ends of their ranges, and long texts and lists', async () => {
+      const long = 'ä'.repeat(100_000);
+      const p = prediction({
+        sequence: Number.MIN_SAFE_INTEGER,
+        image_width: 2 ** 32 - 1,
+        captured_at: -1,
+        detail: long,
+        status: 'dead_lettered',
+        detections: Array.from({ length: 300 }, (_, i) => ({ class_id: -(2 ** 31) + i, label: `l${i}`, score: 1e-30, x1: -0, y1: i, x2: i, y2: i })),
+        embedding: Buffer.from(new Float32Array(70_000).fill(0.1).buffer),
+      });
+      await put(p);
+      const [row] = await store.query(
+        `SELECT sequence, image_width, captured_at, length(detections.score) AS boxes, detections.class_id[1] AS first, length(embedding) AS floats, arraySum(embedding) AS total
+         FROM predictions_raw WHERE id = {id:UUID}`,
+        { id: p.id },
+      );
+      assert.deepEqual({ ...row, total: Math.round((row as { total: number }).total) }, {
+        sequence: Number.MIN_SAFE_INTEGER, image_width: 2 ** 32 - 1, captured_at: '1969-12-31T23:59:59.999Z', boxes: 300, first: -(2 ** 31), floats: 70_000, total: 7000,
+      });
+      assert.deepEqual(await store.query('SELECT lengthUTF8(detail) AS n FROM outcomes WHERE id = {id:UUID}', { id: p.id }), [{ n: 100_000 }]);
     });
 
     test('blames no row for a table or a column that is not there yet', async () => {
       await assert.rejects(store.insert('later', [{ id: 1 }]), code('store_unavailable'));
-      await assert.rejects(store.insert(table, [{ ...rowOf(prediction(), {}), later: 1 }]), code('store_unavailable'));
+      await assert.rejects(store.insert(table, [{ source: 'x', later: 1 }]), code('store_unavailable'));
+      const row = { prediction: prediction(), headers: {} };
+      await assert.rejects(store.inserter('later', columns)([row]), code('store_unavailable'));
+      await assert.rejects(store.inserter(table, [...columns, { name: 'later', type: 'UInt8', of: () => 1 }])([row]), code('store_unavailable'));
+      assert.throws(() => store.inserter(table, [{ name: 'x', type: 'Decimal(9, 2)', of: () => 1 }]), code('invalid_config'));
     });
 
     test('takes no rows as done', async () => {
       await store.insert(table, []);
+      await store.inserter(table, columns)([]);
     });
 
     test('says what ClickHouse says of a query it refuses, and answers the next one', async () => {

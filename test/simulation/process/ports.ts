@@ -93,6 +93,10 @@ function storeOf(world: World, life: Life): Store {
     kind: 'clickhouse',
     migrate: () => life.call('store', 'migrate', () => {}),
     insert: (_table, rows) => life.call('store', `insert ${rows.length} rows`, () => world.table.insert(rows, life.name), { late: true }),
+    inserter: (_table, columns) => (rows) => {
+      const named = rows.map((row) => Object.fromEntries(columns.map(({ name, of }) => [name, of(row)])));
+      return life.call('store', `insert ${rows.length} rows`, () => world.table.insert(named, life.name), { late: true });
+    },
     query: async () => unused(),
     command: async () => unused(),
     text: async () => unused(),
