@@ -59,6 +59,7 @@ export function summary(found: Findings): Record<string, unknown> {
     kills: ofKind('kill').length,
     recovery_seconds_p95: quantile(seconds, 0.95),
     recovery_seconds_max: quantile(seconds, 1),
+    recovery_seconds_p95_from_own_end: quantile(recoveries.map((one) => one.fromOwnEnd), 0.95),
     recovery_seconds_max_by_kind: Object.fromEntries(kindsMade.map((kind) => [kind, quantile(ofKind(kind).map((one) => one.seconds), 1)])),
     overlapped: overlapped.length,
     overlapped_seconds_from_own_end_max: quantile(overlapped.map((one) => one.fromOwnEnd), 1) ?? 0,

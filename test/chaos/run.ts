@@ -1,5 +1,6 @@
 /** One run: start everything, offer frames, make the plan's faults, heal, wait for what is owed, judge. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { folderBlobs } from '../../connectors/blobs/folder.ts';
 import { stageFamilies, stagesToWatch } from '../../processors/topology.ts';
 import { making } from './faults/faults.ts';
 import { play } from './faults/lanes.ts';
@@ -99,7 +100,7 @@ export async function runChaos({ folder, minutes, seed, rate, say: tell, signal,
 
   say('judging by what came out');
   const rows = await outcomeRows(world.store);
-  const letters = await deadLetters(world.log, world.registry, models);
+  const letters = await deadLetters({ log: world.log, registry: world.registry, blobs: folderBlobs(world.objects.folder), models });
   const verdict = judge({ frames: ledger.frames.values(), rows, letters });
   await explain(verdict.offences, world, say);
   return {

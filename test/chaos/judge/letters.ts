@@ -1,5 +1,5 @@
 /** Every dead letter, with the frame it is about. */
-import type { Log, LogRecord, SchemaRegistry } from '../../../connectors/ports.ts';
+import type { BlobStore, Log, LogRecord, SchemaRegistry } from '../../../connectors/ports.ts';
 import { deadLetterTopic, tensorTopic } from '../../../schemas/topics.ts';
 import { digestOf } from '../load/ledger.ts';
 import { readTopic } from './read-topic.ts';
@@ -15,10 +15,22 @@ export interface Letter {
   readonly digest: string | null;
 }
 
-export async function deadLetters(log: Log, registry: SchemaRegistry, models: readonly string[]): Promise<Letter[]> {
+export interface Archive {
+  readonly log: Log;
+  readonly registry: SchemaRegistry;
+  /** Where a letter too large for a record has left its bytes. */
+  readonly blobs: Pick<BlobStore, 'get'>;
+  readonly models: readonly string[];
+}
+
+export async function deadLetters({ log, registry, blobs, models }: Archive): Promise<Letter[]> {
   const letters: Letter[] = [];
   for (const topic of ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions']) {
-    await readTopic(log, deadLetterTopic(topic), async (record) => void letters.push(await letterOf(topic, record, registry)));
+    await readTopic(log, deadLetterTopic(topic), async (record) => {
+      const claim = record.headers['saccade-claim'];
+      const value = claim === undefined ? record.value : await blobs.get(claim).catch(() => null);
+      letters.push(await letterOf(topic, { ...record, value }, registry));
+    });
   }
   return letters;
 }

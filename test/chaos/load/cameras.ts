@@ -24,7 +24,15 @@ const deadlineMs = 5_000;
 
 export const isLive = (source: string): boolean => source.startsWith('live');
 
-export function cameras({ producer, registry, ledger }: { producer: LogProducer; registry: SchemaRegistry; ledger: Ledger }): Cameras {
+export interface CamerasOptions {
+  readonly producer: LogProducer;
+  /** Sends one record in a compressed batch. */
+  readonly sendCompressed: (record: OutgoingRecord) => Promise<void>;
+  readonly registry: SchemaRegistry;
+  readonly ledger: Ledger;
+}
+
+export function cameras({ producer, sendCompressed, registry, ledger }: CamerasOptions): Cameras {
   const queues = new Map<string, Waiting[]>();
   const running = new Map<string, Promise<void>>();
 
@@ -44,7 +52,8 @@ export function cameras({ producer, registry, ledger }: { producer: LogProducer;
       const batch = takeBatch(queue);
       for (const waiting of batch) waiting.sends += 1;
       try {
-        await producer.send(batch.map(({ record }) => record));
+        if (batch[0]!.frame.kind === 'compressed_oversize') await sendCompressed(batch[0]!.record);
+        else await producer.send(batch.map(({ record }) => record));
         for (const { frame } of batch) ledger.acknowledge(frame);
         for (const again of batch) if (again.frame.kind === 'sent_twice' && again.sends === 1) queue.push(again);
       } catch (thrown) {
@@ -85,9 +94,11 @@ export function cameras({ producer, registry, ledger }: { producer: LogProducer;
   };
 }
 
-/** One that the log refuses must stand alone: what is refused with it was not at fault. */
+/** What the log refuses with another was not at fault, and what is compressed goes by a producer of its own. */
+const standsAlone = ({ frame: { kind } }: Waiting): boolean => kind === 'over_record_limit' || kind === 'compressed_oversize';
+
 function takeBatch(queue: Waiting[]): Waiting[] {
-  const alone = queue.findIndex(({ frame }) => frame.kind === 'over_record_limit');
+  const alone = queue.findIndex(standsAlone);
   if (alone === 0) return queue.splice(0, 1);
   return queue.splice(0, Math.min(batchRecords, alone < 0 ? batchRecords : alone));
 }

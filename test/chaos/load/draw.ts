@@ -57,6 +57,8 @@ export function frameDraw(options: DrawOptions): () => Drawn {
         return options.validAvro.subarray(0, 60);
       case 'oversize':
         return Buffer.concat([small, randomBytes(options.maxImageBytes)]);
+      case 'compressed_oversize':
+        return Buffer.concat([small, Buffer.alloc(recordLimitBytes + 200_000)]);
       case 'over_record_limit':
         return Buffer.concat([small, randomBytes(recordLimitBytes + 200_000)]);
       default:

@@ -27,6 +27,8 @@ const table = {
   request_noise: { perMille: 1, deserves: [], via: 'http' },
   /** Above the image limit. */
   oversize: { perMille: 2, deserves: ['dead_lettered'], via: 'kafka' },
+  /** Above the record limit too, in a compressed batch that is under it: its dead letter fits no record, and leaves its bytes beside the log. */
+  compressed_oversize: { perMille: 1, deserves: ['dead_lettered'], via: 'kafka' },
   /** Above the log's record limit: the producer is told at once. */
   over_record_limit: { perMille: 1, deserves: [], via: 'kafka' },
 } as const satisfies Record<string, Kind>;

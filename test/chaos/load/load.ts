@@ -5,6 +5,7 @@ import { seededRandom } from '../../simulation/world/random.ts';
 import { maxImageBytes, models, type World } from '../world/world.ts';
 import { cameras } from './cameras.ts';
 import { clients } from './clients.ts';
+import { compressingProducer } from './compressing-producer.ts';
 import { frameDraw } from './draw.ts';
 import { kinds } from './kinds.ts';
 import type { Ledger } from './ledger.ts';
@@ -27,7 +28,8 @@ export async function offerLoad({ world, ledger, seed, rate, signal }: LoadOptio
   const pictures = await preparePictures();
   const validAvro = await exampleOf(world.registry);
   const draw = frameDraw({ random: seededRandom(seed), pictures, models, sources, maxImageBytes, validAvro });
-  const byKafka = cameras({ producer, registry: world.registry, ledger });
+  const compressing = await compressingProducer(world.broker.address);
+  const byKafka = cameras({ producer, sendCompressed: compressing.send, registry: world.registry, ledger });
   const byHttp = clients({ url: world.edgeUrl, ledger });
   const startedAt = performance.now();
   for (let n = 0; !signal.aborted; n++) {
@@ -37,6 +39,7 @@ export async function offerLoad({ world, ledger, seed, rate, signal }: LoadOptio
     await sleep(Math.max(0, startedAt + ((n + 1) * 1000) / rate - performance.now()), undefined, { signal }).catch(() => {});
   }
   await Promise.all([byKafka.idle(), byHttp.idle()]);
+  await compressing.close();
 }
 
 const exampleOf = (registry: SchemaRegistry): Promise<Buffer> =>

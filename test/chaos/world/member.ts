@@ -45,10 +45,10 @@ export async function startMember({ name, args, env, folder, ended }: MemberOpti
       const how = await current.ended;
       if (leaving) return;
       if (!killed) ended(how);
-      killed = false;
       await sleep(restartAfterMs);
       if (leaving) return;
       current = await launch();
+      killed = false;
       restarts += 1;
     }
   }

@@ -123,11 +123,7 @@ export async function startWorld({ folder, members: names, diskMegabytes, say, e
     undo.push(() => member.end());
     return member;
   };
-  // One first: it creates the topics, and registers the schemas.
-  for (const [index, name] of names.entries()) {
-    members.set(name, await launch(name, familyOf(name)));
-    if (index === 0) await members.get(name)!.ready();
-  }
+  for (const name of names) members.set(name, await launch(name, familyOf(name)));
   await Promise.all([...members.values()].map((member) => member.ready()));
 
   const log = kafkaLog({ brokers: [broker.address], clientId: 'chaos', log: silent });
