@@ -8,10 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { startChdb } from '../connectors/chdb/start.ts';
+import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
+import { buildRollups } from '../processors/sink/rollups/build.ts';
+import { rowOf } from '../processors/sink/row.ts';
 import { predictionId } from '../schemas/ids.ts';
+import { unanswered } from '../schemas/unanswered.ts';
 import { environmentKinds, type Fault, plan } from './chaos/faults/plan.ts';
 import { judge } from './chaos/judge/judge.ts';
 import type { Letter } from './chaos/judge/letters.ts';
+import { rollupsEqual } from './chaos/judge/rollups.ts';
 import type { OutcomeRow } from './chaos/judge/rows.ts';
 import type { Deserved, FrameKind } from './chaos/load/kinds.ts';
 import { createLedger, type OfferedFrame } from './chaos/load/ledger.ts';
@@ -97,6 +104,33 @@ describe('the verdict', () => {
     ['a row of nobody', { rows: [...rows, { ...rows[0]!, id: 'other' }] }, ['never_offered']],
   ];
   for (const [what, evidence, expected] of faulty) test(`names ${what}`, () => assert.deepEqual(offences(evidence), expected));
+});
+
+describe('the rollups', () => {
+  test('are equal to the counts, until a row comes that they have not counted', async () => {
+    const data = mkdtempSync(join(tmpdir(), 'saccade-chaos-rollups-'));
+    const chdb = await startChdb({ dataDir: data });
+    const store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
+    try {
+      await store.migrate();
+      const accepted = Date.now() - 3 * 3_600_000;
+      const row = (n: number) => {
+        const frame = { tenant: 'default', source: 's', sequence: null, captured_at: accepted, accepted_at: accepted, deadline: null, reply: null };
+        return rowOf(unanswered(`00000000-0000-4000-8000-00000000000${n}`, frame, 'm', { status: 'dropped', stage: 'x', reason: 'deadline', detail: '', at: accepted }), {});
+      };
+      await store.insert('predictions_raw', [row(1), row(2), row(2)]);
+      const storedBy = Date.now();
+      await buildRollups(store, { until: Math.floor(storedBy / 60_000) * 60_000, clock: systemClock, builder: 'test' });
+      const never = new AbortController().signal;
+      assert.equal(await rollupsEqual(store, storedBy, never), true);
+      await store.insert('predictions_raw', [row(3)]);
+      assert.equal(await rollupsEqual(store, storedBy, never), false);
+    } finally {
+      await store.close();
+      await chdb.stop();
+      rmSync(data, { recursive: true, force: true });
+    }
+  });
 });
 
 describe('recovery', () => {
