@@ -26,7 +26,10 @@ export interface DrawOptions {
 /** Every kind comes once within so many frames from the start, so that a short run has all of them. */
 const showAllWithin = 120;
 
-export function frameDraw(options: DrawOptions): () => Drawn {
+/** A picture above the size at which it travels as a claim check, 1 MiB. */
+const padding = Array<string>(20).fill('.'.repeat(60_000));
+
+export function frameDraw(options: DrawOptions): () => Promise<Drawn> {
   const { random, pictures, models, sources } = options;
   const first = new Map(kindNames.map((kind) => [random.below(showAllWithin), kind]));
   let n = 0;
@@ -42,11 +45,9 @@ export function frameDraw(options: DrawOptions): () => Drawn {
     return 'plain';
   }
 
-  function bytesOf(kind: FrameKind, key: string): Buffer {
-    const small = pictures.small(n, key);
+  async function bytesOf(kind: FrameKind, frame: number): Promise<Buffer> {
+    const small = await pictures.picture(kind === 'same_picture' ? frame % 6 : frame + 6, kind === 'claim_checked' ? padding : []);
     switch (kind) {
-      case 'claim_checked':
-        return pictures.large(n, key);
       case 'noise':
       case 'request_noise':
         // No first byte of any image, nor of the wire format.
@@ -66,20 +67,20 @@ export function frameDraw(options: DrawOptions): () => Drawn {
     }
   }
 
-  return () => {
+  return async () => {
     const kind = kindOf();
     const key = `${kind}-${n}`;
     const via = kinds[kind].via;
     const one = kind === 'one_model' || via === 'http';
-    const drawn: Drawn = {
+    const frame = n;
+    n += 1;
+    return {
       key,
       kind,
       // What the edge accepts belongs to one source.
       source: via === 'http' ? 'http' : random.pick(sources),
       models: one ? [random.pick(models)] : models,
-      bytes: bytesOf(kind, key),
+      bytes: await bytesOf(kind, frame),
     };
-    n += 1;
-    return drawn;
   };
 }

@@ -13,6 +13,8 @@ interface Kind {
 const table = {
   plain: { perMille: 0, deserves: ['ok'], via: 'kafka' },
   avro: { perMille: 80, deserves: ['ok'], via: 'kafka' },
+  /** A picture that has been there before, which a cache may answer. */
+  same_picture: { perMille: 50, deserves: ['ok'], via: 'kafka' },
   one_model: { perMille: 60, deserves: ['ok'], via: 'kafka' },
   /** Sent a second time although the first was acknowledged, as a producer does whose acknowledgement is lost. */
   sent_twice: { perMille: 30, deserves: ['ok'], via: 'kafka' },

@@ -33,7 +33,7 @@ export async function offerLoad({ world, ledger, seed, rate, signal }: LoadOptio
   const byHttp = clients({ url: world.edgeUrl, ledger });
   const startedAt = performance.now();
   for (let n = 0; !signal.aborted; n++) {
-    const drawn = draw();
+    const drawn = await draw();
     if (kinds[drawn.kind].via === 'http') byHttp.offer(drawn);
     else await byKafka.offer(drawn);
     await sleep(Math.max(0, startedAt + ((n + 1) * 1000) / rate - performance.now()), undefined, { signal }).catch(() => {});
