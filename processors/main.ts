@@ -36,6 +36,7 @@ import { preprocessStage } from './preprocess/preprocess.ts';
 import { checkFolder, checkPort } from './preflight.ts';
 import { systemClock } from './runtime/clock.ts';
 import { runtimeMetrics } from './runtime/metrics.ts';
+import { patiently } from './runtime/patience.ts';
 import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
 import { family } from './runtime/wiring.ts';
@@ -80,8 +81,9 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     minInSync: Math.min(2, s.SACCADE_REPLICATION),
     maxRecordBytes: recordLimitBytes,
   });
-  await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
-  const producer = await log.producer();
+  const patience = { clock, say };
+  await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
+  const producer = await patiently(() => log.producer(), patience);
   ending.add('producer', () => producer.close());
 
   const metricsRegistry = new Registry();
@@ -135,7 +137,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules }),
     overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ model, engine: engine!, clock, answers }),
-    sink: () => sinkStage({ store: store!, batch: sinkConfig.parse({}) }),
+    sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), patience) }, batch: sinkConfig.parse({}) }),
   });
   const pipeline = createPipeline({
     steps,

@@ -156,7 +156,7 @@ describe('recovery', () => {
     now = 6_000;
     ledger.stored([predictionId(first.frameId, 'm')]);
     watch.looked();
-    // The kill was over at 1 s, but nothing could be stored before the store came back at 4 s.
+    // The kill was over at 1 s, but nothing could be stored before the store came back at 4 s: 2 s of the 5 count.
     assert.deepEqual(watch.results().map(({ seconds, fromOwnEnd, overlapped }) => [seconds, fromOwnEnd, overlapped]), [[2, 5, true], [null, null, false]]);
   });
 });

@@ -9,8 +9,8 @@ import { createGeneration, type Generation } from './generation.ts';
 import { joinGroup, type Membership } from './membership.ts';
 import { currentEnds } from './start-positions.ts';
 
-/** How long the first join may go on failing before `consumer()` throws. */
-const startPatienceMs = 15_000;
+/** How long the first join may go on failing before `consumer()` throws: a broker that starts again loads its groups meanwhile. */
+const startPatienceMs = 60_000;
 const commitPatienceMs = 15_000;
 const longestPauseMs = 3_000;
 

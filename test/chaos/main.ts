@@ -25,8 +25,8 @@ the broker, takes the store, registry, cache and object store away, kills and sl
 and Maven. What is killed is started again after about a second.
 
 Recovery of a fault: from its end (of a kill: from the start of the new process; of a broker or store: when it serves again)
-until everything acknowledged by then has its outcome in the store. Where another fault ended in between, the time counts
-from that one's end; such faults are counted under "overlapped", with the longest time from their own end beside it.
+until everything acknowledged by then has its outcome in the store. The time in which another fault was in force is taken
+off: recovery_seconds_p95, _max and _max_by_kind. With it: _p95_from_own_end. Of the faults without another: _p95_alone.
 
 Last line: JSON. Frames: offered = acknowledged + refused + unacknowledged. Outcomes, one for each frame and model asked
 for: stored (ok), dropped (past its deadline), dead_lettered; lost are those of acknowledged frames that have no row.

@@ -40,7 +40,7 @@ export function summary(found: Findings): Record<string, unknown> {
   const kindsMade = [...new Set(recoveries.map(({ fault }) => fault.kind))];
   const ofKind = (kind: FaultKind): readonly Recovery[] => recoveries.filter(({ fault }) => fault.kind === kind);
   const seconds = recoveries.map((one) => one.seconds);
-  const overlapped = recoveries.filter((one) => one.overlapped);
+  const alone = recoveries.filter((one) => !one.overlapped);
   return {
     offered,
     acknowledged,
@@ -61,8 +61,8 @@ export function summary(found: Findings): Record<string, unknown> {
     recovery_seconds_max: quantile(seconds, 1),
     recovery_seconds_p95_from_own_end: quantile(recoveries.map((one) => one.fromOwnEnd), 0.95),
     recovery_seconds_max_by_kind: Object.fromEntries(kindsMade.map((kind) => [kind, quantile(ofKind(kind).map((one) => one.seconds), 1)])),
-    overlapped: overlapped.length,
-    overlapped_seconds_from_own_end_max: quantile(overlapped.map((one) => one.fromOwnEnd), 1) ?? 0,
+    recovery_seconds_p95_alone: quantile(alone.map((one) => one.seconds), 0.95),
+    recovered_alone: alone.length,
     rollups_equal: found.rollupsEqual,
     seed: found.seed,
     minutes: found.minutes,
@@ -75,6 +75,6 @@ export function summary(found: Findings): Record<string, unknown> {
 export function recoveryTable(recoveries: readonly Recovery[]): string[] {
   return recoveries.map(({ fault, seconds, fromOwnEnd, overlapped }) => {
     const felt = seconds === null ? 'NOT RECOVERED' : `${round(seconds).toFixed(1).padStart(6)} s`;
-    return `  ${nameOf(fault).padEnd(32)} ${felt}${overlapped ? `  (${round(fromOwnEnd!)} s from its own end; another fault ended meanwhile)` : ''}`;
+    return `  ${nameOf(fault).padEnd(32)} ${felt}${overlapped ? `  (${round(fromOwnEnd!)} s with those in which another fault was in force)` : ''}`;
   });
 }

@@ -11,11 +11,11 @@ export interface Watched {
 
 export interface Recovery {
   readonly fault: Fault;
-  /** Seconds; null: not recovered when the run ended. */
+  /** Seconds from the fault's end, less those in which another fault was in force; null: not recovered when the run ended. */
   readonly seconds: number | null;
-  /** The same from the fault's own end, whatever other fault was felt meanwhile. */
+  /** The same with them. */
   readonly fromOwnEnd: number | null;
-  /** Another fault ended between this one's end and its recovery: `seconds` counts from that one's end. */
+  /** Another fault was in force meanwhile. */
   readonly overlapped: boolean;
 }
 
@@ -57,10 +57,23 @@ export function recoveryWatch(ledger: Ledger, now: () => number = Date.now): Rec
   };
 }
 
-/** What is owed cannot come before every fault is over that keeps it back: the time counts from the last end before the recovery. */
+/**
+ * What is owed cannot come while another fault keeps it back, so the time in which one was in force is taken off; what that
+ * one leaves behind, its backlog and the time of its own recovery, is not.
+ */
 export function recovery({ fault, endedAt, recoveredAt }: Watched, all: readonly Watched[]): Recovery {
   if (endedAt === null || recoveredAt === null) return { fault, seconds: null, fromOwnEnd: null, overlapped: false };
-  const later = all.flatMap((other) => (other.endedAt !== null && other.endedAt > endedAt && other.endedAt <= recoveredAt ? [other.endedAt] : []));
-  const from = Math.max(endedAt, ...later);
-  return { fault, seconds: (recoveredAt - from) / 1000, fromOwnEnd: (recoveredAt - endedAt) / 1000, overlapped: later.length > 0 };
+  const others = all
+    .filter((other) => other.fault !== fault)
+    .map((other) => ({ from: Math.max(other.beganAt, endedAt), to: Math.min(other.endedAt ?? recoveredAt, recoveredAt) }))
+    .filter(({ from, to }) => from < to)
+    .sort((a, b) => a.from - b.from);
+  let inForce = 0;
+  let counted = endedAt;
+  for (const { from, to } of others) {
+    inForce += Math.max(0, to - Math.max(from, counted));
+    counted = Math.max(counted, to);
+  }
+  const fromOwnEnd = recoveredAt - endedAt;
+  return { fault, seconds: (fromOwnEnd - inForce) / 1000, fromOwnEnd: fromOwnEnd / 1000, overlapped: others.length > 0 };
 }
