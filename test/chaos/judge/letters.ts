@@ -1,8 +1,9 @@
 /** Every dead letter, with the frame it is about. */
-import type { BlobStore, Log, LogRecord, SchemaRegistry } from '../../../connectors/ports.ts';
-import { deadLetterTopic, tensorTopic } from '../../../schemas/topics.ts';
+import type { BlobStore, Log, SchemaRegistry } from '../../../connectors/ports.ts';
+import { deadLetterTopic } from '../../../schemas/topics.ts';
 import { digestOf } from '../load/ledger.ts';
 import { readTopic } from './read-topic.ts';
+import { aboutFrame, topicsWithLetters } from './topics.ts';
 
 export interface Letter {
   readonly topic: string;
@@ -25,20 +26,14 @@ export interface Archive {
 
 export async function deadLetters({ log, registry, blobs, models }: Archive): Promise<Letter[]> {
   const letters: Letter[] = [];
-  for (const topic of ['frames.in', 'frames', ...models.map(tensorTopic), 'predictions']) {
+  for (const topic of topicsWithLetters(models)) {
     await readTopic(log, deadLetterTopic(topic), async (record) => {
       const claim = record.headers['saccade-claim'];
       const value = claim === undefined ? record.value : await blobs.get(claim).catch(() => null);
-      letters.push(await letterOf(topic, { ...record, value }, registry));
+      const { key, frameId, image } = await aboutFrame(topic, { ...record, value }, registry);
+      const [code, detail] = [record.headers['saccade-error-code'] ?? '?', record.headers['saccade-error'] ?? ''];
+      letters.push({ topic, code, detail, key, frameId, digest: image === null ? null : digestOf(image) });
     });
   }
   return letters;
-}
-
-async function letterOf(topic: string, { value, headers }: LogRecord, registry: SchemaRegistry): Promise<Letter> {
-  const said = { topic, code: headers['saccade-error-code'] ?? '?', detail: headers['saccade-error'] ?? '' };
-  if (topic === 'frames.in') return { ...said, key: headers.id ?? null, frameId: null, digest: value === null ? null : digestOf(value) };
-  const decoded = (await registry.decode(topic, value ?? Buffer.alloc(0)).catch(() => null)) as { id?: string; frame_id?: string; image?: Buffer | null } | null;
-  const frameId = topic === 'frames' ? decoded?.id : decoded?.frame_id;
-  return { ...said, key: null, frameId: frameId ?? null, digest: decoded?.image ? digestOf(decoded.image) : null };
 }

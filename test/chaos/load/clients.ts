@@ -32,10 +32,15 @@ export function clients({ url, ledger }: { url: string; ledger: Ledger }): Clien
   }
 
   async function insist(drawn: Drawn, frame: OfferedFrame): Promise<void> {
+    let perhaps = false;
     for (const until = Date.now() + patienceMs; Date.now() < until; await sleep(1_000)) {
       const answer = await ask(drawn);
-      if (answer === 'unknown') continue;
-      if (answer === 'refused') return ledger.settle(frame, 'refused');
+      if (answer === 'unknown') {
+        perhaps = true;
+        continue;
+      }
+      // A refusal says nothing of an earlier attempt whose answer was lost.
+      if (answer === 'refused') return ledger.settle(frame, perhaps ? 'unacknowledged' : 'refused');
       ledger.acknowledge(frame);
       if (drawn.kind === 'request_twice') await ask(drawn);
       return;
