@@ -7,7 +7,7 @@ import { startLeashed, type Leashed } from '../../../deploy/local/leash.ts';
 
 const main = fileURLToPath(new URL('../../../processors/main.ts', import.meta.url));
 const restartAfterMs = 1_000;
-const readyWithinMs = 120_000;
+const readyWithinMs = 240_000;
 
 export interface Member {
   readonly name: string;
