@@ -12,7 +12,7 @@ import { startChdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { buildRollups } from '../processors/sink/rollups/build.ts';
-import { rowOf } from '../processors/sink/row.ts';
+import { columns, table } from '../processors/sink/row.ts';
 import { predictionId } from '../schemas/ids.ts';
 import { unanswered } from '../schemas/unanswered.ts';
 import { environmentKinds, type Fault, plan } from './chaos/faults/plan.ts';
@@ -116,14 +116,16 @@ describe('the rollups', () => {
       const accepted = Date.now() - 3 * 3_600_000;
       const row = (n: number) => {
         const frame = { tenant: 'default', source: 's', sequence: null, captured_at: accepted, accepted_at: accepted, deadline: null, reply: null };
-        return rowOf(unanswered(`00000000-0000-4000-8000-00000000000${n}`, frame, 'm', { status: 'dropped', stage: 'x', reason: 'deadline', detail: '', at: accepted }), {});
+        const prediction = unanswered(`00000000-0000-4000-8000-00000000000${n}`, frame, 'm', { status: 'dropped', stage: 'x', reason: 'deadline', detail: '', at: accepted });
+        return { prediction, headers: {} };
       };
-      await store.insert('predictions_raw', [row(1), row(2), row(2)]);
+      const insert = store.inserter(table, columns);
+      await insert([row(1), row(2), row(2)]);
       const storedBy = Date.now();
       await buildRollups(store, { until: Math.floor(storedBy / 60_000) * 60_000, clock: systemClock, builder: 'test' });
       const never = new AbortController().signal;
       assert.equal(await rollupsEqual(store, storedBy, never), true);
-      await store.insert('predictions_raw', [row(3)]);
+      await insert([row(3)]);
       assert.equal(await rollupsEqual(store, storedBy, never), false);
     } finally {
       await store.close();
