@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { cacheBench } from './cache.ts';
+import { decode } from './decode.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
@@ -7,6 +8,7 @@ import { sink } from './sink.ts';
 
 const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   cache: cacheBench,
+  decode,
   latency,
   pipeline,
   'rolling-restart': rollingRestart,
@@ -19,6 +21,9 @@ const help = `npm run bench -- NAME [options]
             --url URL      the edge (default: the one in <data>/run.json)
             --count N      requests of each model in a round (default 50)
             --rounds N     rounds, the models in turn (default 3)
+
+  decode    a 640 x 480 JPEG to tensors: sharp, the fast path, its threads; CPU, clock and the event loop
+            --count N      pictures of a round (default 200); --rounds N (default 5)
 
   pipeline  frames in Kafka to rows in ClickHouse, chained and fused, beside the same work without Kafka and a Python worker;
             starts its own Kafka and ClickHouse, and makes a virtual environment for the Python peers
