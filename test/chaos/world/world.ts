@@ -105,9 +105,6 @@ export async function startWorld({ folder, members: names, diskMegabytes, say, e
     SACCADE_TENANT: tenant,
     SACCADE_MAX_IMAGE_BYTES: String(maxImageBytes),
     SACCADE_INFER_WORKERS: '1',
-    // What has piled up at a source while the broker was away is above it, and takes the overflow lane.
-    SACCADE_QUOTA_FPS: '4',
-    SACCADE_QUOTA_BURST: '8',
     SACCADE_SOURCE: 'none',
   };
 
