@@ -6,14 +6,15 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { SaccadeError } from '../connectors/errors.ts';
 import { answerCache } from '../connectors/cache/answers.ts';
 import { cacheMetrics } from '../connectors/cache/metrics.ts';
-import { loadModels } from '../connectors/models/repository.ts';
+import { openRepository } from '../connectors/models/repository.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
 import { startSpanExport } from '../connectors/telemetry/spans.ts';
 import { readRunFile, removeRunFile, type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
 import { endWithParent } from '../deploy/local/watchdog.ts';
 import type { Model } from '../schemas/model-card.ts';
-import { describeTopic, recordLimitBytes, recordOverheadBytes, topicSpecs } from '../schemas/topics.ts';
+import { recordLimitBytes, recordOverheadBytes, topicSpecs } from '../schemas/topics.ts';
 import { createAdmission } from './admission.ts';
+import { announce } from './announce.ts';
 import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
@@ -22,8 +23,6 @@ import { connect, openBlobs, openCache, openLog, openRegistry, openStore } from 
 import { createEdge } from './edge/edge.ts';
 import { edgeConfig } from './edge/config.ts';
 import { httpServer } from './edge/server.ts';
-import { inferConfig } from './infer/config.ts';
-import { type Engine, startEngine } from './infer/engine.ts';
 import { inferStage } from './infer/infer.ts';
 import type { AcceptRules } from './ingest/accept.ts';
 import { ingestConfig } from './ingest/config.ts';
@@ -31,6 +30,7 @@ import { ingestStage } from './ingest/ingest.ts';
 import { nearRetention } from './ingest/near-retention.ts';
 import { camerasOf, portOf, takePlace } from './joining.ts';
 import { startLive } from './live/live.ts';
+import { followChosenModels } from './models-topic.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { preprocessStage } from './preprocess/preprocess.ts';
 import { checkFolder, checkPort } from './preflight.ts';
@@ -39,7 +39,7 @@ import { runtimeMetrics } from './runtime/metrics.ts';
 import { patiently } from './runtime/patience.ts';
 import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
-import { family } from './runtime/wiring.ts';
+import { engineSettings, openServedModels, readModels } from './served-models.ts';
 import { sinkConfig } from './sink/config.ts';
 import { keepRollups } from './sink/rollups/keep.ts';
 import { sinkStage } from './sink/sink.ts';
@@ -56,7 +56,8 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   const startedAt = clock.now();
   const data = resolve(s.SACCADE_DATA);
 
-  const models = await loadModels(s.SACCADE_MODELS_DIR, s.SACCADE_MODELS);
+  const repository = openRepository(s.SACCADE_MODELS_DIR);
+  const models = await readModels(repository, s);
   const names = models.map((model) => model.card.name);
   const place = await takePlace(config, data, say);
   ending.add('data folder', () => place.release());
@@ -111,32 +112,43 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
 
   // Listens before the stages are up, so that /health answers and /ready says what is still missing.
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge?.troubles(), ...engineTrouble() });
+  const degraded = (): Record<string, string> => served?.degraded() ?? {};
   const server = httpServer({
     metrics: metricsRegistry,
     troubles,
+    degraded,
     startedAt,
     maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverheadBytes,
     logger: logger.child({ stage: 'edge' }),
   });
 
+  const told = (stage: string) => (message: string) => logger.info({ stage }, message);
   const store = wants('sink') ? openStore(stack, s.CLICKHOUSE_DATABASE) : null;
   if (store) ending.add('store', () => store.close());
-  const opening = wants('infer') ? openEngine(config, models, logger) : null;
+  const steering = { repository, settings: s, log, producer, clock };
+  const opening = wants('infer') ? openServedModels({ ...steering, engine: engineSettings(config), metrics: metricsRegistry, say: told('infer') }) : null;
   // Before it is open: leaving while models load would abort the process.
   if (opening) ending.add('engine', async () => (await opening).close());
-  const engine = await opening;
-  const engineTrouble = (): Record<string, string> => (engine?.trouble() ? { engine: engine.trouble()! } : {});
+  const served = await opening;
+  const engineTrouble = (): Record<string, string> => {
+    const trouble = served?.engine.trouble();
+    return trouble ? { engine: trouble } : {};
+  };
 
   const { cache, said: cacheSaid } = await openCache(s, logger.child({ component: 'cache' }));
   if (cache) ending.add('cache', () => cache.close());
   const answers = cache && answerCache({ cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000, metrics: cacheMetrics(metricsRegistry) });
   const cacheRules = answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT };
 
+  const chosen = answers && !served && wants('preprocess') ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
+  if (chosen) ending.add('models topic', () => chosen.close());
+  const current = (model: Model): Model => served?.serving(model.card.name).current().model ?? chosen?.current(model) ?? model;
+
   const steps = topology(s.SACCADE_STAGES, models, {
     ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
-    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules }),
+    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
-    infer: () => (model) => inferStage({ model, engine: engine!, clock, answers }),
+    infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
     sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), patience) }, batch: sinkConfig.parse({}) }),
   });
   const pipeline = createPipeline({
@@ -228,23 +240,8 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   });
   ending.add('cameras', () => cameras.stop());
   if (cameras.names.length > 0) say(`cameras     ${cameras.names.join(', ')}`);
-  say(`models      ${models.map(({ card }) => `${card.name}@${card.version}`).join(', ')}${engine ? ` on ${engine.provider}, ${engine.workers} workers` : ''}`);
-  say(`cache       ${cacheSaid}`);
-  say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
-  for (const [first, second] of s.SACCADE_FUSE ?? []) {
-    for (const topic of new Set(steps.filter((step) => family(step) === second && step.bypassable !== false).map(({ from }) => from))) {
-      const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];
-      if (others.length > 0) say(`!! ${first}+${second} fused: this process does not write ${topic}, so ${others.join(', ')} get nothing of it`);
-    }
-  }
+  announce({ settings: s, models, served, steps, cache: cacheSaid, say });
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
-}
-
-function openEngine(config: Config, models: readonly Model[], logger: Logger): Promise<Engine> {
-  const s = config.settings;
-  const workers = s.SACCADE_INFER_WORKERS;
-  const defaults = inferConfig.parse({ ...(workers ? { workers } : {}), ...(config.given.has('SACCADE_PROVIDERS') ? { providers: s.SACCADE_PROVIDERS } : {}) });
-  return startEngine({ ...defaults, models, clock: systemClock, log: (message) => logger.info({ stage: 'infer' }, message) });
 }
 
 type End = (why: string, code: number) => Promise<void>;

@@ -1,7 +1,7 @@
 /** Answers as a cache holds them: what names one, and the bytes it is kept as. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import type { Model } from './model-card.ts';
+import { answerDigest, type Model } from './model-card.ts';
 import type { Answer, Quality } from './records.ts';
 
 /** An answer, and what else the record of a later frame needs to say of the same picture. */
@@ -16,11 +16,11 @@ const format = 1;
 
 const digests = new WeakMap<Model, string>();
 
-/** What decides a model's answer, beside the picture: its whole card (version, graph, thresholds, input, task) and its labels. */
+/** What decides a model's answer, beside the picture. */
 function digestOf(model: Model): string {
   let digest = digests.get(model);
   if (digest === undefined) {
-    digest = createHash('sha256').update(JSON.stringify([model.card, model.labels])).digest('hex').slice(0, 32);
+    digest = answerDigest(model).slice(0, 32);
     digests.set(model, digest);
   }
   return digest;

@@ -108,6 +108,8 @@ export interface Prediction {
   detail: string | null;
   model: string;
   version: string | null;
+  /** The version that was to answer, where its fallback did. */
+  fallback_for: string | null;
   task: string | null;
   image_width: number | null;
   image_height: number | null;

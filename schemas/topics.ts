@@ -68,6 +68,8 @@ export const handledTopic: TopicName = 'dlq.handled';
 export const overflowTopic: TopicName = 'frames.overflow';
 /** Which sources those are: a table that ingest keeps. */
 export const admissionTopic: TopicName = 'admission';
+/** How each model is served: model-control.ts. */
+export const modelsTopic: TopicName = 'models';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 

@@ -210,7 +210,7 @@ async function answerByHand(edge: EdgeUnderTest): Promise<void> {
   const prediction: Prediction = {
     id: predictionId(frame.id, frame.models[0]!), frame_id: frame.id, tenant: frame.tenant, source: frame.source, sequence: null,
     captured_at: frame.captured_at, accepted_at: frame.accepted_at, completed_at: frame.accepted_at, status: 'ok', stage: null, reason: null,
-    detail: null, model: frame.models[0]!, version: '1', task: 'classification', image_width: 4, image_height: 3,
+    detail: null, model: frame.models[0]!, version: '1', fallback_for: null, task: 'classification', image_width: 4, image_height: 3,
     labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id, cached: false,
   };
   const producer = await edge.log.producer();

@@ -7,23 +7,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SaccadeError } from '../connectors/errors.ts';
-import { loadModels } from '../connectors/models/repository.ts';
 import type { Clock } from '../connectors/ports.ts';
-import { inferConfig } from '../processors/infer/config.ts';
 import { usableCpus } from '../processors/infer/cpus.ts';
-import { startEngine, type Engine, type EngineOptions, type RowResult } from '../processors/infer/engine.ts';
-import { rowQueue } from '../processors/infer/row-queue.ts';
+import type { Engine, EngineOptions, RowInput, RowResult } from '../processors/infer/engine.ts';
+import type { Model } from '../schemas/model-card.ts';
+import { engineWith, modelsNamed, row } from './support/models.ts';
 
-const models = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), ['ultraface', 'efficientnet-lite0']);
+const [faces, lite] = (await modelsNamed('ultraface', 'efficientnet-lite0')) as [Model, Model];
 const faceBytes = 240 * 320 * 3;
 const liteBytes = 224 * 224 * 3;
-const grey = (bytes: number, value = 127): Uint8Array => new Uint8Array(bytes).fill(value);
-const deadly = (): Uint8Array => Uint8Array.from({ length: faceBytes }, (_, i) => (i % 2 === 0 ? 13 : 37));
+const grey = (bytes: number, value = 127): RowInput => row(new Uint8Array(bytes).fill(value));
+const deadly = (): RowInput => row(Uint8Array.from({ length: faceBytes }, (_, i) => (i % 2 === 0 ? 13 : 37)));
 const codes = (results: readonly RowResult[]): string[] => results.map((result) => (result.ok ? 'ok' : result.error.code));
 
 const invalid = (word: string) => (error: unknown) => error instanceof SaccadeError && error.code === 'invalid_model' && error.message.includes(word);
-const waiting = (model: string, id: number, alone = false) => ({ model, id, alone, pixels: new Uint8Array(10) });
-const ids = (rows: readonly { id: number }[]): number[] => rows.map(({ id }) => id);
 
 /** Waits are over at once; how long they should have been is kept. */
 function impatient(): Clock & { readonly waits: number[] } {
@@ -34,8 +31,8 @@ function impatient(): Clock & { readonly waits: number[] } {
 const engines: Engine[] = [];
 after(() => Promise.all(engines.map((engine) => engine.close())));
 
-async function start(options: Partial<EngineOptions> = {}): Promise<Engine> {
-  const engine = await startEngine({ ...inferConfig.parse({ workers: 2, providers: ['cpu'] }), models, clock: impatient(), ...options });
+async function start({ models = [faces, lite], ...options }: Partial<EngineOptions> & { models?: readonly Model[] } = {}): Promise<Engine> {
+  const engine = await engineWith(models, options.clock ?? impatient(), options);
   engines.push(engine);
   return engine;
 }
@@ -47,14 +44,14 @@ describe('an engine', () => {
     const rows = [0, 80, 160, 240].map((value) => grey(liteBytes, value));
     // The first call's row keeps the only worker busy, so that the four behind it leave in one batch.
     const [together, , batched] = await Promise.all([
-      engine.run('efficientnet-lite0', rows),
-      batching.run('ultraface', [grey(faceBytes)]),
-      batching.run('efficientnet-lite0', rows),
+      engine.run(lite, rows),
+      batching.run(faces, [grey(faceBytes)]),
+      batching.run(lite, rows),
     ]);
     assert.deepEqual(codes(together), ['ok', 'ok', 'ok', 'ok']);
     assert.equal(new Set(batched.map((result) => result.ok && result.ms)).size, 1, 'one run for all four');
-    for (const [i, row] of rows.entries()) {
-      const [alone] = await engine.run('efficientnet-lite0', [row], { alone: true });
+    for (const [i, one] of rows.entries()) {
+      const [alone] = await engine.run(lite, [one], { alone: true });
       assert.ok(alone!.ok && together[i]!.ok);
       assert.deepEqual(together[i]!.outputs, alone!.outputs);
       // Another batch size, another order of additions: equal but for rounding.
@@ -64,14 +61,20 @@ describe('an engine', () => {
       assert.equal(alone!.outputs.embedding!.length, 1280);
     }
     assert.notDeepEqual(together[0], together[3]);
-    assert.equal(rows[0]!.length, liteBytes, 'what was passed in is still the caller\'s');
+    assert.equal(rows[0]!.pixels.length, liteBytes, 'what was passed in is still the caller\'s');
   });
 
   test('says what it chose and what a row costs when warm', async () => {
-    const engine = await start();
-    assert.deepEqual([engine.provider, engine.workers, engine.trouble()], ['cpu', 2, null]);
-    assert.deepEqual(Object.keys(engine.warmMs), ['ultraface', 'efficientnet-lite0']);
-    assert.ok(Object.values(engine.warmMs).every((ms) => ms > 0));
+    const engine = await start({ maxBatch: null });
+    assert.deepEqual([engine.workers, engine.trouble()], [2, null]);
+    for (const model of [faces, lite]) {
+      const { provider, policy } = engine.about(model);
+      assert.equal(provider, 'cpu');
+      assert.deepEqual(policy.measured.slice(0, 2).map(({ rows }) => rows), [1, 2]);
+      assert.ok(policy.measured.every(({ ms }) => ms > 0));
+      assert.ok(policy.measured.some(({ rows }) => rows === policy.rows));
+      assert.equal(policy.buckets.at(-1), policy.rows);
+    }
   });
 
   test('goes on to the next provider when one refuses, and says so', async () => {
@@ -79,7 +82,7 @@ describe('an engine', () => {
     const refusing = process.platform === 'darwin' ? 'dml' : 'coreml';
     const said: string[] = [];
     const engine = await start({ providers: [refusing, 'cpu'], log: (message) => said.push(message) });
-    assert.equal(engine.provider, 'cpu');
+    assert.equal(engine.about(faces).provider, 'cpu');
     assert.ok(said.some((line) => line.includes('refused') && line.includes(refusing)), said.join('\n'));
     await assert.rejects(start({ providers: [refusing] }), invalid(refusing));
   });
@@ -89,36 +92,35 @@ describe('an engine', () => {
     t.after(() => rm(folder, { recursive: true }));
     const path = join(folder, 'model.onnx');
     await writeFile(path, 'not a graph');
-    const [faces] = models;
-    await assert.rejects(start({ models: [{ ...faces!, path }] }), invalid(path));
-    const lying = { ...faces!, card: { ...faces!.card, outputs: { faces: { shape: '[N,100,6]', meaning: '' } } } };
+    await assert.rejects(start({ models: [{ ...faces, path }] }), invalid(path));
+    const lying = { ...faces, card: { ...faces.card, outputs: { faces: { shape: '[N,100,6]', meaning: '' } } } };
     await assert.rejects(start({ models: [lying] }), invalid('[N,100,6]'));
   });
 
   test('refuses rows of another size, and models it does not have', async () => {
     const engine = await start();
-    assert.deepEqual(codes(await engine.run('ultraface', [grey(99)])), ['inference_failed']);
-    assert.deepEqual(codes(await engine.run('resnet', [grey(99)])), ['unknown_model']);
+    assert.deepEqual(codes(await engine.run(faces, [grey(99)])), ['inference_failed']);
+    assert.deepEqual(codes(await engine.run({ ...faces, card: { ...faces.card, version: '9' } }, [grey(99)])), ['unknown_model']);
   });
 
   test('refuses what its queue has no room for, yet any call when nothing waits', async () => {
     const engine = await start({ workers: 1, queueBytes: faceBytes });
     const rows = Array.from({ length: 3 }, () => grey(faceBytes));
-    const [first, second] = await Promise.all([engine.run('ultraface', rows), engine.run('ultraface', rows)]);
+    const [first, second] = await Promise.all([engine.run(faces, rows), engine.run(faces, rows)]);
     assert.deepEqual(codes(first), ['ok', 'ok', 'ok']);
     assert.deepEqual(codes(second), ['overloaded', 'overloaded', 'overloaded']);
-    assert.deepEqual(codes(await engine.run('ultraface', rows)), ['ok', 'ok', 'ok']);
+    assert.deepEqual(codes(await engine.run(faces, rows)), ['ok', 'ok', 'ok']);
   });
 
   test('gives back what waits when the caller is told to stop', async () => {
     const engine = await start({ workers: 1 });
     const stop = new AbortController();
-    const running = engine.run('ultraface', [1, 2, 3].map(() => grey(faceBytes)), { signal: stop.signal });
-    const others = engine.run('ultraface', [grey(faceBytes)]);
+    const running = engine.run(faces, [1, 2, 3].map(() => grey(faceBytes)), { signal: stop.signal });
+    const others = engine.run(faces, [grey(faceBytes)]);
     stop.abort();
     assert.deepEqual(codes(await running), ['ok', 'engine_unavailable', 'engine_unavailable']);
     assert.deepEqual(codes(await others), ['ok']);
-    assert.deepEqual(codes(await engine.run('ultraface', [grey(faceBytes)], { signal: stop.signal })), ['engine_unavailable']);
+    assert.deepEqual(codes(await engine.run(faces, [grey(faceBytes)], { signal: stop.signal })), ['engine_unavailable']);
   });
 });
 
@@ -127,7 +129,7 @@ describe('a worker that dies', () => {
 
   test('is replaced; its row says so, the rows behind it are answered', async () => {
     const engine = await start({ workers: 1, entry });
-    const results = await engine.run('ultraface', [grey(faceBytes), deadly(), grey(faceBytes), grey(faceBytes)]);
+    const results = await engine.run(faces, [grey(faceBytes), deadly(), grey(faceBytes), grey(faceBytes)]);
     assert.deepEqual(codes(results), ['ok', 'engine_unavailable', 'ok', 'ok']);
     assert.ok(!results[1]!.ok && results[1]!.crashed && results[1]!.error.retryable);
     assert.equal(engine.trouble(), null);
@@ -136,10 +138,10 @@ describe('a worker that dies', () => {
   test('again and again makes the next one wait longer', async () => {
     const clock = impatient();
     const engine = await start({ workers: 1, entry, clock });
-    for (let i = 0; i < 3; i++) assert.deepEqual(codes(await engine.run('ultraface', [deadly()])), ['engine_unavailable']);
-    await engine.run('ultraface', [grey(faceBytes)]);
-    await engine.run('ultraface', [deadly()]);
-    assert.deepEqual(codes(await engine.run('ultraface', [grey(faceBytes)])), ['ok']);
+    for (let i = 0; i < 3; i++) assert.deepEqual(codes(await engine.run(faces, [deadly()])), ['engine_unavailable']);
+    await engine.run(faces, [grey(faceBytes)]);
+    await engine.run(faces, [deadly()]);
+    assert.deepEqual(codes(await engine.run(faces, [grey(faceBytes)])), ['ok']);
     assert.deepEqual(clock.waits, [100, 200, 400, 100]);
   });
 
@@ -147,10 +149,10 @@ describe('a worker that dies', () => {
     const restarts: (() => void)[] = [];
     const clock: Clock = { now: Date.now, sleep: () => new Promise((resolve) => restarts.push(resolve)) };
     const engine = await start({ workers: 1, entry, clock });
-    await engine.run('ultraface', [deadly()]);
+    await engine.run(faces, [deadly()]);
     await new Promise((resolve) => setImmediate(resolve));
     assert.match(engine.trouble()!, /exit code 7/);
-    const answer = engine.run('ultraface', [grey(faceBytes)]);
+    const answer = engine.run(faces, [grey(faceBytes)]);
     restarts[0]!();
     assert.deepEqual(codes(await answer), ['ok']);
     assert.equal(engine.trouble(), null);
@@ -166,30 +168,6 @@ describe('a process with an engine', () => {
       assert.equal(stderr, '');
     });
   }
-});
-
-describe('rows that wait', () => {
-  test('are taken by model, in turn, in order', () => {
-    const queue = rowQueue<ReturnType<typeof waiting>>();
-    for (const one of [waiting('slow', 1), waiting('slow', 2), waiting('slow', 3), waiting('quick', 4), waiting('quick', 5)]) queue.push(one);
-    assert.equal(queue.bytes, 50);
-    assert.deepEqual([2, 1, 2, 2, 2].map((most) => ids(queue.take(most))), [[1, 2], [4], [3], [5], []]);
-    assert.equal(queue.bytes, 0);
-  });
-
-  test('go alone when they must, without losing their place', () => {
-    const queue = rowQueue<ReturnType<typeof waiting>>();
-    for (const one of [waiting('m', 1), waiting('m', 2, true), waiting('m', 3), waiting('m', 4)]) queue.push(one);
-    assert.deepEqual([9, 9, 9, 9].map((most) => ids(queue.take(most))), [[1], [2], [3, 4], []]);
-  });
-
-  test('can be taken out', () => {
-    const queue = rowQueue<ReturnType<typeof waiting>>();
-    for (const one of [waiting('m', 1), waiting('m', 2), waiting('n', 3)]) queue.push(one);
-    assert.deepEqual(ids(queue.remove(({ id }) => id !== 2)), [1, 3]);
-    assert.equal(queue.bytes, 10);
-    assert.deepEqual(ids(queue.take(9)), [2]);
-  });
 });
 
 describe('the number of processors', () => {

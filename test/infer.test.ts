@@ -1,12 +1,8 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { loadModels } from '../connectors/models/repository.ts';
 import type { BlobStore, Clock } from '../connectors/ports.ts';
-import { inferConfig } from '../processors/infer/config.ts';
-import { startEngine } from '../processors/infer/engine.ts';
 import { inferStage } from '../processors/infer/infer.ts';
 import { iou } from '../processors/infer/nms.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
@@ -15,6 +11,7 @@ import type { Emitted, Input, Outcome } from '../processors/stage.ts';
 import { predictionId } from '../schemas/ids.ts';
 import type { Detection, Frame, Prediction, Tensor } from '../schemas/records.ts';
 import { disoriented, photo } from './reference/pictures.ts';
+import { always, engineWith, modelsNamed } from './support/models.ts';
 
 interface Reference {
   answers: Record<string, Record<string, { labels?: Score[]; embedding?: number[]; detections?: (Score & { box: [number, number, number, number] })[] }>>;
@@ -25,17 +22,16 @@ interface Score {
 }
 const reference: Reference = JSON.parse(readFileSync(new URL('./reference/reference.json', import.meta.url), 'utf8'));
 
-const root = fileURLToPath(new URL('../models', import.meta.url));
 const clock: Clock = { now: () => 5_000, sleep: async () => {} };
 const blobs = { kind: 'memory' } as BlobStore;
 const never = new AbortController().signal;
 
 /** Models, the engine they run in, and the way of a picture through both stages. */
 async function pipeline(wanted: readonly string[], entry?: URL) {
-  const models = await loadModels(root, wanted);
-  const engine = await startEngine({ ...inferConfig.parse({ workers: 2, providers: ['cpu'] }), models, clock, ...(entry ? { entry } : {}) });
+  const models = await modelsNamed(...wanted);
+  const engine = await engineWith(models, clock, entry ? { entry } : {});
   const preprocess = preprocessStage({ models, blobs, limits: preprocessConfig.parse({}), clock });
-  const stages = new Map(models.map((model) => [model.card.name, inferStage({ model, engine, clock })]));
+  const stages = new Map(models.map((model) => [model.card.name, inferStage({ serving: always(model), engine, clock })]));
   const tensorOf = async (image: Buffer, model: string): Promise<Tensor> => {
     const [outcome] = await preprocess.process([inputOf(frameOf(image, model))], never);
     return emitted(outcome!)[0]!.value as Tensor;
@@ -182,6 +178,7 @@ describe('the stage', () => {
       detail: null,
       model: 'efficientnet-lite0',
       version: '2',
+      fallback_for: null,
       task: 'classification',
       image_width: 600,
       image_height: 400,

@@ -106,7 +106,7 @@ describe('labels', () => {
   });
   test('fewer than asked for are all there is', () => assert.equal(bestLabels(Float32Array.of(0.4, 0.6), lite!).length, 2));
   test('below the card\'s score are left out', () => {
-    const picky = { ...lite!, card: { ...lite!.card, thresholds: { score: 0.5, iou: 0.5, top: 5 } } };
+    const picky = { ...lite!, card: { ...lite!.card, thresholds: { score: 0.5, classes: {}, iou: 0.5, top: 5 } } };
     assert.deepEqual(bestLabels(Float32Array.of(0.4, 0.6), picky).map(({ class_id }) => class_id), [1]);
   });
   test('that are not numbers fail', () => assert.throws(() => bestLabels(Float32Array.of(0.1, Number.NaN), lite!), failed));

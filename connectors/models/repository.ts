@@ -1,23 +1,48 @@
 /** The model repository: NAME/VERSION/{card.json, model.onnx, labels}. Nothing is served that its card does not describe. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { modelCardSchema, type Model, type ModelCard } from '../../schemas/model-card.ts';
+import { fileURLToPath } from 'node:url';
+import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { SaccadeError } from '../errors.ts';
+import { type AnyCard, readCard } from './card.ts';
+import { invalid, readText } from './files.ts';
 import { parseModelChoice, type ModelChoice } from './model-choice.ts';
 
-/** What post-processing reads of each task's graph. */
-const answerOf = { classification: 'probabilities', detection: 'detections', faces: 'faces' } as const;
+/** Pictures that come with Saccade: a card may name one of them as its golden image. */
+const media = fileURLToPath(new URL('../../media', import.meta.url));
 
-const invalid = (file: string, what: string, cause?: unknown): SaccadeError =>
-  new SaccadeError('invalid_model', `${file}: ${what}`, cause);
+export interface Repository {
+  /**
+   * A model with its card validated, its labels read and its graph's SHA-256 checked; `version` null: the highest there is.
+   * A head comes with its backbone. Throws invalid_model naming the file and field.
+   */
+  load(choice: ModelChoice): Promise<Model>;
+  /** Its card alone: also of a model whose graph or labels are not what the card says. Throws as load() does. */
+  card(choice: ModelChoice): Promise<AnyCard>;
+  /** The bytes of the picture its card names; null when it names none. */
+  golden(model: Model): Promise<Buffer | null>;
+  names(): Promise<string[]>;
+  /** Ascending. Throws invalid_model when there is no such model, or no version of it. */
+  versions(name: string): Promise<string[]>;
+}
+
+export function openRepository(folder: string): Repository {
+  const root = resolve(folder);
+  return {
+    load: (choice) => loadModel(root, choice),
+    card: async (choice) => readCard(await folderOf(root, choice), choice.name),
+    golden: async (model) => (model.card.golden ? readFile(goldenFile(model, model.card.golden.image)) : null),
+    names: async () => (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name).sort(),
+    versions: (name) => versionsOf(root, name),
+  };
+}
 
 /**
- * The models wanted (`name`: its highest version; `name@version`), in the order asked for, each with its card validated,
- * its labels read and its graph's SHA-256 checked. Throws invalid_model naming the file and field, invalid_config for a
- * choice that cannot be read or a name wanted twice (a model's name is its topic: one version of it is served).
+ * The models wanted, in the order asked for. Throws as load() does, and invalid_config for a choice that cannot be read or
+ * a name wanted twice (a model's name is its topic: one version of it is served).
  */
 export async function loadModels(root: string, wanted: readonly string[]): Promise<Model[]> {
   const choices = wanted.map(parseModelChoice);
@@ -29,51 +54,57 @@ export async function loadModels(root: string, wanted: readonly string[]): Promi
   return Promise.all(choices.map((choice) => loadModel(resolve(root), choice)));
 }
 
-async function loadModel(root: string, { name, version }: ModelChoice): Promise<Model> {
-  const folder = join(root, name, version ?? (await highestVersion(root, name)));
-  const card = await readCard(folder, name);
+const folderOf = async (root: string, { name, version }: ModelChoice): Promise<string> =>
+  join(root, name, version ?? (await versionsOf(root, name)).at(-1)!);
+
+async function loadModel(root: string, choice: ModelChoice): Promise<Model> {
+  const folder = await folderOf(root, choice);
+  const card = await readCard(folder, choice.name);
   const labels = card.labels === undefined ? [] : await readLabels(folder, card);
+  const file = join(folder, 'card.json');
   const path = join(folder, 'model.onnx');
   const sum = await sha256(path);
   if (sum !== card.sha256) throw invalid(path, `SHA-256 is ${sum}, card.json says sha256 ${card.sha256}`);
-  return { card, path, labels };
+  const model = card.task === 'head' ? await onBackbone(root, card, { path, labels }) : { card, path, labels };
+  const known = new Set(card.task === 'faces' ? ['face'] : labels);
+  const strange = Object.keys(card.thresholds.classes).find((label) => !known.has(label));
+  if (strange !== undefined) throw invalid(file, `thresholds.classes: ${strange} is not among its labels`);
+  if (card.golden) goldenFile(model, card.golden.image);
+  return model;
 }
 
-async function highestVersion(root: string, name: string): Promise<string> {
+/** A head as the model it makes of its backbone: the same pictures in, its own classes out. */
+async function onBackbone(root: string, card: AnyCard & { task: 'head' }, found: Omit<Model, 'card'>): Promise<Model> {
+  const { task: _head, ...rest } = card;
+  const file = join(root, card.name, card.version, 'card.json');
+  const choice = parseModelChoice(card.head.backbone);
+  const backbone = await loadModel(root, choice);
+  if (backbone.backbone) throw invalid(file, `head.backbone: ${keyOf(backbone)} is a head itself`);
+  const embedding = backbone.card.outputs[card.head.embedding];
+  if (!embedding || !/^\[N, ?\d+\]$/.test(embedding.shape)) throw invalid(file, `head.embedding: ${keyOf(backbone)} has no output ${card.head.embedding} of the shape [N,size]`);
+  return { ...found, card: { ...rest, task: 'classification', input: backbone.card.input }, backbone };
+}
+
+/** Throws invalid_model when it is neither beside the card nor in media/. */
+function goldenFile({ card, path }: Model, image: string): string {
+  const folder = resolve(path, '..');
+  const file = [folder, media].map((place) => resolve(place, image)).find((one, i) => one.startsWith([folder, media][i] + sep) && existsSync(one));
+  if (file === undefined) throw invalid(join(folder, 'card.json'), `golden.image: ${image} is neither beside the card of ${card.name} nor in media/`);
+  return file;
+}
+
+async function versionsOf(root: string, name: string): Promise<string[]> {
   const folder = join(root, name);
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     throw invalid(folder, 'no such model in the repository', error);
   });
   const versions = entries.filter((entry) => entry.isDirectory() && /^\d+$/.test(entry.name)).map((entry) => entry.name);
+  if (versions.length === 0) throw invalid(folder, 'has no version folder (1, 2, …)');
   // As numbers: version 10 comes after version 9.
-  const highest = versions.sort((a, b) => Number(b) - Number(a))[0];
-  if (highest === undefined) throw invalid(folder, 'has no version folder (1, 2, …)');
-  return highest;
+  return versions.sort((a, b) => Number(a) - Number(b));
 }
 
-async function readCard(folder: string, name: string): Promise<ModelCard> {
-  const file = join(folder, 'card.json');
-  const text = await readText(file);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw invalid(file, `is not JSON (${(error as Error).message})`, error);
-  }
-  const parsed = modelCardSchema.safeParse(json);
-  if (!parsed.success) {
-    const fields = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(card)'}: ${issue.message}`);
-    throw invalid(file, fields.join('; '), parsed.error);
-  }
-  const card = parsed.data;
-  const version = folder.slice(folder.lastIndexOf(sep) + 1);
-  if (card.name !== name) throw invalid(file, `name is ${card.name}, its folder says ${name}`);
-  if (card.version !== version) throw invalid(file, `version is ${card.version}, its folder says ${version}`);
-  if (!(answerOf[card.task] in card.outputs)) throw invalid(file, `outputs: a model for ${card.task} has ${answerOf[card.task]}`);
-  return card;
-}
-
-async function readLabels(folder: string, card: ModelCard): Promise<string[]> {
+async function readLabels(folder: string, card: AnyCard): Promise<string[]> {
   const file = resolve(folder, card.labels!);
   // A card is data from elsewhere: it names a file of its own folder or none.
   if (!file.startsWith(folder + sep)) throw invalid(join(folder, 'card.json'), `labels: ${card.labels} lies outside the model's folder`);
@@ -85,12 +116,6 @@ async function readLabels(folder: string, card: ModelCard): Promise<string[]> {
     throw invalid(file, `has ${labels.length} labels, card.json says outputs.probabilities.shape [N,${classes}]`);
   }
   return labels;
-}
-
-async function readText(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((error: unknown) => {
-    throw invalid(file, 'cannot be read', error);
-  });
 }
 
 /** By stream: a graph may be larger than what one wants to hold in memory twice. */

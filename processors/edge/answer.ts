@@ -19,6 +19,7 @@ export function answerOf(prediction: Prediction) {
     id: prediction.frame_id,
     model: prediction.model,
     version: prediction.version,
+    ...(prediction.fallback_for === null ? {} : { fallback_for: prediction.fallback_for }),
     ...(prediction.task === 'classification'
       ? { predictions: prediction.labels.map(labelOut) }
       : { detections: prediction.detections.map(detectionOut) }),

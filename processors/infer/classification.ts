@@ -1,14 +1,16 @@
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { Model } from '../../schemas/model-card.ts';
+import { classScores, type Model } from '../../schemas/model-card.ts';
 import type { Label } from '../../schemas/records.ts';
 
-/** The `top` best classes of at least the card's score, best first. Throws inference_failed when a probability is not a number. */
-export function bestLabels(probabilities: Float32Array, { card, labels }: Model): Label[] {
+/** The `top` best classes that reach the card's score, or their own, best first. Throws inference_failed when a probability is not a number. */
+export function bestLabels(probabilities: Float32Array, model: Model): Label[] {
+  const { card, labels } = model;
+  const own = classScores(model);
   const best: Label[] = [];
   for (let class_id = 0; class_id < probabilities.length; class_id++) {
     const score = probabilities[class_id]!;
     if (Number.isNaN(score)) throw new SaccadeError('inference_failed', `${card.name} answered NaN for class ${class_id}.`);
-    if (score < card.thresholds.score) continue;
+    if (score < (own.size === 0 ? card.thresholds.score : (own.get(class_id) ?? card.thresholds.score))) continue;
     if (best.length === card.thresholds.top && score <= best.at(-1)!.score) continue;
     // Almost never reached: inserting into a handful beats sorting a thousand.
     const at = best.findIndex((other) => score > other.score);

@@ -1,5 +1,5 @@
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { Model } from '../../schemas/model-card.ts';
+import { classScores, type Model } from '../../schemas/model-card.ts';
 import type { Detection, Geometry } from '../../schemas/records.ts';
 import { suppress, type ScoredBox } from './nms.ts';
 
@@ -10,12 +10,13 @@ import { suppress, type ScoredBox } from './nms.ts';
  */
 export function findBoxes(rows: Float32Array, stride: 5 | 6, model: Model, geometry: Geometry): Detection[] {
   const { thresholds, name } = model.card;
+  const own = classScores(model);
   const candidates: ScoredBox[] = [];
   for (let at = 0; at + stride <= rows.length; at += stride) {
     const row = rows.subarray(at, at + stride);
     if (!row.every(Number.isFinite)) throw new SaccadeError('inference_failed', `${name} answered a box that is not made of numbers.`);
     const [x1, y1, x2, y2, score, class_id = 0] = row as unknown as [number, number, number, number, number, number?];
-    if (score >= thresholds.score) candidates.push({ x1, y1, x2, y2, score, class_id });
+    if (score >= (own.get(class_id) ?? thresholds.score)) candidates.push({ x1, y1, x2, y2, score, class_id });
   }
   return suppress(candidates, thresholds.iou, thresholds.top)
     .map((box) => ({ ...box, ...toPixels(box, geometry), label: labelOf(model, box.class_id) }))

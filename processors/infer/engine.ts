@@ -1,18 +1,31 @@
 /** The inference engine: models in worker threads, fed from one bounded queue that all infer stages of the process share. */
 import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
-import type { Model } from '../../schemas/model-card.ts';
+import { keyOf, type Model } from '../../schemas/model-card.ts';
 import type { InferConfig } from './config.ts';
-import type { RowAnswer, WorkerSetup } from './messages.ts';
+import type { RowAnswer } from './messages.ts';
+import { workerPool } from './pool.ts';
 import { rowQueue, type Waiting } from './row-queue.ts';
-import { startWorkerThread, type WorkerThread } from './worker-thread.ts';
+import type { RunPolicy } from './tuning.ts';
+import type { WorkerThread } from './worker-thread.ts';
 
 export interface EngineOptions extends InferConfig {
-  readonly models: readonly Model[];
   readonly clock: Clock;
   readonly log?: (message: string) => void;
+  /** Told when a graph that ran ends its workers, or is refused by them, while it is loaded anew. */
+  readonly lost?: (key: string, reason: string) => void;
   /** The worker's code; another one only for tests of a worker that dies. */
   readonly entry?: URL;
+}
+
+export interface RowInput {
+  /** uint8 RGB of the model's input size. */
+  readonly pixels: Uint8Array;
+  readonly source: string;
+  /** Somebody waits for the answer. */
+  readonly urgent: boolean;
+  /** Milliseconds since the epoch, or null. */
+  readonly deadline: number | null;
 }
 
 /** One row's outcome. `ms`: the run it was part of, alone. `crashed`: a worker died while it ran this row, by its fault or a neighbour's. */
@@ -28,16 +41,21 @@ export interface RunOptions {
 }
 
 export interface Engine {
-  /** The execution provider chosen: the first of those asked for that runs all models. */
-  readonly provider: string;
   /** Runs that go side by side. */
   readonly workers: number;
-  /** Rows joined in one run: 1 on a CPU, which gains nothing from batches. */
-  readonly rowsPerRun: number;
-  /** Milliseconds of one row when warm, by model. */
-  readonly warmMs: Readonly<Record<string, number>>;
-  /** One result for each row, in order; rows are uint8 RGB of the model's input size. Never rejects. */
-  run(model: string, rows: readonly Uint8Array[], options?: RunOptions): Promise<RowResult[]>;
+  /** What a model that is loaded runs on, and in which sizes. Throws unknown_model. */
+  about(model: Model): { readonly provider: string; readonly policy: RunPolicy };
+  /**
+   * Opens the model in every worker beside those that run, and warms every size it will be run in; a head with its backbone.
+   * Throws invalid_model. What is loaded twice is unloaded twice.
+   */
+  load(model: Model): Promise<void>;
+  /** Releases it once what waits for it and runs is answered. */
+  unload(model: Model): Promise<void>;
+  /** One result for each row, in order. A row past its deadline is not run (deadline_exceeded). Never rejects. */
+  run(model: Model, rows: readonly RowInput[], options?: RunOptions): Promise<RowResult[]>;
+  /** Rows that may be handed over at once without being refused, where `rowBytes` is one of them. */
+  room(rowBytes: number): number;
   /** Why nothing can be run at present, or null. */
   trouble(): string | null;
   /** Ends the runs under way, gives back what waits, releases the models and waits for the threads: then the process may exit. */
@@ -45,85 +63,76 @@ export interface Engine {
 }
 
 interface Row extends Waiting {
+  readonly head: string | null;
+  readonly deadline: number | null;
   readonly done: (result: RowResult) => void;
 }
 
-const deviceBatch = 32;
-const firstRestartMs = 100;
-const longestRestartMs = 30_000;
-
-/** Resolves when every worker has its models loaded and warm. Throws invalid_model when no provider runs them. */
-export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { models, clock, maxBatch, queueBytes, log = () => {}, entry = new URL('./worker-entry.mjs', import.meta.url) } = options;
+/** It has no model yet, and no worker. */
+export function createEngine(options: EngineOptions): Engine {
+  const { clock, queueBytes, log = () => {}, lost = () => {}, entry = new URL('./worker-entry.mjs', import.meta.url) } = options;
   const queue = rowQueue<Row>();
-  const idle: WorkerThread[] = [];
-  const alive = new Set<WorkerThread>();
   const under = new Set<Promise<void>>();
-  const stopping = new AbortController();
-  let lastWords = '';
-  let deaths = 0;
+  /** How many rows of a graph wait or run, and how many have asked for it to be loaded. */
+  const inUse = new Map<string, number>();
+  const owners = new Map<string, number>();
+  const spare = new WeakMap<WorkerThread, Uint8Array<ArrayBuffer>>();
+  let stopping = false;
+  const settled = new Set<() => void>();
+  const pool = workerPool({ ...options, log, lost, entry, free: () => feed() });
 
-  const setup = (providers: readonly string[]): WorkerSetup => ({
-    models: models.map(({ card, path }) => ({
-      name: card.name,
-      path,
-      input: card.input,
-      outputs: Object.fromEntries(Object.entries(card.outputs).map(([name, { shape }]) => [name, shape])),
-    })),
-    providers,
-    intraOpThreads: options.intraOpThreads,
-  });
-
-  async function hire(providers: readonly string[]): Promise<WorkerThread> {
-    const worker = await startWorkerThread(entry, setup(providers), (reason) => {
-      alive.delete(worker);
-      const at = idle.indexOf(worker);
-      if (at >= 0) idle.splice(at, 1);
-      track(replace(reason));
-    });
-    alive.add(worker);
-    return worker;
-  }
-
-  /** Backs off more with every death that no answer came between, so that a machine out of memory is not made worse. */
-  async function replace(reason: string): Promise<void> {
-    for (lastWords = reason; !stopping.signal.aborted; ) {
-      const delay = Math.min(longestRestartMs, firstRestartMs * 2 ** deaths++);
-      log(`inference worker ended (${lastWords}); the next one starts in ${delay} ms`);
-      await clock.sleep(delay, stopping.signal);
-      if (stopping.signal.aborted) return;
-      try {
-        idle.push(await hire([provider]));
-        return feed();
-      } catch (error) {
-        lastWords = asSaccadeError(error).message;
-      }
-    }
-  }
+  const giveBack = (rows: readonly Row[], error: SaccadeError): void => {
+    for (const row of rows) row.done({ ok: false, error, crashed: false });
+  };
 
   /** Gives work to whoever is idle. */
   function feed(): void {
-    while (idle.length > 0) {
-      const rows = queue.take(rowsPerRun);
-      if (rows.length === 0) return;
-      track(work(idle.shift()!, rows));
+    const now = clock.now();
+    giveBack(queue.remove(({ deadline }) => deadline !== null && deadline < now), new SaccadeError('deadline_exceeded'));
+    for (let worker = pool.idle(); worker; worker = pool.idle()) {
+      const next = queue.waiting();
+      if (!next) return;
+      const rows = queue.take(share(next, pool.idleCount()));
+      track(work(worker, rows));
     }
   }
 
+  /** Rows of a run: a size that is warm, and no more than an idle neighbour would leave. */
+  function share({ model, rows }: { model: string; rows: number }, idle: number): number {
+    const buckets = pool.graphs.get(model)?.policy.buckets ?? [1];
+    const most = Math.ceil(rows / idle);
+    return buckets.findLast((size) => size <= most) ?? 1;
+  }
+
   async function work(worker: WorkerThread, rows: readonly Row[]): Promise<void> {
-    const { model, pixels } = rows[0]!;
-    // The one copy on the way to the model: the rows are slices of records, which cannot be moved to another thread.
-    const packed = new Uint8Array(rows.length * pixels.length);
-    rows.forEach((row, i) => packed.set(row.pixels, i * pixels.length));
+    const { model } = rows[0]!;
+    const pixels = pack(worker, rows);
     try {
-      const { ms, rows: answers } = await worker.run(model, rows.length, packed);
-      deaths = 0;
-      if (alive.has(worker)) idle.push(worker);
-      rows.forEach((row, i) => row.done(resultOf(answers[i]!, ms)));
+      const heads = rows.map(({ head }) => head);
+      const answer = await worker.ask({ kind: 'run', key: model, heads, pixels }, ['answers'], [pixels.buffer]);
+      spare.set(worker, answer.pixels);
+      pool.answered();
+      rows.forEach((row, i) => row.done(resultOf(answer.rows[i]!, answer.ms)));
     } catch (error) {
       for (const row of rows) row.done({ ok: false, error: asSaccadeError(error, 'engine_unavailable'), crashed: true });
     }
     feed();
+  }
+
+  /**
+   * The one copy on the way to the model: the rows are slices of records, which cannot be moved to another thread, and ONNX
+   * Runtime takes no shared memory. Into the memory of the run before where it fits: new memory costs as much as the copy.
+   */
+  function pack(worker: WorkerThread, rows: readonly Row[]): Uint8Array<ArrayBuffer> {
+    const bytes = rows.reduce((sum, { pixels }) => sum + pixels.length, 0);
+    const used = spare.get(worker);
+    const packed = used?.length === bytes ? used : new Uint8Array(bytes);
+    let at = 0;
+    for (const { pixels } of rows) {
+      packed.set(pixels, at);
+      at += pixels.length;
+    }
+    return packed;
   }
 
   function track(task: Promise<void>): void {
@@ -131,67 +140,95 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     void task.finally(() => under.delete(task));
   }
 
-  const giveBack = (rows: readonly Row[], detail: string): void => {
-    for (const row of rows) row.done({ ok: false, error: new SaccadeError('engine_unavailable', detail), crashed: false });
-  };
-
-  function refuse(model: string, rows: readonly Uint8Array[], signal: AbortSignal | undefined): SaccadeError | null {
-    const input = models.find(({ card }) => card.name === model)?.card.input;
-    if (!input) return new SaccadeError('unknown_model', model);
-    if (rows.some((row) => row.length !== input.height * input.width * 3)) {
-      return new SaccadeError('inference_failed', `${model} takes rows of ${input.height} x ${input.width} x 3 bytes.`);
+  function refuse(model: Model, rows: readonly RowInput[], signal: AbortSignal | undefined): SaccadeError | null {
+    const { input, name } = model.card;
+    if (!owners.has(keyOf(model))) return new SaccadeError('unknown_model', keyOf(model));
+    if (rows.some(({ pixels }) => pixels.length !== input.height * input.width * 3)) {
+      return new SaccadeError('inference_failed', `${name} takes rows of ${input.height} x ${input.width} x 3 bytes.`);
     }
-    if (stopping.signal.aborted || signal?.aborted) return new SaccadeError('engine_unavailable', 'It is stopping.');
-    const bytes = rows.reduce((sum, row) => sum + row.length, 0);
+    if (stopping || signal?.aborted) return new SaccadeError('engine_unavailable', 'It is stopping.');
+    const bytes = rows.reduce((sum, { pixels }) => sum + pixels.length, 0);
     // An empty queue takes any call: one larger than the limit would else be refused for ever.
     return queue.bytes > 0 && queue.bytes + bytes > queueBytes ? new SaccadeError('overloaded', 'The inference queue is full.') : null;
   }
 
-  const first = await hire(options.providers);
-  const { provider, refused, warmMs } = first.ready;
-  const onCpu = provider === 'cpu';
-  // A CPU gains nothing from batches (measured), so each row takes the next free worker; a device is fed whole batches by one.
-  const workers = onCpu ? options.workers : 1;
-  const rowsPerRun = maxBatch ?? (onCpu ? 1 : deviceBatch);
-  for (const reason of refused) log(`execution provider refused: ${reason}`);
-  const others = await Promise.allSettled(Array.from({ length: workers - 1 }, () => hire([provider])));
-  const failure = others.find((other) => other.status === 'rejected');
-  if (failure) {
-    await Promise.all([...alive].map((worker) => worker.close()));
-    throw failure.reason;
+  function count(keys: readonly string[], change: 1 | -1): void {
+    for (const key of keys) {
+      const left = (inUse.get(key) ?? 0) + change;
+      if (left > 0) inUse.set(key, left);
+      else inUse.delete(key);
+    }
+    if (change > 0) return;
+    for (const tell of settled) tell();
+    settled.clear();
   }
-  idle.push(...alive);
-  log(`inference on ${provider}: ${workers} worker(s), ${Object.entries(warmMs).map(([name, ms]) => `${name} ${ms.toFixed(1)} ms`).join(', ')}`);
+
+  async function load(model: Model): Promise<void> {
+    const key = keyOf(model);
+    if (model.backbone) await load(model.backbone);
+    try {
+      await pool.load(model);
+    } catch (error) {
+      if (model.backbone) await unload(model.backbone);
+      throw error;
+    }
+    owners.set(key, (owners.get(key) ?? 0) + 1);
+  }
+
+  async function unload(model: Model): Promise<void> {
+    const key = keyOf(model);
+    const left = (owners.get(key) ?? 0) - 1;
+    if (left > 0) owners.set(key, left);
+    else if (owners.delete(key)) {
+      while (inUse.has(key)) await new Promise<void>((resolve) => settled.add(resolve));
+      if (!owners.has(key)) await pool.unload(key);
+    }
+    if (model.backbone) await unload(model.backbone);
+  }
 
   return {
-    provider,
-    workers,
-    rowsPerRun,
-    warmMs,
+    get workers() {
+      return pool.size;
+    },
+    about(model) {
+      const found = pool.graphs.get(keyOf(model));
+      if (!found) throw new SaccadeError('unknown_model', keyOf(model));
+      // A head runs when its backbone does.
+      return { provider: found.provider, policy: (model.backbone ? pool.graphs.get(keyOf(model.backbone)) : found)?.policy ?? found.policy };
+    },
+    load,
+    unload,
     async run(model, rows, { signal, alone = false } = {}) {
       const refusal = refuse(model, rows, signal);
       if (refusal) return rows.map(() => ({ ok: false, error: refusal, crashed: false }));
 
+      const head = model.backbone ? keyOf(model) : null;
+      const key = keyOf(model.backbone ?? model);
+      const keys = head ? [key, head] : [key];
       const mine = new Set<Row>();
-      const abandon = (): void => giveBack(queue.remove((row) => mine.has(row)), 'The stage is stopping.');
+      const abandon = (): void => giveBack(queue.remove((row) => mine.has(row)), new SaccadeError('engine_unavailable', 'The stage is stopping.'));
       signal?.addEventListener('abort', abandon, { once: true });
       const results = Promise.all(
-        rows.map((pixels) => new Promise<RowResult>((done) => {
-          const row: Row = { model, pixels, alone, done };
+        rows.map((input) => new Promise<RowResult>((done) => {
+          const row: Row = { ...input, model: key, head, alone, done };
           mine.add(row);
           queue.push(row);
         })),
       );
+      count(keys, 1);
       feed();
-      return results.finally(() => signal?.removeEventListener('abort', abandon));
+      return results.finally(() => {
+        signal?.removeEventListener('abort', abandon);
+        count(keys, -1);
+      });
     },
-    trouble: () => (alive.size > 0 ? null : `no inference worker is running: ${lastWords}`),
+    room: (rowBytes) => Math.max(1, Math.floor(queueBytes / Math.max(1, pool.graphs.size) / rowBytes)),
+    trouble: () => (owners.size === 0 ? null : pool.trouble()),
     async close() {
-      stopping.abort();
-      giveBack(queue.remove(() => true), 'It is stopping.');
+      stopping = true;
+      giveBack(queue.remove(() => true), new SaccadeError('engine_unavailable', 'It is stopping.'));
       while (under.size > 0) await Promise.all(under);
-      await Promise.all([...alive].map((worker) => worker.close()));
-      alive.clear();
+      await pool.close();
     },
   };
 }

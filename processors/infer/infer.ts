@@ -5,13 +5,13 @@ import { predictionId } from '../../schemas/ids.ts';
 import type { Model } from '../../schemas/model-card.ts';
 import type { Answer, Prediction, Tensor } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
-import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
-import { bestLabels, embeddingBytes } from './classification.ts';
-import { findBoxes } from './detection.ts';
-import type { Engine, RowResult } from './engine.ts';
+import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import { answersOf } from './answers.ts';
+import type { Engine, RowInput, RowResult } from './engine.ts';
+import type { Served, Serving } from './serving.ts';
 
 export interface InferOptions {
-  readonly model: Model;
+  readonly serving: Serving;
   /** Started, and stopped after this stage, by whoever made it. */
   readonly engine: Engine;
   readonly clock: Clock;
@@ -22,66 +22,69 @@ export interface InferOptions {
 
 /** A record that has killed this many workers is itself at fault, not the engine. */
 const deadlyAttempts = 3;
+/** Records that lie ready in the engine's queue: enough for its turns among sources and models to mean something. */
+const recordsInHand = 64;
+
+type Answered = { readonly by: Served; readonly result: RowResult };
 
 /**
  * Outputs: `predictions` (key = source) and, for a frame somebody waits for, `replies`.
  * timings_ms adds to the tensor's: `tensor_queue` from the tensor's record to the runtime taking it over, `infer` the batch
  * from its start to its last answer, `run` the model alone. A tensor that brings its answer along is passed on, in its turn.
  */
-export function inferStage({ model, engine, clock, answers = null, batch }: InferOptions): Stage<Tensor> {
-  const { card } = model;
+export function inferStage({ serving, engine, clock, answers = null, batch }: InferOptions): Stage<Tensor> {
+  const { name } = serving;
 
   async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal): Promise<Outcome[]> {
     const started = performance.now();
-    const faults = inputs.map(({ value }) => faultOf(value));
-    const results = new Map<Input<Tensor>, RowResult>();
-    const run = async (chosen: readonly Input<Tensor>[], alone: boolean): Promise<void> => {
-      const rows = await engine.run(card.name, chosen.map(({ value }) => value.pixels), { signal, alone });
-      chosen.forEach((input, i) => results.set(input, rows[i]!));
+    const by = serving.current();
+    const faults = inputs.map(({ value }) => faultOf(value, by.model));
+    const answered = new Map<Input<Tensor>, Answered>();
+    const run = async (chosen: readonly Input<Tensor>[], who: Served, alone: boolean): Promise<void> => {
+      const results = await engine.run(who.model, chosen.map(({ value }) => rowOf(value)), { signal, alone });
+      chosen.forEach((input, i) => answered.set(input, { by: who, result: results[i]! }));
     };
     const sound = inputs.filter(({ value }, i) => faults[i] === null && value.answer === null);
     // What comes again may be what killed a worker: it goes alone, so that it takes nobody with it.
     const suspects = sound.filter(({ attempt }) => attempt > 1);
-    await Promise.all([run(sound.filter(({ attempt }) => attempt <= 1), false), run(suspects, true)]);
+    await Promise.all([run(sound.filter(({ attempt }) => attempt <= 1), by, false), run(suspects, by, true)]);
+    for (const [input, { result }] of answered) {
+      if (result.ok) serving.answered();
+      else if (result.crashed) serving.crashed(input.attempt === 1);
+    }
+    const deadly = sound.filter((input) => input.attempt >= deadlyAttempts && crashed(answered.get(input)!.result));
+    // It may be the model and not the record.
+    const second = deadly.length > 0 ? await serving.second() : null;
+    if (second) await run(deadly, second, true);
     const batchMs = performance.now() - started;
     return inputs.map((input, i) => {
       const { answer } = input.value;
       if (faults[i]) return reject(faults[i]);
-      return answer ? emit(...addressed(input.value, predictionOf(input, answer, {}))) : outcomeOf(input, results.get(input)!, batchMs);
+      return answer ? emit(...addressed(input.value, predictionOf(input, answer, answer.version === by.model.card.version ? by.insteadOf : null, {}))) : outcomeOf(input, answered.get(input)!, batchMs);
     });
   }
 
-  function outcomeOf(input: Input<Tensor>, result: RowResult, batchMs: number): Outcome {
+  function outcomeOf(input: Input<Tensor>, { by, result }: Answered, batchMs: number): Outcome {
     if (!result.ok) {
+      if (result.error.code === 'deadline_exceeded') return drop('deadline');
       const deadly = result.crashed && input.attempt >= deadlyAttempts;
       return deadly ? reject(new SaccadeError('inference_failed', `It ended a worker ${input.attempt} times.`, result.error)) : failed(result.error);
     }
     try {
       const { value: tensor } = input;
-      const answer = answerOf(result.outputs, tensor);
+      const { version, task } = by.model.card;
+      const answer: Answer = { version, task, ...answersOf(result.outputs, by.model, tensor.geometry) };
       if (tensor.content !== null && answers) {
         const { image_width, image_height } = tensor.geometry;
-        answers.keep({ content: tensor.content, model }, { ...answer, image_width, image_height, quality: tensor.quality });
+        answers.keep({ content: tensor.content, model: by.model }, { ...answer, image_width, image_height, quality: tensor.quality });
       }
-      return emit(...addressed(tensor, predictionOf(input, answer, { infer: batchMs, run: result.ms })));
+      return emit(...addressed(tensor, predictionOf(input, answer, by.insteadOf, { infer: batchMs, run: result.ms })));
     } catch (error) {
       return failed(asSaccadeError(error, 'inference_failed'));
     }
   }
 
-  function answerOf(outputs: (RowResult & { ok: true })['outputs'], { geometry }: Tensor): Answer {
-    const { version, task } = card;
-    const answer: Answer = { version, task, labels: [], detections: [], embedding: null };
-    if (task === 'classification') {
-      answer.labels = bestLabels(outputs.probabilities!, model);
-      if (outputs.embedding) answer.embedding = embeddingBytes(outputs.embedding);
-    } else {
-      answer.detections = task === 'faces' ? findBoxes(outputs.faces!, 5, model, geometry) : findBoxes(outputs.detections!, 6, model, geometry);
-    }
-    return answer;
-  }
-
-  function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, answer: Answer, ms: Record<string, number>): Prediction {
+  function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, answer: Answer, insteadOf: string | null, ms: Record<string, number>): Prediction {
     const { geometry } = tensor;
     return {
       id: predictionId(tensor.frame_id, tensor.model),
@@ -97,6 +100,7 @@ export function inferStage({ model, engine, clock, answers = null, batch }: Infe
       reason: null,
       detail: null,
       model: tensor.model,
+      fallback_for: insteadOf,
       image_width: geometry.image_width,
       image_height: geometry.image_height,
       ...answer,
@@ -107,32 +111,54 @@ export function inferStage({ model, engine, clock, answers = null, batch }: Infe
     };
   }
 
-  function faultOf({ model: name, height, width, pixels, geometry, answer }: Tensor): SaccadeError | null {
-    const { input } = card;
-    const positive = [geometry.image_width, geometry.image_height, geometry.width, geometry.height];
-    if (name !== card.name) return new SaccadeError('invalid_field', `model is ${name}, this is ${card.name}.`);
-    if (height !== input.height || width !== input.width) {
-      return new SaccadeError('invalid_field', `height x width is ${height} x ${width}, ${card.name} takes ${input.height} x ${input.width}.`);
-    }
-    if (answer === null && pixels.length !== height * width * 3) {
-      return new SaccadeError('invalid_field', `pixels has ${pixels.length} bytes, not ${height} x ${width} x 3.`);
-    }
-    if (!positive.every((value) => value > 0 && Number.isFinite(value)) || !Number.isFinite(geometry.x) || !Number.isFinite(geometry.y)) {
-      return new SaccadeError('invalid_field', 'geometry is not a rectangle of a picture.');
-    }
-    return null;
-  }
+  const policy = () => engine.about(serving.current().model).policy;
+  const rowBytes = (): number => {
+    const { input } = serving.current().model.card;
+    return input.height * input.width * 3;
+  };
 
   return {
-    name: `infer.${card.name}`,
-    // A batch ends when its last row does, so where rows are run one by one a larger batch only delays its first rows. One
-    // batch more than there are workers lies ready for whoever is free first.
-    batch: { records: engine.rowsPerRun, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: engine.workers + 1, ...batch },
+    name: `infer.${name}`,
+    // A batch ends when its last row does, so it holds no more than a run. Many of them at once, so that the engine, which
+    // knows who waits, has something to choose from. Read anew each time: another version may run in other sizes.
+    batch: {
+      get records() {
+        return policy().rows;
+      },
+      get waitMs() {
+        return policy().delayMs;
+      },
+      get concurrency() {
+        return Math.max(1, Math.floor(Math.min(Math.max(recordsInHand, (engine.workers + 1) * policy().rows), engine.room(rowBytes())) / policy().rows));
+      },
+      bytes: 32 * 1024 * 1024,
+      ...batch,
+    },
     process,
     deadline: ({ value }) => value.deadline,
     account: ({ value: tensor }, failure) => addressed(tensor, unanswered(tensor.frame_id, tensor, tensor.model, failure)),
     trouble: () => engine.trouble(),
   };
+}
+
+const crashed = (result: RowResult): boolean => !result.ok && result.crashed;
+
+const rowOf = ({ pixels, source, reply, deadline }: Tensor): RowInput => ({ pixels, source, urgent: reply !== null, deadline });
+
+function faultOf({ model: name, height, width, pixels, geometry, answer }: Tensor, { card }: Model): SaccadeError | null {
+  const { input } = card;
+  const positive = [geometry.image_width, geometry.image_height, geometry.width, geometry.height];
+  if (name !== card.name) return new SaccadeError('invalid_field', `model is ${name}, this is ${card.name}.`);
+  if (height !== input.height || width !== input.width) {
+    return new SaccadeError('invalid_field', `height x width is ${height} x ${width}, ${card.name} takes ${input.height} x ${input.width}.`);
+  }
+  if (answer === null && pixels.length !== height * width * 3) {
+    return new SaccadeError('invalid_field', `pixels has ${pixels.length} bytes, not ${height} x ${width} x 3.`);
+  }
+  if (!positive.every((value) => value > 0 && Number.isFinite(value)) || !Number.isFinite(geometry.x) || !Number.isFinite(geometry.y)) {
+    return new SaccadeError('invalid_field', 'geometry is not a rectangle of a picture.');
+  }
+  return null;
 }
 
 function addressed({ source, reply }: Tensor, value: Prediction): Emitted[] {

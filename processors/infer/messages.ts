@@ -1,39 +1,43 @@
 /** What the engine and its worker threads say to each other. Typed arrays travel by transfer: moved, not copied. */
 
-/** What a worker is started with. */
-export interface WorkerSetup {
-  readonly models: readonly {
-    readonly name: string;
-    readonly path: string;
-    readonly input: { readonly name: string; readonly height: number; readonly width: number };
-    /** The card's shapes, such as [N,200,6], by output. */
-    readonly outputs: Readonly<Record<string, string>>;
-  }[];
-  readonly providers: readonly string[];
-  readonly intraOpThreads: number;
+/** A graph as a worker opens it. */
+export interface Graph {
+  readonly key: string;
+  readonly path: string;
+  /** A picture's uint8 [N, height, width, 3], or of a head float32 [N, size], the backbone's output `embedding`. */
+  readonly input:
+    | { readonly kind: 'picture'; readonly name: string; readonly height: number; readonly width: number }
+    | { readonly kind: 'embedding'; readonly name: string; readonly size: number; readonly embedding: string };
+  /** The card's shapes, such as [N,200,6], by output. */
+  readonly outputs: Readonly<Record<string, string>>;
 }
 
+/** One at a time: the next is sent when this one is answered. */
 export type ToWorker =
-  /** `pixels`: `rows` pictures one after the other. One run at a time. */
-  | { readonly kind: 'run'; readonly model: string; readonly rows: number; readonly pixels: Uint8Array<ArrayBuffer> }
+  /** Open it on the first of the providers that runs it. */
+  | { readonly kind: 'load'; readonly graph: Graph; readonly providers: readonly string[]; readonly intraOpThreads: number }
+  /** Run so many rows of grey: once, so that the size is warm, and `repeats` times more against the clock. */
+  | { readonly kind: 'measure'; readonly key: string; readonly rows: number; readonly repeats: number }
+  /** `pixels`: the rows' pictures one after the other. `heads`: by row, the head that reads its embedding, or null. */
+  | { readonly kind: 'run'; readonly key: string; readonly heads: readonly (string | null)[]; readonly pixels: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'unload'; readonly key: string }
   /** Release the sessions and end. */
   | { readonly kind: 'close' };
 
 /** One row's answer: each output flattened, or why there is none. */
 export type RowAnswer = { readonly outputs: Readonly<Record<string, Float32Array<ArrayBuffer>>> } | { readonly failure: string };
 
-export interface Ready {
-  readonly kind: 'ready';
-  readonly provider: string;
-  /** The providers that came before it, and why they would not work. */
-  readonly refused: readonly string[];
-  /** Milliseconds of one row, measured after a first run, by model. */
-  readonly warmMs: Readonly<Record<string, number>>;
-}
-
 export type FromWorker =
-  | Ready
-  /** No provider would run the models. The worker ends. */
+  /** Its code is loaded; it has no graph yet. */
+  | { readonly kind: 'up' }
+  /** `refused`: the providers that came before, and why they would not work. `dynamic`: it takes any number of rows, else one. */
+  | { readonly kind: 'loaded'; readonly provider: string; readonly refused: readonly string[]; readonly dynamic: boolean }
+  /** No provider runs the graph, or it is not what its card says. */
   | { readonly kind: 'refused'; readonly reasons: readonly string[] }
-  /** `ms`: the run alone. */
-  | { readonly kind: 'answers'; readonly ms: number; readonly rows: readonly RowAnswer[] };
+  /** Milliseconds of the quickest of the repeats. */
+  | { readonly kind: 'measured'; readonly ms: number }
+  /** `ms`: the run alone. `pixels`: given back to be filled again. */
+  | { readonly kind: 'answers'; readonly ms: number; readonly rows: readonly RowAnswer[]; readonly pixels: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'unloaded' };
+
+export type Reply<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>;

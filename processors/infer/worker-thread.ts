@@ -1,21 +1,25 @@
 import { Worker } from 'node:worker_threads';
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { FromWorker, Ready, RowAnswer, ToWorker, WorkerSetup } from './messages.ts';
+import type { FromWorker, Reply, ToWorker } from './messages.ts';
 
-/** A running worker thread: its models are loaded and warm. It runs one job at a time. */
+/** A running worker thread. */
 export interface WorkerThread {
-  readonly ready: Ready;
-  /** `pixels` is moved to the worker: unusable here afterwards. Rejects when the worker ends before it has answered. */
-  run(model: string, rows: number, pixels: Uint8Array<ArrayBuffer>): Promise<{ ms: number; rows: readonly RowAnswer[] }>;
+  /** Questions that are not answered yet; 0: it is free. */
+  readonly pending: number;
+  /** Asked when the questions before are answered. Rejects with engine_unavailable when it ends before it has answered. */
+  ask<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[], moved?: ArrayBuffer[]): Promise<Reply<K>>;
   /** Ends it, after the run under way. Resolves when the thread is gone. */
   close(): Promise<void>;
 }
 
-/** Resolves when the worker is warm. Throws invalid_model when no provider runs the models, engine_unavailable when it dies first. */
-export async function startWorkerThread(entry: URL, setup: WorkerSetup, ended: (reason: string) => void): Promise<WorkerThread> {
-  const worker = new Worker(entry, { workerData: setup });
+/** Resolves when its code is loaded. Throws engine_unavailable when it ends first. `ended`: by itself, later. */
+export async function startWorkerThread(entry: URL, ended: (reason: string) => void): Promise<WorkerThread> {
+  const worker = new Worker(entry);
   let reason = '';
   let exited = false;
+  let closing = false;
+  let pending = 0;
+  let last: Promise<unknown> = Promise.resolve();
   let answer: { resolve(message: FromWorker): void; reject(error: Error): void } | null = null;
 
   const gone = new Promise<void>((resolve) => {
@@ -33,29 +37,36 @@ export async function startWorkerThread(entry: URL, setup: WorkerSetup, ended: (
   });
   const next = (): Promise<FromWorker> => new Promise((resolve, reject) => (answer = { resolve, reject }));
 
-  const first = await next();
-  if (first.kind === 'refused') {
-    await gone;
-    throw new SaccadeError('invalid_model', `No execution provider runs the models: ${first.reasons.join('; ')}`);
+  async function exchange<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[], moved: ArrayBuffer[]): Promise<Reply<K>> {
+    if (exited || closing) throw new SaccadeError('engine_unavailable', `An inference worker has ended: ${reason || 'it was closed'}.`);
+    const answered = next();
+    worker.postMessage(message, moved);
+    const reply = await answered;
+    if (!expected.includes(reply.kind as K)) throw new SaccadeError('internal', `A worker answered ${message.kind} with ${reply.kind}.`);
+    return reply as Reply<K>;
   }
-  if (first.kind !== 'ready') throw new SaccadeError('internal', `A worker began with ${first.kind}.`);
 
-  let closing = false;
+  await next();
   void gone.then(() => closing || ended(reason));
-  const say = (message: ToWorker, moved: ArrayBuffer[] = []): void => worker.postMessage(message, moved);
   return {
-    ready: first,
-    async run(model, rows, pixels) {
-      if (exited) throw new SaccadeError('engine_unavailable', `An inference worker has ended: ${reason}.`);
-      const answered = next();
-      say({ kind: 'run', model, rows, pixels }, [pixels.buffer]);
-      const message = await answered;
-      if (message.kind !== 'answers') throw new SaccadeError('internal', `A worker answered a run with ${message.kind}.`);
-      return message;
+    get pending() {
+      return pending;
+    },
+    async ask(message, expected, moved = []) {
+      pending += 1;
+      const reply = last.then(() => exchange(message, expected, moved));
+      last = reply.catch(() => {});
+      try {
+        return await reply;
+      } finally {
+        pending -= 1;
+      }
     },
     async close() {
       closing = true;
-      if (!exited) say({ kind: 'close' });
+      await last;
+      const farewell: ToWorker = { kind: 'close' };
+      if (!exited) worker.postMessage(farewell, []);
       await gone;
     },
   };

@@ -1,86 +1,95 @@
 /** A worker thread: ONNX Runtime blocks the thread it runs on, so this one answers nothing else. */
-import { parentPort, workerData } from 'node:worker_threads';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { FromWorker, RowAnswer, ToWorker, WorkerSetup } from './messages.ts';
+import { parentPort } from 'node:worker_threads';
+import type { FromWorker, Reply, RowAnswer, ToWorker } from './messages.ts';
+import { grey, openSession, type Outputs, type Session } from './session.ts';
 
-type ModelSetup = WorkerSetup['models'][number];
-interface Loaded {
-  readonly setup: ModelSetup;
-  readonly session: InferenceSession;
-}
+type Ask<K extends ToWorker['kind']> = Extract<ToWorker, { kind: K }>;
 
-const { models, providers, intraOpThreads } = workerData as WorkerSetup;
 const port = parentPort!;
+const sessions = new Map<string, Session>();
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function say(message: FromWorker): void {
-  const moved = message.kind === 'answers' ? message.rows.flatMap((row) => ('outputs' in row ? Object.values(row.outputs).map(({ buffer }) => buffer) : [])) : [];
-  port.postMessage(message, moved);
+async function load({ graph, providers, intraOpThreads }: Ask<'load'>): Promise<Reply<'loaded'> | Reply<'refused'>> {
+  const refused: string[] = [];
+  for (const provider of providers) {
+    try {
+      const session = await openSession(graph, provider, intraOpThreads);
+      await release([graph.key]);
+      sessions.set(graph.key, session);
+      return { kind: 'loaded', provider, refused, dynamic: session.dynamic };
+    } catch (error) {
+      refused.push(`${provider}: ${reason(error)}`);
+    }
+  }
+  return { kind: 'refused', reasons: refused };
 }
 
-/** Sessions of all models on one provider, or the reason it will not do; nothing is left open then. */
-async function load(provider: string): Promise<{ loaded: Map<string, Loaded>; warmMs: Record<string, number> }> {
-  const loaded = new Map<string, Loaded>();
-  const warmMs: Record<string, number> = {};
+async function measure({ key, rows, repeats }: Ask<'measure'>): Promise<Reply<'measured'> | Reply<'refused'>> {
+  const session = sessions.get(key)!;
+  const input = grey(session.graph, rows);
+  let ms = Infinity;
   try {
-    for (const setup of models) {
-      const session = await InferenceSession.create(setup.path, {
-        executionProviders: [provider],
-        graphOptimizationLevel: 'all',
-        executionMode: 'sequential',
-        intraOpNumThreads: intraOpThreads,
-        interOpNumThreads: 1,
-        logSeverityLevel: 3,
-      });
-      const model = { setup, session };
-      loaded.set(setup.name, model);
-      warmMs[setup.name] = await warmUp(model);
+    // The first run of a size allocates, and may compile.
+    await session.run(rows, input);
+    for (let i = 0; i < repeats; i++) {
+      const started = performance.now();
+      await session.run(rows, input);
+      ms = Math.min(ms, performance.now() - started);
     }
   } catch (error) {
-    await release(loaded);
-    throw error;
+    // Too much for the device's memory, say.
+    return { kind: 'refused', reasons: [reason(error)] };
   }
-  return { loaded, warmMs };
+  return { kind: 'measured', ms };
 }
 
-/** The first run allocates and may compile; the second tells what a row costs. Refuses a graph that is not what its card says. */
-async function warmUp(model: Loaded): Promise<number> {
-  const { name, path, input, outputs } = model.setup;
-  const grey = (): Uint8Array<ArrayBuffer> => new Uint8Array(input.height * input.width * 3).fill(127);
-  const first = await runOnce(model, 1, grey());
-  for (const [output, shape] of Object.entries(outputs)) {
-    const { dims, type } = first[output]!;
-    const found = `[${['N', ...dims.slice(1)].join(',')}]`;
-    if (type !== 'float32' || found !== shape.replaceAll(' ', '')) {
-      throw new TypeError(`${path}: output ${output} of ${name} is ${type} ${found}, card.json says float32 ${shape}`);
-    }
-  }
+async function run({ key, heads, pixels }: Ask<'run'>): Promise<Reply<'answers'>> {
   const started = performance.now();
-  await runOnce(model, 1, grey());
-  return performance.now() - started;
+  const rows = await answer(sessions.get(key)!, heads.length, pixels);
+  await Promise.all([...new Set(heads)].map((head) => (head === null ? null : think(sessions.get(head)!, rows, heads))));
+  return { kind: 'answers', ms: performance.now() - started, rows, pixels };
 }
 
-async function runOnce({ setup, session }: Loaded, rows: number, pixels: Uint8Array<ArrayBuffer>): Promise<InferenceSession.OnnxValueMapType> {
-  const { name, height, width } = setup.input;
-  return session.run({ [name]: new Tensor('uint8', pixels, [rows, height, width, 3]) }, Object.keys(setup.outputs));
-}
-
-async function answer(model: Loaded, rows: number, pixels: Uint8Array<ArrayBuffer>): Promise<RowAnswer[]> {
+async function answer(session: Session, rows: number, pixels: Uint8Array<ArrayBuffer>): Promise<RowAnswer[]> {
   try {
-    return split(await runOnce(model, rows, pixels), rows);
+    return split(await session.run(rows, pixels), rows);
   } catch (error) {
-    if (rows === 1) return [{ failure: error instanceof Error ? error.message : String(error) }];
+    if (rows === 1) return [{ failure: reason(error) }];
     // One bad row, or a batch the device has no memory for: each row gets its own chance.
     const size = pixels.length / rows;
     const alone: RowAnswer[] = [];
-    for (let row = 0; row < rows; row++) alone.push(...(await answer(model, 1, pixels.slice(row * size, (row + 1) * size))));
+    for (let row = 0; row < rows; row++) alone.push(...(await answer(session, 1, pixels.slice(row * size, (row + 1) * size))));
     return alone;
   }
 }
 
-function split(outputs: InferenceSession.OnnxValueMapType, rows: number): RowAnswer[] {
+/** Adds a head's outputs to those of the rows it was asked for, all of them in one run. */
+async function think(head: Session, rows: RowAnswer[], heads: readonly (string | null)[]): Promise<void> {
+  const { input, key } = head.graph;
+  if (input.kind !== 'embedding') return;
+  const mine = rows.flatMap((row, i) => (heads[i] === key && 'outputs' in row ? [{ i, outputs: row.outputs }] : []));
+  if (mine.length === 0) return;
+  const embeddings = new Float32Array(mine.length * input.size);
+  mine.forEach(({ outputs }, at) => embeddings.set(outputs[input.embedding]!, at * input.size));
+  try {
+    const answers = head.dynamic ? split(await head.run(mine.length, embeddings), mine.length) : await oneByOne(head, embeddings, mine.length, input.size);
+    mine.forEach(({ i, outputs }, at) => {
+      rows[i] = { outputs: { embedding: outputs[input.embedding]!, ...answers[at]!.outputs } };
+    });
+  } catch (error) {
+    for (const { i } of mine) rows[i] = { failure: `${key}: ${reason(error)}` };
+  }
+}
+
+async function oneByOne(head: Session, embeddings: Float32Array<ArrayBuffer>, rows: number, size: number): Promise<{ outputs: Outputs }[]> {
+  const answers: { outputs: Outputs }[] = [];
+  for (let row = 0; row < rows; row++) answers.push(...split(await head.run(1, embeddings.slice(row * size, (row + 1) * size)), 1));
+  return answers;
+}
+
+function split(outputs: Outputs, rows: number): { outputs: Outputs }[] {
   return Array.from({ length: rows }, (_, row) => {
-    const own = Object.entries(outputs).map(([name, { data }]): [string, Float32Array<ArrayBuffer>] => {
-      const all = data as Float32Array<ArrayBuffer>;
+    const own = Object.entries(outputs).map(([name, all]): [string, Float32Array<ArrayBuffer>] => {
       const size = all.length / rows;
       return [name, all.slice(row * size, (row + 1) * size)];
     });
@@ -88,33 +97,37 @@ function split(outputs: InferenceSession.OnnxValueMapType, rows: number): RowAns
   });
 }
 
-async function release(loaded: Map<string, Loaded>): Promise<void> {
-  for (const { session } of loaded.values()) await session.release();
-}
-
-async function main(): Promise<void> {
-  const refused: string[] = [];
-  for (const provider of providers) {
-    try {
-      const { loaded, warmMs } = await load(provider);
-      port.on('message', async (message: ToWorker) => {
-        if (message.kind === 'run') {
-          const started = performance.now();
-          const rows = await answer(loaded.get(message.model)!, message.rows, message.pixels);
-          say({ kind: 'answers', ms: performance.now() - started, rows });
-        } else {
-          // In this order: a process that exits while sessions live aborts in ONNX Runtime's own clean-up.
-          await release(loaded);
-          port.close();
-        }
-      });
-      say({ kind: 'ready', provider, refused, warmMs });
-      return;
-    } catch (error) {
-      refused.push(`${provider}: ${error instanceof Error ? error.message : String(error)}`);
-    }
+async function release(keys: Iterable<string>): Promise<void> {
+  for (const key of keys) {
+    await sessions.get(key)?.release();
+    sessions.delete(key);
   }
-  say({ kind: 'refused', reasons: refused });
 }
 
-await main();
+const handle: { [K in Exclude<ToWorker['kind'], 'close'>]: (message: Ask<K>) => Promise<FromWorker> } = {
+  load,
+  measure,
+  run,
+  async unload({ key }) {
+    await release([key]);
+    return { kind: 'unloaded' };
+  },
+};
+
+/** What is moved with a message instead of being copied. A buffer may be there twice: a head's row keeps the embedding. */
+function moved(message: FromWorker): ArrayBuffer[] {
+  if (message.kind !== 'answers') return [];
+  const outputs = message.rows.flatMap((row) => ('outputs' in row ? Object.values(row.outputs).map(({ buffer }) => buffer) : []));
+  return [...new Set([...outputs, message.pixels.buffer])];
+}
+
+port.on('message', async (message: ToWorker) => {
+  if (message.kind === 'close') {
+    // In this order: a process that exits while sessions live aborts in ONNX Runtime's own clean-up.
+    await release(sessions.keys());
+    return port.close();
+  }
+  const reply = await (handle[message.kind] as (message: ToWorker) => Promise<FromWorker>)(message);
+  port.postMessage(reply, moved(reply));
+});
+port.postMessage({ kind: 'up' } satisfies FromWorker);

@@ -19,6 +19,8 @@ export interface PreprocessOptions {
   readonly clock: Clock;
   /** Null: every frame is decoded and inferred. */
   readonly cache?: CacheRules | null;
+  /** The model as it answers now (its version and thresholds may change): what its known answers are found by. */
+  readonly current?: (model: Model) => Model;
   readonly batch?: Partial<BatchPolicy>;
 }
 
@@ -33,7 +35,7 @@ const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
  * timings_ms: `queue` from acceptance to the runtime taking the frame over, `cache` the look-up if there was one, `decode`
  * the work from bytes to this tensor.
  */
-export function preprocessStage({ models, blobs, limits, clock, cache = null, batch }: PreprocessOptions): Stage<Frame> {
+export function preprocessStage({ models, blobs, limits, clock, cache = null, current = (model) => model, batch }: PreprocessOptions): Stage<Frame> {
   const served = new Map(models.map((model) => [model.card.name, model]));
   const inputs = models.map(({ card }) => card.input);
   const { cut, start, stop } = cutter(inputs, limits);
@@ -98,7 +100,8 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, ba
   async function knownOf(pictures: readonly Picture[]): Promise<Map<Frame, Known>> {
     if (!cache) return new Map();
     const asked = pictures.filter(({ frame }) => cacheable(frame, cache));
-    const known = await lookUp(asked, cache.answers, inputs, limits.maxPixels);
+    const asAnswering = asked.map((picture) => ({ ...picture, wanted: picture.wanted.map(current) }));
+    const known = await lookUp(asAnswering, cache.answers, inputs, limits.maxPixels);
     return new Map(asked.map(({ frame }, i) => [frame, known[i]!]));
   }
 

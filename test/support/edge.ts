@@ -13,8 +13,6 @@ import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
 import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
-import { inferConfig } from '../../processors/infer/config.ts';
-import { startEngine } from '../../processors/infer/engine.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
 import { ingestStage } from '../../processors/ingest/ingest.ts';
 import { preprocessConfig } from '../../processors/preprocess/config.ts';
@@ -24,6 +22,7 @@ import { runtimeMetrics } from '../../processors/runtime/metrics.ts';
 import { createPipeline } from '../../processors/runtime/pipeline.ts';
 import { type StageFamily, topology } from '../../processors/topology.ts';
 import { topicSpecs } from '../../schemas/topics.ts';
+import { always, engineWith } from './models.ts';
 import { quiet } from './pipeline.ts';
 
 export interface EdgeUnderTest {
@@ -48,7 +47,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const blobs = memoryBlobs();
   const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: names, blobs };
   const clock = systemClock;
-  const engine = stages.includes('infer') ? await startEngine({ ...inferConfig.parse({ workers: 2 }), models, clock }) : null;
+  const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();
   const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
   const pipeline = createPipeline({
@@ -56,7 +55,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
       ingest: () => ingestStage({ rules, tenant: 'default', lanes: admission.lanes }),
       preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 10_000_000 }), clock }),
       overflow: () => admission.overflow,
-      infer: () => (model) => inferStage({ model, engine: engine!, clock }),
+      infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock }),
       sink: () => {
         throw new TypeError('no sink here');
       },

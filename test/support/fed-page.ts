@@ -79,6 +79,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock } = {}): Pr
       const prediction: Prediction = {
         id: predictionId(frame_id, model), frame_id, tenant: 'default', source, sequence: null, captured_at: clock.now() - 20,
         accepted_at: clock.now() - 19, completed_at: clock.now(), status: 'ok', stage: null, reason: null, detail: null, model, version: '1',
+        fallback_for: null,
         task: model === 'nanodet' ? 'detection' : 'classification', image_width: 600, image_height: 400, labels: [], detections: [],
         embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, ...rest,
       };

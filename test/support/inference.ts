@@ -9,8 +9,7 @@ import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels } from '../../connectors/models/repository.ts';
 import type { BlobStore, Cache } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
-import { inferConfig } from '../../processors/infer/config.ts';
-import { type Engine, startEngine } from '../../processors/infer/engine.ts';
+import type { Engine } from '../../processors/infer/engine.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
 import { preprocessConfig } from '../../processors/preprocess/config.ts';
 import type { CacheRules } from '../../processors/preprocess/known.ts';
@@ -21,10 +20,11 @@ import type { Model } from '../../schemas/model-card.ts';
 import type { Frame, Prediction, Tensor } from '../../schemas/records.ts';
 import { tensorTopic, topicSpecs } from '../../schemas/topics.ts';
 import { eventually, pipelineOn, readAll } from './pipeline.ts';
+import { always, engineWith } from './models.ts';
 
 export const testModels = (wanted: readonly string[]): Promise<Model[]> => loadModels(fileURLToPath(new URL('../../models', import.meta.url)), wanted);
 export const testEngine = (models: readonly Model[]): Promise<Engine> =>
-  startEngine({ ...inferConfig.parse({ workers: 2, providers: ['cpu'] }), models, clock: systemClock });
+  engineWith(models, systemClock);
 
 export interface InferenceOptions {
   readonly models: readonly Model[];
@@ -46,6 +46,7 @@ export interface Inference {
 }
 
 export async function inference({ models, engine, cache, rules, maxPixels, fuse = [] }: InferenceOptions): Promise<Inference> {
+  for (const model of models) await engine.load(model);
   const log = memoryLog();
   const registry = fileRegistry();
   const names = models.map(({ card }) => card.name);
@@ -62,7 +63,7 @@ export async function inference({ models, engine, cache, rules, maxPixels, fuse 
     sink: unused,
     preprocess: () => preprocessStage({ models, blobs, limits, clock: systemClock, cache: answers && { answers, live: false, except: [], ...rules } }),
     overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
-    infer: () => (model) => inferStage({ model, engine, clock: systemClock, answers }),
+    infer: () => (model) => inferStage({ serving: always(model), engine, clock: systemClock, answers }),
   });
   const pipeline = await pipelineOn(log, steps, { registry, fuse, blobs });
   await pipeline.start();

@@ -112,6 +112,7 @@ const predictionOf = (tensor: Tensor, now: number, version: string): Prediction 
   detail: null,
   model: tensor.model,
   version,
+  fallback_for: null,
   task: 'classification',
   image_width: 1,
   image_height: 1,

@@ -1,0 +1,29 @@
+/** What a process says of itself once it is up. */
+import type { Model } from '../schemas/model-card.ts';
+import { describeTopic } from '../schemas/topics.ts';
+import { family, type Step } from './runtime/wiring.ts';
+import type { ServedModels } from './served-models.ts';
+import type { Settings } from './settings.ts';
+
+export interface Announcement {
+  readonly settings: Settings;
+  readonly models: readonly Model[];
+  /** Null in a process that does not infer. */
+  readonly served: ServedModels | null;
+  readonly steps: readonly Step[];
+  readonly cache: string;
+  readonly say: (line: string) => void;
+}
+
+export function announce({ settings: s, models, served, steps, cache, say }: Announcement): void {
+  say(`models      ${models.map(({ card }) => served?.describe(card.name) ?? `${card.name}@${card.version}`).join(', ')}${served ? `; ${served.engine.workers} workers` : ''}`);
+  for (const trouble of Object.values(served?.degraded() ?? {})) say(`!! ${trouble}`);
+  say(`cache       ${cache}`);
+  say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
+  for (const [first, second] of s.SACCADE_FUSE ?? []) {
+    for (const topic of new Set(steps.filter((step) => family(step) === second && step.bypassable !== false).map(({ from }) => from))) {
+      const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];
+      if (others.length > 0) say(`!! ${first}+${second} fused: this process does not write ${topic}, so ${others.join(', ')} get nothing of it`);
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/** The graphs of an engine: how each is opened in a worker, and the first time also tried, measured and given its sizes. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import { keyOf, type Model } from '../../schemas/model-card.ts';
+import type { InferConfig } from './config.ts';
+import type { Graph } from './messages.ts';
+import { choosePolicy, settled, sizesToMeasure, type Measured, type RunPolicy } from './tuning.ts';
+import type { WorkerThread } from './worker-thread.ts';
+
+export interface LoadedGraph {
+  readonly graph: Graph;
+  /** The execution provider that runs it: the first of those asked for that would. */
+  readonly provider: string;
+  readonly policy: RunPolicy;
+}
+
+export type GraphOptions = Pick<InferConfig, 'providers' | 'intraOpThreads' | 'maxBatch' | 'delayMs'>;
+
+const repeats = 3;
+/** How long the search for a size may take: a slow model must not keep the process from its work. */
+const searchMs = 1_500;
+
+/** Of [N,1280]: 1280. */
+const sizeOf = (shape: string): number => Number(/(\d+)\]$/.exec(shape)?.[1]);
+
+export function graphOf(model: Model): Graph {
+  const { card, path, backbone } = model;
+  const outputs = Object.fromEntries(Object.entries(card.outputs).map(([name, { shape }]) => [name, shape]));
+  if (!card.head || !backbone) return { key: keyOf(model), path, input: { kind: 'picture', ...card.input }, outputs };
+  const { input: name, embedding } = card.head;
+  return { key: keyOf(model), path, input: { kind: 'embedding', name, size: sizeOf(backbone.card.outputs[embedding]!.shape), embedding }, outputs };
+}
+
+/** The first to open it in this process. Throws invalid_model, also when the worker dies of it, naming why. */
+export async function tryGraph(worker: WorkerThread, model: Model, options: GraphOptions, log: (message: string) => void): Promise<LoadedGraph> {
+  const graph = graphOf(model);
+  try {
+    const loaded = await worker.ask({ kind: 'load', graph, providers: options.providers, intraOpThreads: options.intraOpThreads }, ['loaded', 'refused']);
+    if (loaded.kind === 'refused') throw new SaccadeError('invalid_model', `No execution provider runs ${graph.key}: ${loaded.reasons.join('; ')}`);
+    for (const reason of loaded.refused) log(`execution provider refused ${graph.key}: ${reason}`);
+    const measured = await measure(worker, graph, loaded.dynamic && graph.input.kind === 'picture' ? wanted(options) : [1]);
+    const set = { maxBatch: loaded.dynamic ? options.maxBatch : 1, delayMs: options.delayMs, onCpu: loaded.provider === 'cpu' };
+    const policy = choosePolicy(await confirmed(worker, graph, measured, choosePolicy(measured, set).rows), set);
+    // Sizes that were asked for, and not measured.
+    for (const rows of policy.buckets.filter((size) => !measured.some((one) => one.rows === size))) await warm(worker, graph.key, rows);
+    return { graph, provider: loaded.provider, policy };
+  } catch (error) {
+    if (!(error instanceof SaccadeError) || error.code !== 'engine_unavailable') throw error;
+    throw new SaccadeError('invalid_model', `${graph.key} ended its worker while it was being loaded. ${error.detail}`, error);
+  }
+}
+
+/** In every worker after the first: nothing is decided any more, but every size is warm. */
+export async function openGraph(worker: WorkerThread, { graph, provider, policy }: LoadedGraph, intraOpThreads: number): Promise<void> {
+  const loaded = await worker.ask({ kind: 'load', graph, providers: [provider], intraOpThreads }, ['loaded', 'refused']);
+  if (loaded.kind === 'refused') throw new SaccadeError('invalid_model', `${graph.key} ran once, and does no more: ${loaded.reasons.join('; ')}`);
+  for (const rows of policy.buckets) await warm(worker, graph.key, rows);
+}
+
+/** What is set needs no search. */
+const wanted = ({ maxBatch }: GraphOptions): readonly number[] => sizesToMeasure.filter((size) => size <= (maxBatch ?? Infinity));
+
+async function measure(worker: WorkerThread, graph: Graph, sizes: readonly number[]): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  const until = performance.now() + searchMs;
+  for (const rows of sizes) {
+    if (settled(measured) || performance.now() > until) break;
+    const found = await worker.ask({ kind: 'measure', key: graph.key, rows, repeats }, ['measured', 'refused']);
+    if (found.kind === 'measured') measured.push({ rows, ms: found.ms / rows });
+    else if (rows === 1) throw new SaccadeError('invalid_model', `${graph.key}: ${found.reasons.join('; ')}`);
+    else break;
+  }
+  return measured;
+}
+
+/** A second look at the choice and at a row alone: a busy moment of the machine must not decide for as long as the process lives. */
+async function confirmed(worker: WorkerThread, graph: Graph, measured: readonly Measured[], chosen: number): Promise<Measured[]> {
+  if (chosen === 1) return [...measured];
+  return Promise.all(
+    measured.map(async ({ rows, ms }) => {
+      if (rows !== 1 && rows !== chosen) return { rows, ms };
+      const again = await worker.ask({ kind: 'measure', key: graph.key, rows, repeats }, ['measured', 'refused']);
+      return { rows, ms: again.kind === 'measured' ? Math.min(ms, again.ms / rows) : ms };
+    }),
+  );
+}
+
+async function warm(worker: WorkerThread, key: string, rows: number): Promise<void> {
+  const done = await worker.ask({ kind: 'measure', key, rows, repeats: 0 }, ['measured', 'refused']);
+  if (done.kind === 'refused') throw new SaccadeError('invalid_model', `${key} does not take ${rows} rows at once: ${done.reasons.join('; ')}`);
+}
