@@ -14,8 +14,9 @@ import { SaccadeError } from '../connectors/errors.ts';
 import { loadModels } from '../connectors/models/repository.ts';
 import type { AnswerCache, Cache } from '../connectors/ports.ts';
 import { inferConfig } from '../processors/infer/config.ts';
-import { startEngine } from '../processors/infer/engine.ts';
+import { createEngine, type Engine } from '../processors/infer/engine.ts';
 import { inferStage } from '../processors/infer/infer.ts';
+import { always } from '../test/support/models.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { preprocessStage } from '../processors/preprocess/preprocess.ts';
 import { systemClock as clock } from '../processors/runtime/clock.ts';
@@ -112,9 +113,9 @@ interface Way {
   stop(): Promise<void>;
 }
 
-async function wayWith(answers: AnswerCache | null, engineOf: Awaited<ReturnType<typeof startEngine>>, models: Awaited<ReturnType<typeof loadModels>>): Promise<Way> {
+async function wayWith(answers: AnswerCache | null, engineOf: Engine, models: Awaited<ReturnType<typeof loadModels>>): Promise<Way> {
   const preprocess = preprocessStage({ models, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock, cache: answers && { answers, live: true, except: [] } });
-  const infer = inferStage({ model: models[0]!, engine: engineOf, clock, answers });
+  const infer = inferStage({ serving: always(models[0]!), engine: engineOf, clock, answers });
   await preprocess.start?.();
 
   async function batch(pictures: readonly Buffer[]): Promise<number> {
@@ -161,7 +162,8 @@ export async function cacheBench(argv: readonly string[]): Promise<void> {
   console.table(costs);
 
   const models = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), [modelName]);
-  const engine = await startEngine({ ...inferConfig.parse({}), models, clock });
+  const engine = createEngine({ ...inferConfig.parse({}), clock });
+  for (const model of models) await engine.load(model);
   const metrics = { lookedUp() {}, written() {} };
   const ways = new Map<string, Way>([['off', await wayWith(null, engine, models)]]);
   for (const [name, one] of caches) ways.set(name, await wayWith(answerCache({ cache: one, ttlMs: 600_000, metrics }), engine, models));

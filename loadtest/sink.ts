@@ -50,6 +50,7 @@ function prediction(embedding: boolean): Prediction {
     detail: null,
     model,
     version: '1',
+    fallback_for: null,
     task: 'detect',
     image_width: 640,
     image_height: 480,
