@@ -37,7 +37,7 @@ export async function startStage(stage: string, env: Readonly<Record<string, str
   for (const until = Date.now() + withinMs; !readyLine.test(output); await sleep(20)) {
     if (child.exitCode === null && child.signalCode === null && Date.now() < until) continue;
     child.kill('SIGKILL');
-    throw new SaccadeError('not_ready', `The process of ${stage} is not up:\n${output}`);
+    throw new SaccadeError('not_ready', `The process of ${stage} is not up (${child.signalCode ?? child.exitCode ?? `after ${withinMs / 1000} s`}):\n${output}`);
   }
   return {
     stage,

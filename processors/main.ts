@@ -36,6 +36,7 @@ import { preprocessStage } from './preprocess/preprocess.ts';
 import { checkFolder, checkPort } from './preflight.ts';
 import { systemClock } from './runtime/clock.ts';
 import { runtimeMetrics } from './runtime/metrics.ts';
+import { openProducer } from './runtime/open-producer.ts';
 import { patiently } from './runtime/patience.ts';
 import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
@@ -84,7 +85,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   });
   const patience = { clock, say };
   await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
-  const producer = await patiently(() => log.producer(), patience);
+  const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);
   ending.add('producer', () => producer.close());
 
   const metricsRegistry = new Registry();
@@ -194,7 +195,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
         metrics: metricsRegistry,
         live,
         quota: admission.quota,
-        refusal: acceptance.refusal,
+        refusal: () => (producer.held('frames') ? 'Partitions are being added; frames are taken again in a moment.' : acceptance.refusal()),
       })
     : null;
   ending.add('http', () => server.close());

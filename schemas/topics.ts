@@ -53,6 +53,8 @@ export const descriptions: readonly TopicDescription[] = JSON.parse(
 export function describeTopic(name: TopicName): TopicDescription | undefined {
   const exact = descriptions.find((d) => d.name === name);
   if (exact) return exact;
+  // `tensors.*` would fit the dead letters of tensors too, and give them its schema and its short retention.
+  if (isDeadLetterTopic(name)) return descriptions.find((d) => d.name === deadLetterTopic('*'));
   return descriptions.find(({ name: pattern }) => {
     const star = pattern.indexOf('*');
     if (star < 0) return false;

@@ -65,6 +65,22 @@ export function kafkaAdmin(options: KafkaOptions) {
     partitions: (topic: string) =>
       ask(`describing ${topic}`, async (admin) => (await describe(admin, [topic]))[0]?.partitions.length ?? 0),
 
+    /** Resolves when each of the partitions has a leader. Kafka takes partitions away never, and refuses a count that is not more. */
+    addPartitions: (topic: string, count: number): Promise<void> =>
+      ask(`adding partitions to ${topic}`, async (admin) => {
+        await admin.createPartitions({ topicPartitions: [{ topic, count }], timeout: 10_000 });
+        await awaitLeaders(admin, [topic], count);
+      }),
+
+    /** Groups whose name begins so and that have members now, with how many. */
+    liveGroups: (prefix: string): Promise<ReadonlyMap<string, number>> =>
+      ask('asking for the groups', async (admin) => {
+        const names = (await admin.listGroups()).groups.map(({ groupId }) => groupId).filter((name) => name.startsWith(prefix));
+        if (names.length === 0) return new Map();
+        const { groups } = await admin.describeGroups(names);
+        return new Map(groups.filter(({ members }) => members.length > 0).map(({ groupId, members }) => [groupId, members.length]));
+      }),
+
     bounds: (topic: string): Promise<Bounds[]> =>
       ask(`asking for the offsets of ${topic}`, async (admin) =>
         (await admin.fetchTopicOffsets(topic)).map(({ partition, low, high }) => ({
@@ -114,11 +130,11 @@ const describe = async (admin: Admin, topics: string[]): Promise<ITopicMetadata[
  * A topic that was just created is not led, or not even known, everywhere at once, and metadata name a leader before it knows
  * of it. So each leader is asked: a producer that came too early to one of them would send to all of them twice.
  */
-async function awaitLeaders(admin: Admin, topics: string[]): Promise<void> {
+async function awaitLeaders(admin: Admin, topics: string[], least = 1): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       const described = await describe(admin, topics);
-      if (described.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) {
+      if (described.every(({ partitions }) => partitions.length >= least && partitions.every(({ leader }) => leader >= 0))) {
         await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)));
         return;
       }

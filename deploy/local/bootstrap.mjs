@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', simulate: 'test/simulation/main.ts', bench: 'loadtest/main.ts', chaos: 'test/chaos/main.ts' };
+const programs = { start: 'processors/main.ts', test: 'test/run.ts', sql: 'processors/sql.ts', dlq: 'processors/dead-letters/main.ts', saccade: 'processors/saccade.ts', simulate: 'test/simulation/main.ts', bench: 'loadtest/main.ts', chaos: 'test/chaos/main.ts' };
 const say = (line) => process.stderr.write(`saccade: ${line}\n`);
 
 const [command, ...args] = process.argv.slice(2);
@@ -15,7 +15,7 @@ const program = programs[command];
 if (!program) fail(`unknown command ${command ?? '(none)'}; it is one of ${Object.keys(programs).join(', ')}`);
 
 /** Needs no Kafka of its own, and ends itself when told to. */
-const asks = ['sql', 'dlq', 'simulate', 'bench'].includes(command);
+const asks = ['sql', 'dlq', 'saccade', 'simulate', 'bench'].includes(command);
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {

@@ -30,6 +30,9 @@ export interface ControlTableOptions {
   readonly patienceMs?: number;
 }
 
+/** Begins the names of the groups by which a table is followed: each process has one. */
+export const tableGroups = (topic: string): string => `saccade.table.${topic}.`;
+
 const probePrefix = 'probe/';
 const probeEveryMs = 1_000;
 
@@ -60,7 +63,7 @@ export async function followTable(options: ControlTableOptions): Promise<Control
   }
 
   const consumer = await log.consumer({
-    group: `saccade.table.${topic}.${reader}`,
+    group: `${tableGroups(topic)}${reader}`,
     topics: [topic],
     from: 'earliest',
     claim: [0],

@@ -1,0 +1,27 @@
+/** The commands of `npm run saccade`, one a line, and their help. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Command } from './command.ts';
+import { partitionsAdd } from './partitions-add.ts';
+
+export const commands: readonly Command[] = [partitionsAdd];
+
+/** The command that the arguments begin with, and the arguments after its name. Throws bad_request. */
+export function commandOf(argv: readonly string[]): { readonly command: Command; readonly rest: readonly string[] } {
+  for (const command of commands) {
+    const words = command.name.split(' ');
+    if (words.every((word, i) => argv[i] === word)) return { command, rest: argv.slice(words.length) };
+  }
+  throw new SaccadeError('bad_request', `There is no command '${argv.filter((word) => !word.startsWith('-')).slice(0, 2).join(' ')}'; there is ${commands.map(({ name }) => name).join(', ')}.`);
+}
+
+export function help(): string {
+  const of = ({ name, usage, summary, options }: Command): string =>
+    [`  ${name} ${usage}`, `      ${summary}`, ...options.map(([option, text]) => `      ${option.padEnd(22)} ${text}`)].join('\n');
+  return `npm run saccade -- COMMAND: operates a pipeline that runs.
+
+${commands.map(of).join('\n\n')}
+
+The log is the one of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA. Exit codes: 0 done, 1 failed (what it says is how
+things are now), 2 asked for something impossible, 3 the log cannot be reached, 130 interrupted.
+`;
+}

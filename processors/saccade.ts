@@ -1,0 +1,109 @@
+/** `npm run saccade -- COMMAND`: finds the log and runs one command. The commands are in operations/commands.ts. */
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { asSaccadeError, SaccadeError } from '../connectors/errors.ts';
+import { kafkaAdmin } from '../connectors/kafka/admin.ts';
+import type { KafkaLogger } from '../connectors/kafka/client.ts';
+import { kafkaLog } from '../connectors/kafka/log.ts';
+import { readRunFile } from '../deploy/local/run-file.ts';
+import { pausesTopic } from '../schemas/pauses.ts';
+import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { readConfig } from './config.ts';
+import { kafkaOptions } from './connect.ts';
+import { commandOf, help } from './operations/commands.ts';
+import type { World } from './operations/world.ts';
+import { systemClock } from './runtime/clock.ts';
+import { followTable, tableGroups } from './runtime/control-table.ts';
+import { unfinished } from './runtime/lag.ts';
+import { groupOf } from './topology.ts';
+
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Runs, prints, and answers the exit code. `stopping` ends a command early, with what it began undone. */
+export async function saccadeCommand(argv: readonly string[], env: NodeJS.ProcessEnv, stopping: AbortSignal, { stdout, stderr }: Terminal = process): Promise<number> {
+  const output = { print: (line: string) => void stdout.write(`${line}\n`), say: (line: string) => void stderr.write(`${line}\n`) };
+  if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {
+    stdout.write(help());
+    return 0;
+  }
+  const opened: World[] = [];
+  try {
+    const { command, rest } = commandOf(argv);
+    const open = async (): Promise<World> => {
+      const world = await openWorld(env);
+      opened.push(world);
+      return world;
+    };
+    await command.run(rest, open, output, stopping);
+    return 0;
+  } catch (cause) {
+    if (stopping.aborted) {
+      output.say('interrupted: everything is as it was');
+      return 130;
+    }
+    const error = asSaccadeError(cause);
+    const asked = error.code === 'bad_request' || error.code === 'invalid_config';
+    output.say(`${error.detail || error.message}${asked ? '\nSee npm run saccade -- --help.' : ''}`);
+    return asked ? 2 : error.code === 'log_unavailable' ? 3 : 1;
+  } finally {
+    for (const world of opened) await world.close();
+  }
+}
+
+/**
+ * The groups that must have read a topic to its end before a source may go on in another partition of it. Those that follow
+ * a topic for show or for answers (`live`, `edge`) commit nothing and keep no order.
+ */
+function groupsReading(topic: string): string[] {
+  const readers = describeTopic(topic)?.consumers.filter((name) => name !== 'live' && name !== 'edge') ?? [];
+  return readers.map((name) => groupOf(name === 'infer' ? topic.replace(tensorTopic(''), 'infer.') : name));
+}
+
+const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Throws log_unavailable when there is no log that another process can reach. */
+async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
+  const { settings: s } = readConfig([], env);
+  const data = resolve(s.SACCADE_DATA);
+  const running = readRunFile(data);
+  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
+    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can operate it.`);
+  }
+  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
+  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ask: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
+  const options = kafkaOptions(s, brokers, 'saccade-operations', silent);
+  const log = kafkaLog(options);
+  const admin = kafkaAdmin(options);
+  const close = async (): Promise<void> => void (await Promise.all([log.close(), admin.close()]));
+  try {
+    const replication = { replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION) };
+    await log.ensureTopics(topicSpecs([], { ...replication, partitions: 1, maxRecordBytes: 1024 * 1024 }).filter(({ name }) => name === pausesTopic));
+    const pauses = await followTable({ log, producer: await log.producer(), clock: systemClock, topic: pausesTopic });
+    return {
+      log,
+      admin,
+      clock: systemClock,
+      pauses,
+      followers: tableGroups(pausesTopic),
+      readers: groupsReading,
+      unfinished: async (group, topic) => (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // `| head` has read enough: no error of ours.
+  process.stdout.on('error', () => process.exit(0));
+  const stopping = new AbortController();
+  // Once: whoever asks a second time does not want to wait for the end of the first.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
+  process.exitCode = await saccadeCommand(process.argv.slice(2), process.env, stopping.signal);
+}
