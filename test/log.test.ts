@@ -5,6 +5,7 @@ import kafkajs, { type Admin } from 'kafkajs';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { partitionOfKey } from '../connectors/memory/murmur2.ts';
 import { SaccadeError } from '../connectors/errors.ts';
+import { isSettling } from '../connectors/kafka/errors.ts';
 import { createGeneration } from '../connectors/kafka/generation.ts';
 import { kafkaLog } from '../connectors/kafka/log.ts';
 import type { FetchedBatch, Membership } from '../connectors/kafka/membership.ts';
@@ -261,4 +262,12 @@ test('a Kafka that is not there is log_unavailable', async () => {
   await assert.rejects(log.clusterId(), (error) => error instanceof SaccadeError && error.code === 'log_unavailable' && error.retryable);
   await assert.rejects(log.producer(), (error) => error instanceof SaccadeError && error.code === 'log_unavailable');
   await log.close();
+});
+
+test('metadata that do not name a young topic yet are asked for again, not taken for a lost log', () => {
+  // The classes are exported; kafkajs's types leave some out.
+  const { KafkaJSTopicMetadataNotLoaded: NotLoaded } = kafkajs as unknown as { KafkaJSTopicMetadataNotLoaded: new (message: string, about: { topic: string }) => Error };
+  assert.equal(isSettling(new NotLoaded('Topic metadata not loaded', { topic: 't' })), true);
+  assert.equal(isSettling(new Error('wrapped', { cause: new NotLoaded('Topic metadata not loaded', { topic: 't' }) })), true);
+  assert.equal(isSettling(new Error('Topic metadata not loaded')), false);
 });

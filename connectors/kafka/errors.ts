@@ -29,7 +29,9 @@ export const isUnknownTopic = (error: unknown): boolean => hasType(error, ['UNKN
 
 /** Passes within moments: a topic was just created, or a partition's leader moved. */
 export const isSettling = (error: unknown): boolean =>
-  hasType(error, ['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'REPLICA_NOT_AVAILABLE', 'NOT_COORDINATOR_FOR_GROUP', 'NOT_CONTROLLER']);
+  hasType(error, ['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'REPLICA_NOT_AVAILABLE', 'NOT_COORDINATOR_FOR_GROUP', 'NOT_CONTROLLER']) ||
+  // kafkajs's own, without a type: the metadata it had just asked for did not name the topic.
+  [...causes(error)].some(({ name }) => name === 'KafkaJSTopicMetadataNotLoaded');
 
 /** What an operator can repair but no retry will: wrong credentials, missing rights, impossible topic settings. */
 export const isRefused = (error: unknown): boolean =>
