@@ -3,12 +3,16 @@ import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
+import { backpressure } from './pressure/backpressure.ts';
+import { fairness } from './pressure/fairness.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { sink } from './sink.ts';
 
 const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
+  backpressure,
   cache: cacheBench,
   decode,
+  fairness,
   latency,
   pipeline,
   'rolling-restart': rollingRestart,
@@ -43,6 +47,13 @@ const help = `npm run bench -- NAME [options]
             --each N       processes of each stage (default 2)
             --stages LIST  stages that are restarted (default all)
             --steady S     seconds before the first restart (default 20); --settle S after each (default 2)
+
+  backpressure   sources ten times as fast as inference, a live one and one of files: memory of every process, and what became of the frames
+            --seconds S    of load (default 120); --limit M of MiB for each process (default 600); --out FOLDER for the picture
+
+  fairness  a slow camera beside a flood on its partition, with a quota and without
+            --seconds S    of each phase (default 30); --rounds N (default 2)
+            --slow N       frames a second of the camera (default 2); --flood N of the flood (default 300)
 `;
 
 const [name, ...argv] = process.argv.slice(2);

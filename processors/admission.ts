@@ -48,7 +48,7 @@ export function createAdmission({ log, producer, clock, models, rules, reader, t
     quota: limited ?? unlimited,
     table: openTable,
     passage: laneOf('preprocess.overflow', overflowTopic),
-    now: () => clock.now(),
+    clock,
     ...(told ? { told } : {}),
   });
 

@@ -6,6 +6,7 @@
  * Who is in the overflow lane lies in a table in the log, written before the first frame that goes by it: whoever reads the
  * partition next, after a crash or a rebalance, decides alike. A position below the entry's went, and goes again, by `frames`.
  */
+import type { Clock } from '../../connectors/ports.ts';
 import type { Passage } from './passage.ts';
 import type { Quota } from './quota.ts';
 
@@ -54,19 +55,18 @@ export interface LanesOptions {
   table(): Promise<LaneTable>;
   /** Of the overflow lane. */
   readonly passage: Passage;
-  now(): number;
+  readonly clock: Clock;
   readonly told?: (source: string, lane: 'frames' | 'frames.overflow') => void;
 }
 
 const prefix = 'source/';
-/** The positions of the lane's reader are asked for at most this often. */
+/** How often the positions of the lane's reader are asked for. */
 const lookEveryMs = 250;
 
-export function lanes({ quota, table: openTable, passage, now, told = () => {} }: LanesOptions): Lanes {
+export function lanes({ quota, table: openTable, passage, clock, told = () => {} }: LanesOptions): Lanes {
   const held = new Map<string, Held>();
   let generation: AbortSignal | null = null;
-  let lookedAt = -Infinity;
-  let looking = false;
+  let following = false;
 
   /** Whoever had the partitions before may have written until just now. */
   async function begin(table: LaneTable, current: AbortSignal): Promise<void> {
@@ -82,14 +82,17 @@ export function lanes({ quota, table: openTable, passage, now, told = () => {} }
   /** Entries of partitions that others read are theirs. */
   const overflowing = (): number => [...held.values()].filter(({ last }) => last !== null).length;
 
-  /** In the background: a choice uses what is known, and what is known stays true. */
-  function look(): void {
-    const at = now();
-    if (overflowing() === 0 || looking || Math.abs(at - lookedAt) < lookEveryMs) return;
-    lookedAt = at;
-    looking = true;
-    // Not to be asked is no harm: sources stay where they are.
-    passage.look().catch(() => {}).finally(() => (looking = false));
+  /** In the background, while frames of ours may be in the overflow lane: a choice uses what is known, and what is known stays true. */
+  async function follow(current: AbortSignal): Promise<void> {
+    if (following) return;
+    following = true;
+    const waiting = (): boolean => [...held.values()].some(({ partition, last }) => last !== null && !passage.passed(partition, last + 1));
+    while (waiting() && !current.aborted) {
+      await clock.sleep(lookEveryMs, current);
+      // Not to be answered is no harm: sources stay where they are.
+      await passage.look().catch(() => {});
+    }
+    following = false;
   }
 
   const save = async (table: LaneTable, source: string, entry: Held): Promise<void> => {
@@ -120,7 +123,7 @@ export function lanes({ quota, table: openTable, passage, now, told = () => {} }
 
   async function one(table: LaneTable, arrival: Arrival): Promise<Lane> {
     const { source, partition, offset } = arrival;
-    const at = Math.min(arrival.at, now());
+    const at = Math.min(arrival.at, clock.now());
     const over = !arrival.again && !quota.take(source, at);
     let entry = held.get(source);
     if (!entry) {
@@ -143,11 +146,11 @@ export function lanes({ quota, table: openTable, passage, now, told = () => {} }
     async choose(arrivals, current) {
       const table = await openTable();
       if (generation !== current) await begin(table, current);
-      look();
       const chosen: Lane[] = [];
       for (const arrival of arrivals) chosen.push(await one(table, arrival));
       // Those that have fallen silent: nobody would ask for them again.
-      for (const [source, entry] of held) if (mayReturn(source, entry, now())) await comeBack(table, source, entry);
+      for (const [source, entry] of held) if (mayReturn(source, entry, clock.now())) await comeBack(table, source, entry);
+      void follow(current);
       return chosen;
     },
     get overflowing() {

@@ -47,15 +47,19 @@ export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closin
     }
   }
 
-  const late = (input: Input<T>): boolean => {
-    const deadline = stage.deadline?.(input) ?? null;
-    return deadline !== null && deadline < clock.now();
-  };
+  /** Half of what life is left on the way in: a frame let through at the last moment would only be dropped behind the decoding. */
+  function deadline(input: Input<T>): number | null {
+    const last = stage.deadline?.(input) ?? null;
+    return last === null ? null : Math.min(last, (input.origin.timestamp + last) / 2);
+  }
+
+  const late = (input: Input<T>): boolean => (deadline(input) ?? Infinity) < clock.now();
 
   // It is started and stopped by the step that it serves in the usual lane.
   const { start: _start, stop: _stop, ...same } = stage;
   return {
     ...same,
+    deadline,
     name: `${stage.name}.overflow`,
     // A few at a time: what is let in at once stands before the neighbours' next frame.
     batch: { ...stage.batch, records: 8, concurrency: 1 },

@@ -3,7 +3,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export interface StageMetrics {
   records(outcome: 'emitted' | 'dropped' | 'dead_lettered' | 'retried', count?: number): void;
-  dropped(reason: string): void;
+  /** `source` null: nobody knows whose it was. */
+  dropped(reason: string, source: string | null): void;
   deadLettered(code: string): void;
   batch(records: number): void;
   phase(phase: 'queue' | 'decode' | 'process' | 'deliver', seconds: number): void;
@@ -21,12 +22,25 @@ export interface RuntimeMetrics {
   lag(stage: string, read: () => Promise<readonly { topic: string; partition: number; lag: number }[]>): void;
 }
 
+/** Names come from producers; each is a time series that never goes away. */
+const mostSources = 100;
+
+function boundedLabel(most: number): (name: string) => string {
+  const known = new Set<string>();
+  return (name) => {
+    if (known.size < most) known.add(name);
+    return known.has(name) ? name : 'other';
+  };
+}
+
 export function runtimeMetrics(registry: Registry): RuntimeMetrics {
   const registers = [registry];
   const counter = (name: string, help: string, labelNames: string[]) => new Counter({ name, help, labelNames, registers });
   const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames: ['stage'], registers });
   const records = counter('saccade_stage_records_total', 'Records by how they left the stage.', ['stage', 'outcome']);
   const drops = counter('saccade_stage_dropped_records_total', 'Records dropped on purpose, by reason.', ['stage', 'reason']);
+  const sourceDrops = counter('saccade_source_dropped_records_total', `Records dropped on purpose, by source: the first ${mostSources} that drop have a label of their own, the rest are 'other'.`, ['source', 'reason']);
+  const labelOf = boundedLabel(mostSources);
   const deadLetters = counter('saccade_stage_dead_letters_total', 'Records sent to the dead letters, by error code.', ['stage', 'code']);
   const expired = counter('saccade_stage_expired_records_total', 'Records that retention deleted before they were processed.', ['stage']);
   const rebalances = counter('saccade_stage_rebalances_total', 'Generations of the consumer group joined.', ['stage']);
@@ -70,7 +84,10 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
     lag: (stage, read) => void lagReaders.set(stage, read),
     stage: (stage) => ({
       records: (outcome, count = 1) => records.inc({ stage, outcome }, count),
-      dropped: (reason) => drops.inc({ stage, reason }),
+      dropped(reason, source) {
+        drops.inc({ stage, reason });
+        sourceDrops.inc({ source: labelOf(source ?? 'unknown'), reason });
+      },
       deadLettered: (code) => deadLetters.inc({ stage, code }),
       batch: (count) => batchRecords.observe({ stage }, count),
       phase: (phase, seconds) => phases.observe({ stage, phase }, seconds),

@@ -178,10 +178,12 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
           ? { status: 'dropped', reason: outcome.reason, detail: outcome.detail ?? '', stage: stage.name, at: clock.now() }
           : { status: 'dead_lettered', reason: outcome.error.code, detail: outcome.error.detail, stage: stage.name, at: clock.now() };
       const traces = { traceId: traceIdOf(span.traceparent), topic: input.origin.topic, partition: input.origin.partition, offset: input.origin.offset };
-      if (input.value !== undefined && accountable) await deliver(work, stage.account?.(input, failure) ?? [], span.traceparent);
+      const accounts = input.value !== undefined && accountable ? (stage.account?.(input, failure) ?? []) : [];
+      await deliver(work, accounts, span.traceparent);
       if (outcome.kind === 'drop') {
         metrics.records('dropped');
-        metrics.dropped(outcome.reason);
+        // What is accounted for is keyed by its source; the input itself may have another key.
+        metrics.dropped(outcome.reason, accounts[0]?.key ?? input.key);
         log.debug({ ...traces, reason: outcome.reason }, 'dropped');
       } else {
         const whole = deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now());

@@ -206,6 +206,18 @@ export function groupContract(context: LogContext): void {
     await consumer.close();
   });
 
+  test('offsetsAt answers the first record that is not older, or the end', async () => {
+    const { name: at } = await context.topic({ partitions: 2 });
+    const since = Date.now() - 60_000;
+    const stamped = (seconds: number) => outgoing(at, null, 'x', { partition: 0, timestamp: since + seconds * 1000 });
+    await context.send(stamped(0), stamped(10), stamped(20));
+    const first = async (seconds: number): Promise<number[]> => (await context.log.offsetsAt(at, since + seconds * 1000)).toSorted(byPartition).map(({ offset }) => offset);
+    assert.deepEqual(await first(-5), [0, 0]);
+    assert.deepEqual(await first(10), [1, 0]);
+    assert.deepEqual(await first(11), [2, 0]);
+    assert.deepEqual(await first(21), [3, 0]);
+  });
+
   test('beginningOffsets, endOffsets and committed by partition', async () => {
     const { name: at } = await topic({ partitions: 3 });
     const group = uniqueName('group');
