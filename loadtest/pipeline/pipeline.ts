@@ -68,6 +68,8 @@ async function measure(folder: string, stack: Stack, { frames, repeats, only }: 
     SCHEMA_REGISTRY_URL: stack.registry.url!,
     CLICKHOUSE_URL: stack.clickhouse!.url,
     SACCADE_MODELS: `${model.name}@${model.version}`,
+    // All its frames are there at once: that is the load here, not a flood.
+    SACCADE_QUOTA_FPS: '0',
     SACCADE_PARTITIONS: String(partitions),
     SACCADE_BLOBS_DIR: join(folder, 'blobs'),
   };
