@@ -29,7 +29,8 @@ until everything acknowledged by then has its outcome in the store. The time in 
 off: recovery_seconds_p95, _max and _max_by_kind. With it: _p95_from_own_end. Of the faults without another: _p95_alone.
 
 Last line: JSON. Frames: offered = acknowledged + refused + unacknowledged. Outcomes, one for each frame and model asked
-for: stored (ok), dropped (past its deadline), dead_lettered; lost are those of acknowledged frames that have no row.
+for: stored (ok), dropped (past its deadline), dead_lettered; lost are those of acknowledged frames that have no row, though
+all faults are over and nothing has come for two and a half minutes.
 rollups_equal: the rollups of closed minutes and hours against counts over the outcomes; null in a run of under 3 minutes.
 `;
 

@@ -19,8 +19,9 @@ import { lagOf, nameOf, showProgress } from './watch/progress.ts';
 import { recoveryWatch } from './watch/recovery.ts';
 import { watchStore } from './watch/store-watch.ts';
 
-/** How long what is owed may take after the last fault and the last frame; what is missing then is lost. */
-const drainLimitMs = 240_000;
+/** What is owed is lost when nothing has come for so long after the last fault and the last frame, or not all has after the limit. */
+const silenceMs = 150_000;
+const drainLimitMs = 900_000;
 const offencesTold = 20;
 /** A shorter run has hardly a closed minute, and would wait longer for the rollups than it lasted. */
 const rollupMinutes = 3;
@@ -96,7 +97,12 @@ export async function runChaos({ folder, minutes, seed, rate, say: tell, signal,
   signal.throwIfAborted();
   for (const kind of environmentKinds) if (!without.has(kind)) await making[kind].end(world, faults[0]!);
   say('every fault is over and nothing more is offered; waiting for what is owed');
-  for (const until = Date.now() + drainLimitMs; Date.now() < until && !(await drained(world, groups, ledger.owed().size)); await sleep(1_000)) signal.throwIfAborted();
+  const last = { at: Date.now(), seen: seen.size };
+  const late = (limit: number): boolean => Date.now() - last.at > silenceMs || Date.now() > limit;
+  for (const limit = Date.now() + drainLimitMs; !late(limit) && !(await drained(world, groups, ledger.owed().size)); await sleep(1_000)) {
+    signal.throwIfAborted();
+    if (seen.size > last.seen) Object.assign(last, { at: Date.now(), seen: seen.size });
+  }
   const storedBy = Date.now();
   watching.abort();
   await Promise.all(background);
