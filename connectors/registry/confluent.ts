@@ -4,6 +4,7 @@ import type { Schema, Type } from 'avsc';
 import { SaccadeError } from '../errors.ts';
 import type { SchemaRegistry } from '../ports.ts';
 import { compatibilityLevels } from './compatibility.ts';
+import { withFieldNames } from './field-names.ts';
 import { schemaRegistry, type SchemaRegistryOptions } from './schema-registry.ts';
 
 export interface ConfluentRegistryOptions extends SchemaRegistryOptions {
@@ -45,7 +46,7 @@ export function confluentRegistry({ url, auth, ...options }: ConfluentRegistryOp
           // Another process may have registered the same schema a moment before, which some registries answer with an error.
           const meanwhile = await registered(subject, schema).catch(() => null);
           if (meanwhile !== null) return meanwhile;
-          throw error instanceof SaccadeError ? error : registryError(error, subject);
+          throw error instanceof SaccadeError ? error : registryError(error, subject, schema);
         }
       },
       async schemaOf(id) {
@@ -69,9 +70,9 @@ const statusOf = (error: unknown): number | null =>
   typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' ? error.status : null;
 
 /** 409: not compatible; 422: not a schema. A broken connection comes as 400 from the client's HTTP layer. */
-function registryError(error: unknown, subject: string): SaccadeError {
+function registryError(error: unknown, subject: string, schema = ''): SaccadeError {
   const status = statusOf(error);
   const reason = error instanceof Error ? error.message.replace(/^saccade - /, '') : String(error);
-  if (status === 409 || status === 422) return new SaccadeError('incompatible_schema', `${subject}: ${reason}`, error);
+  if (status === 409 || status === 422) return new SaccadeError('incompatible_schema', `${subject}: ${withFieldNames(reason, schema)}`, error);
   return new SaccadeError('registry_unavailable', `${subject}: ${reason}`, error);
 }
