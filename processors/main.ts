@@ -42,8 +42,8 @@ import { createPipeline } from './runtime/pipeline.ts';
 import { type Shutdown, shutdown } from './runtime/shutdown.ts';
 import { engineSettings, openServedModels, readModels } from './served-models.ts';
 import { sinkConfig } from './sink/config.ts';
-import { keepRollups } from './sink/rollups/keep.ts';
 import { sinkStage } from './sink/sink.ts';
+import { keepStore } from './sink/upkeep.ts';
 import { type StageFamily, stagesToWatch, topology } from './topology.ts';
 
 const stopLimitMs = 10_000;
@@ -203,11 +203,10 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
   if (edge) ending.add('edge', () => edge.close());
   const url = await server.listen(s.HOST, port);
   await Promise.all([pipeline.start(), edge?.open()]);
-  // After the sink's start, which puts the tables in place.
   if (store) {
-    const closing = new AbortController();
-    const keeping = keepRollups({ store, clock, builder: `${hostname()}:${process.pid}`, signal: closing.signal, log: logger.child({ component: 'rollups' }) });
-    ending.add('rollups', () => (closing.abort(), keeping));
+    const retention = { rows: s.SACCADE_KEEP_DAYS, embeddings: s.SACCADE_KEEP_EMBEDDINGS_DAYS, rollups: s.SACCADE_KEEP_ROLLUPS_DAYS };
+    const upkeep = await keepStore({ store, clock, retention, builder: `${hostname()}:${process.pid}`, log: logger.child({ component: 'rollups' }) });
+    ending.add('upkeep of the store', () => upkeep.close());
   }
 
   const own: RunFile = {

@@ -27,6 +27,8 @@ function hasLogin(value: string): boolean {
   const { username, password, searchParams } = new URL(value);
   return username !== '' || password !== '' || searchParams.has('password');
 }
+/** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
+const days = whole(0, 20_000);
 const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');
 const fusePair = z
   .string()
@@ -82,6 +84,9 @@ export const settings = {
   REDIS_URL: { check: redisUrl, help: 'Your Redis, for a cache that all processes share: redis://host:port, rediss:// for TLS. Unset: a cache in the process.' },
   REDIS_USERNAME: { check: text, help: 'Redis user.' },
   REDIS_PASSWORD: { check: text, help: 'Redis password.' },
+  SACCADE_KEEP_DAYS: { check: days, default: '0', help: 'Days the store keeps predictions, boxes and outcomes; 0: for ever.' },
+  SACCADE_KEEP_EMBEDDINGS_DAYS: { check: days, default: '0', help: 'Days the store keeps embeddings, the largest part of a row; 0: as long as the row.' },
+  SACCADE_KEEP_ROLLUPS_DAYS: { check: days, default: '0', help: 'Days the store keeps counts by minute and hour; 0: for ever.' },
   SACCADE_PARTITIONS: { check: whole(1, 1024), default: '8', help: 'Partitions of topics that are created.' },
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },

@@ -197,7 +197,7 @@ describe('rollups', { timeout: 300_000 }, () => {
     const until = async (met: () => boolean): Promise<void> => {
       while (!met()) await new Promise((resolve) => setTimeout(resolve, 5));
     };
-    const loop = (builder: string, of: Pick<Store, 'query' | 'command' | 'insert'>) => keepRollups({ store: of, clock, builder, signal: stop.signal, log });
+    const loop = (builder: string, of: Pick<Store, 'query' | 'command' | 'insert'>) => keepRollups({ store: of, clock, keptDays: 0, builder, signal: stop.signal, log });
     /** Lets the loop whose turn it is run to its next sleep. */
     const turn = async (index: number): Promise<void> => {
       const [resume] = turns.splice(index, 1);

@@ -7,12 +7,17 @@ export interface KeepOptions {
   readonly clock: Clock;
   /** Of this process, in rollup_passes. */
   readonly builder: string;
+  /** Days after which rows or counts expire, the shorter of both; 0: never. What is older is not compared: it would be counted down to nothing. */
+  readonly keptDays: number;
   /** Aborting it ends the loop, after the pass that is under way. */
   readonly signal: AbortSignal;
   readonly log: { debug(details: object, message: string): void; warn(details: object, message: string): void };
 }
 
 const minuteMs = 60_000;
+const dayMs = 86_400_000;
+/** Rows expire while a pass looks at them. */
+const marginMs = 60 * minuteMs;
 /** After the end of a minute: most of its frames have their outcome by then; later ones have it counted anew. */
 const settleMs = 5_000;
 /** A pass that takes long is followed by a pause this many times as long: what compares all rows must not take the store over. */
@@ -21,7 +26,7 @@ const pauseFactor = 9;
 const givenUpAfterMs = 3 * minuteMs;
 
 /** Until the signal aborts. A pass that fails is logged; the next one does its work too. */
-export async function keepRollups({ store, clock, builder, signal, log }: KeepOptions): Promise<void> {
+export async function keepRollups({ store, clock, builder, keptDays, signal, log }: KeepOptions): Promise<void> {
   let pause = 0;
   while (!signal.aborted) {
     const nextMinute = minuteMs - ((clock.now() - settleMs) % minuteMs);
@@ -31,7 +36,7 @@ export async function keepRollups({ store, clock, builder, signal, log }: KeepOp
     const until = Math.floor((startedAt - settleMs) / minuteMs) * minuteMs;
     try {
       if (await othersAreAtIt(store, until, startedAt)) continue;
-      const { hoursRebuilt } = await buildRollups(store, { until, clock, builder });
+      const { hoursRebuilt } = await buildRollups(store, { until, ...(keptDays > 0 && { since: startedAt - keptDays * dayMs + marginMs }), clock, builder });
       log.debug({ until, hoursRebuilt, ms: clock.now() - startedAt }, 'rollups compared');
     } catch (error) {
       log.warn({ err: error }, 'rollups could not be built');
