@@ -18,6 +18,7 @@ const table = {
   blob_missing: { status: 422, retryable: true, sentence: 'The payload named by the claim check is not in the blob store.' },
   rejected_by_store: { status: 500, retryable: false, sentence: 'The store refused the row.' },
   inference_failed: { status: 500, retryable: false, sentence: 'The model could not be run on this input.' },
+  kills_process: { status: 500, retryable: false, sentence: 'The record ends the process that works on it.' },
   internal: { status: 500, retryable: false, sentence: 'A stage failed unexpectedly.' },
   // the request
   bad_request: { status: 400, retryable: false, sentence: 'The request is malformed.' },

@@ -178,6 +178,35 @@ export interface AnswerCache {
   keep(question: Question, answer: KnownAnswer): void;
 }
 
+/** A record inside one stage's `process`. In a fused chain it is the chain's input. */
+export interface InWork {
+  readonly stage: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** With it, a topic that was created anew is not mistaken for the old one. */
+  readonly timestamp: number;
+}
+
+/** What one process had in work when it died. */
+export interface Death {
+  /** The one record had the whole process to itself. */
+  readonly alone: boolean;
+  readonly records: readonly InWork[];
+}
+
+/** Which records are in work at this moment, kept where it outlives a process that is killed. Never throws: it guards the work, it must not stop it. */
+export interface WorkJournal {
+  /** What this process has in work from now on. Synchronous: when it returns, the death of the process can no longer lose it. */
+  write(records: readonly InWork[], alone: boolean): void;
+  /** The deaths that still leave somebody under suspicion, of all processes that share the journal. */
+  deaths(): readonly Death[];
+  /** This record came through: it is no longer part of any death. */
+  clear(record: InWork): void;
+  /** This process ends in order: what it had in work killed nobody. */
+  close(): void;
+}
+
 /** Time is passed in, so a test of five minutes takes a millisecond. */
 export interface Clock {
   now(): number;

@@ -8,9 +8,11 @@ import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
-import type { BlobStore, Cache, Log, SchemaRegistry, Store } from '../connectors/ports.ts';
+import { folderJournal } from '../connectors/journal/folder.ts';
+import type { BlobStore, Cache, Log, SchemaRegistry, Store, WorkJournal } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
+import { identify, isAlive } from '../deploy/local/process-birth.ts';
 import type { RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
@@ -83,6 +85,10 @@ export async function openCache(s: Settings, log: { info(message: string): void;
   if (!runs('preprocess') || !runs('infer')) return { cache: null, said: 'none: preprocess and infer run apart and there is no REDIS_URL' };
   return { cache: memoryCache({ maxBytes: s.SACCADE_CACHE_MB * 1024 * 1024, clock: systemClock }), said: `in this process, ${s.SACCADE_CACHE_MB} MB` };
 }
+
+/** What is in work, for a later process. None for a log that ends with this one: no record of it comes again. */
+export const openJournal = (log: Log, data: string, logger: Parameters<typeof folderJournal>[0]['log']): WorkJournal | undefined =>
+  log.durable ? folderJournal({ folder: join(data, 'in-work'), self: identify(process.pid), isAlive, log: logger }) : undefined;
 
 export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
   if (stack.registry.url === null) return fileRegistry();

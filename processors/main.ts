@@ -19,7 +19,7 @@ import { blobAgeMs, expireBlobs } from './blob-expiry.ts';
 import { parseSources } from './camera/source-spec.ts';
 import { startCameras } from './camera/start-cameras.ts';
 import { type Config, helpText, readConfig } from './config.ts';
-import { connect, openBlobs, openCache, openLog, openRegistry, openStore } from './connect.ts';
+import { connect, openBlobs, openCache, openJournal, openLog, openRegistry, openStore } from './connect.ts';
 import { createEdge } from './edge/edge.ts';
 import { edgeConfig } from './edge/config.ts';
 import { httpServer } from './edge/server.ts';
@@ -152,6 +152,9 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
     sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), patience) }, batch: sinkConfig.parse({}) }),
   });
+  const journal = openJournal(log, data, logger.child({ component: 'journal' }));
+  // After the pipeline has stopped: what it could not finish in time killed nobody.
+  if (journal) ending.add('journal', () => journal.close());
   const pipeline = createPipeline({
     steps,
     fuse: s.SACCADE_FUSE ?? [],
@@ -162,6 +165,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     metrics,
     logger: (stage) => logger.child({ stage }),
     blobs,
+    journal,
     limits: {
       inFlightBytes: s.SACCADE_IN_FLIGHT_MB * 1024 * 1024,
       fetchBytes: 16 * 1024 * 1024,

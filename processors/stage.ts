@@ -77,6 +77,14 @@ export interface BatchPolicy {
   readonly concurrency: number;
 }
 
+/**
+ * Runs native code on these inputs, in which a record can end the whole process: they are journalled while `run` lasts, so
+ * that such a record is found. Only that code belongs in `run`: who waits there for the environment, and is killed from
+ * outside, comes under suspicion for nothing.
+ */
+export type Guard = <R>(inputs: readonly Pick<Input, 'origin'>[], run: () => Promise<R>) => Promise<R>;
+export const unguarded: Guard = (_inputs, run) => run();
+
 export interface Stage<T = unknown> {
   readonly name: string;
   readonly batch: BatchPolicy;
@@ -86,7 +94,7 @@ export interface Stage<T = unknown> {
    * One outcome for each input, in the order of the inputs. May throw: the runtime then finds the culprit by bisection.
    * `signal` is one for each generation of the consumer group: another one means that partitions may have come or gone.
    */
-  process(batch: readonly Input<T>[], signal: AbortSignal): Promise<readonly Outcome[]>;
+  process(batch: readonly Input<T>[], signal: AbortSignal, guard?: Guard): Promise<readonly Outcome[]>;
   /** When this input is no longer worth work (milliseconds since the epoch), or null. Past it the runtime drops it unprocessed. */
   deadline?(input: Input<T>): number | null;
   /** What a failed input leaves on the outputs, so that every accepted frame is accounted for and whoever asked is told. */

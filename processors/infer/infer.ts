@@ -5,7 +5,7 @@ import { predictionId } from '../../schemas/ids.ts';
 import type { Model } from '../../schemas/model-card.ts';
 import type { Answer, Prediction, Tensor } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
-import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
 import { answersOf } from './answers.ts';
 import type { Engine, RowInput, RowResult } from './engine.ts';
 import type { Served, Serving } from './serving.ts';
@@ -35,13 +35,14 @@ type Answered = { readonly by: Served; readonly result: RowResult };
 export function inferStage({ serving, engine, clock, answers = null, batch }: InferOptions): Stage<Tensor> {
   const { name } = serving;
 
-  async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal): Promise<Outcome[]> {
+  async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal, guard: Guard = unguarded): Promise<Outcome[]> {
     const started = performance.now();
     const by = serving.current();
     const faults = inputs.map(({ value }) => faultOf(value, by.model));
     const answered = new Map<Input<Tensor>, Answered>();
     const run = async (chosen: readonly Input<Tensor>[], who: Served, alone: boolean): Promise<void> => {
-      const results = await engine.run(who.model, chosen.map(({ value }) => rowOf(value)), { signal, alone });
+      if (chosen.length === 0) return;
+      const results = await guard(chosen, () => engine.run(who.model, chosen.map(({ value }) => rowOf(value)), { signal, alone }));
       chosen.forEach((input, i) => answered.set(input, { by: who, result: results[i]! }));
     };
     const sound = inputs.filter(({ value }, i) => faults[i] === null && value.answer === null);

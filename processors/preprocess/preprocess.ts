@@ -5,7 +5,7 @@ import type { Model } from '../../schemas/model-card.ts';
 import type { KnownAnswer } from '../../schemas/known-answer.ts';
 import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
-import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, type Stage } from '../stage.ts';
+import { emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
 import type { DecodeLimits } from './config.ts';
 import { cutter } from './cutter.ts';
 import { cacheable, type CacheRules, type Known, lookUp, type Picture } from './known.ts';
@@ -41,12 +41,12 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
   const { cut, start, stop } = cutter(inputs, limits);
   const limited = limiter(poolThreads);
 
-  async function preprocess(input: Input<Frame>, known: Known | null): Promise<Outcome> {
+  async function preprocess(input: Input<Frame>, known: Known | null, guard: Guard): Promise<Outcome> {
     const frame = input.value;
     const unknown = [...new Set(frame.models)].filter((model) => !served.has(model));
     const wanted = wantedOf(frame);
     try {
-      const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known);
+      const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known, guard);
       const refused = unknown.flatMap((model) =>
         ending(frame, model, {
           status: 'dead_lettered',
@@ -67,7 +67,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
 
   const wantedOf = (frame: Frame): Model[] => [...new Set(frame.models)].flatMap((model) => served.get(model) ?? []);
 
-  async function tensorsOf(input: Input<Frame>, wanted: readonly Model[], early: Known | null): Promise<Emitted[]> {
+  async function tensorsOf(input: Input<Frame>, wanted: readonly Model[], early: Known | null, guard: Guard): Promise<Emitted[]> {
     const frame = input.value;
     const image = await imageOf(frame);
     const known = early ?? (frame.image ? null : ((await knownOf([{ frame, image, wanted }])).get(frame) ?? null));
@@ -75,7 +75,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     const left = wanted.filter(({ card }) => !views.has(card.name));
     if (left.length > 0) {
       const started = performance.now();
-      const { quality, tensors } = await cut(image, left.map(({ card }) => card.input));
+      const { quality, tensors } = await guard([input], () => cut(image, left.map(({ card }) => card.input)));
       const ms = { decode: performance.now() - started };
       left.forEach(({ card }, i) => views.set(card.name, { ...tensors[i]!, quality, answer: null, ms }));
     }
@@ -115,11 +115,11 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     name,
     batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
     start,
-    async process(frames) {
+    async process(frames, _signal, guard = unguarded) {
       // In one round trip. What lies beside the log is looked up when its turn has come: memory holds a few of those at once.
       const here = frames.flatMap(({ value: frame }) => (frame.image ? [{ frame, image: frame.image, wanted: wantedOf(frame) }] : []));
       const known = await knownOf(here);
-      return Promise.all(frames.map((input) => limited(() => preprocess(input, known.get(input.value) ?? null))));
+      return Promise.all(frames.map((input) => limited(() => preprocess(input, known.get(input.value) ?? null, guard))));
     },
     stop,
     deadline: (input) => input.value.deadline,

@@ -11,6 +11,7 @@ import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
+import type { Quarantine } from './quarantine.ts';
 import { sender } from './sender.ts';
 import { stageExecutor } from './stage-executor.ts';
 import type { Chain } from './wiring.ts';
@@ -27,6 +28,8 @@ export interface ChainRunnerOptions {
   /** Takes the bytes of dead letters that are larger than a record may be. */
   readonly blobs?: Pick<BlobStore, 'put'> | undefined;
   readonly random?: () => number;
+  /** Of the whole process: a suspect is alone in all of it. */
+  readonly quarantine?: Quarantine | undefined;
 }
 
 export interface RuntimeLimits {
@@ -97,6 +100,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       metrics: options.metrics.stage(part.step.stage.name),
       log: logger,
       maxRecordBytes: limits.maxRecordBytes,
+      quarantine: options.quarantine,
       current,
       signal: () => generationEnd.signal,
       next: (topic) => next.get(topic),
@@ -164,6 +168,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     for (const executor of executors) executor.prune();
     budget.give(budget.used);
     producedBytes = 0;
+    // Before any record of this generation is in work: some may be here because they killed their last owner.
+    options.quarantine?.inspect();
     metrics.rebalanced();
     reportInFlight();
     logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');

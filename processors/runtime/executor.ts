@@ -4,6 +4,7 @@ import type { Queued } from './batch-queue.ts';
 import type { Logger } from './logger.ts';
 import type { StageMetrics } from './metrics.ts';
 import type { Entry } from './partition-queue.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Step } from './wiring.ts';
 
 /** An input of this stage that belongs to an entry of the chain. */
@@ -23,6 +24,7 @@ export interface ExecutorOptions {
   readonly metrics: StageMetrics;
   readonly log: Logger;
   readonly maxRecordBytes: number;
+  readonly quarantine: Quarantine | undefined;
   /** False once the entry's generation is over: its work is dropped silently, someone else will do it. */
   current(entry: Entry): boolean;
   signal(): AbortSignal;

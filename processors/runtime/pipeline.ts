@@ -1,9 +1,10 @@
 /** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
-import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry, WorkJournal } from '../../connectors/ports.ts';
 import { type ChainRunner, chainRunner, type RuntimeLimits } from './chain-runner.ts';
 import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
+import { quarantine } from './quarantine.ts';
 import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
 
 export interface PipelineOptions {
@@ -18,6 +19,8 @@ export interface PipelineOptions {
   readonly limits: RuntimeLimits;
   /** Takes the bytes of dead letters that are larger than a record may be. */
   readonly blobs?: Pick<BlobStore, 'put'> | undefined;
+  /** Names the records in work beyond the death of the process; without it a record that kills it does so for ever. */
+  readonly journal?: WorkJournal | undefined;
   /** Where waits draw their jitter; Math.random unless given. */
   readonly random?: () => number;
 }
@@ -33,14 +36,15 @@ export interface Pipeline {
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { steps, log, clock } = options;
   const plan = planChains(steps, options.fuse);
+  const suspects = options.journal && quarantine(options.journal);
   const runners: ChainRunner[] = [];
   const stopping = new AbortController();
   let started = false;
 
   async function run(chain: Chain): Promise<void> {
-    const { steps: _steps, fuse: _fuse, logger, ...shared } = options;
+    const { steps: _steps, fuse: _fuse, journal: _journal, logger, ...shared } = options;
     const names = stepsOf(chain).map((step) => step.stage.name);
-    const runner = await chainRunner({ ...shared, chain, logger: logger(names.join('+')) });
+    const runner = await chainRunner({ ...shared, chain, quarantine: suspects, logger: logger(names.join('+')) });
     runners.push(runner);
     await runner.start();
   }

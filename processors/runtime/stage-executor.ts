@@ -12,6 +12,7 @@ import { deadLetter, letterThatFits } from './dead-letter.ts';
 import { decode } from './decode.ts';
 import type { ExecutorOptions, StageExecutor, Work } from './executor.ts';
 import { outgoing, topicOf } from './outputs.ts';
+import { batchProcessor } from './process-batch.ts';
 import { type RecordSpan, startBatchSpan, startRecordSpan, traceIdOf } from './tracing.ts';
 
 interface Fault {
@@ -30,6 +31,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   const { step, clock, metrics, log } = options;
   const stage = step.stage as unknown as Stage;
   const queue = batchQueue<Work>(stage.batch);
+  const process = batchProcessor(stage, options.quarantine);
   const retries = backoff(200, 15_000, options.random);
   const running = new Set<Promise<void>>();
   let blocked: SaccadeError | null = null;
@@ -83,7 +85,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     const toProcess = prepared.filter(({ outcome }) => outcome === null);
     if (toProcess.length > 0) {
       const span = startBatchSpan(stage.name, toProcess.map((p) => p.span));
-      const outcomes = await processOrBisect(toProcess.map((p) => p.input));
+      const outcomes = await process(toProcess.map((p) => p.input), options.signal());
       span.end();
       toProcess.forEach((p, index) => {
         p.outcome = outcomes[index]!;
@@ -129,21 +131,6 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     if (error) return { kind: error.retryable ? 'retry' : 'reject', error };
     const deadline = stage.deadline?.(input) ?? null;
     return deadline !== null && deadline < clock.now() ? { kind: 'drop', reason: 'deadline' } : null;
-  }
-
-  /** A throw that is nobody's in particular is halved until it has a culprit, so that one record cannot take its neighbours along. */
-  async function processOrBisect(inputs: readonly Input[]): Promise<readonly Outcome[]> {
-    try {
-      const outcomes = await stage.process(inputs, options.signal());
-      if (outcomes.length === inputs.length) return outcomes;
-      throw new SaccadeError('internal', `${outcomes.length} outcomes for ${inputs.length} inputs.`);
-    } catch (thrown) {
-      const error = asSaccadeError(thrown);
-      if (error.retryable) return inputs.map(() => ({ kind: 'retry', error }));
-      if (inputs.length === 1) return [{ kind: 'reject', error }];
-      const middle = inputs.length >> 1;
-      return [...(await processOrBisect(inputs.slice(0, middle))), ...(await processOrBisect(inputs.slice(middle)))];
-    }
   }
 
   /** Answers the fault if the work is to be tried again. Never throws: who would hear it could only crash, for each redelivery anew. */

@@ -18,6 +18,8 @@ export interface Verdict {
 
 /** In calm, the longest time without a commit before all is at rest. The longest waits one after the other (a session, a late rebalance, an unanswered call, a backoff) take 40 s. */
 const patienceMs = 60_000;
+/** A record that kills its process costs four lives on each machine, and as many sessions: none of them commits anything. */
+const patiencePerKillerMs = 80_000;
 /** A run that does more than this is a hot loop. */
 const mostEvents = 400_000;
 
@@ -37,7 +39,8 @@ export async function simulate(seed: number, { broken = sound, toTheEnd = false,
   process.on('unhandledRejection', orphan);
   try {
     world.start();
-    let until = scenario.calmAt + patienceMs;
+    const patience = patienceMs + scenario.killers * patiencePerKillerMs;
+    let until = scenario.calmAt + patience;
     let committed = 0;
     let rest = false;
     let looked = 0;
@@ -46,7 +49,7 @@ export async function simulate(seed: number, { broken = sound, toTheEnd = false,
       if (world.weather.stormy() || time.count < looked) return false;
       looked = time.count + 20;
       const progress = committedBy(world);
-      if (progress > committed) until = Math.max(until, time.now + patienceMs);
+      if (progress > committed) until = Math.max(until, time.now + patience);
       committed = progress;
       rest = world.atRest;
       return rest;

@@ -1,6 +1,7 @@
 /** Every broken runtime, by name. */
 import type { Broken } from './broken.ts';
 import { commitAfterRebalance, commitBeforeSend, commitHighest, commitUnheard, forgetsToResume, ignoresBudget } from './commits.ts';
+import { condemnsCompany, forgetsDeaths } from './deaths.ts';
 import { comesBackEarly, forgetsLanes, overtakesByOverflow } from './lanes.ts';
 import { dropsUnaccounted, freshIds, retryDeadLetters, variesIdentity } from './outcomes.ts';
 import { forgetsReplies, ignoresSendErrors, sendsUnordered, swallowsDeadLetters, tearsDeadLetters } from './sends.ts';
@@ -24,4 +25,6 @@ export const allBroken: readonly Broken[] = [
   overtakesByOverflow,
   comesBackEarly,
   forgetsLanes,
+  forgetsDeaths,
+  condemnsCompany,
 ];

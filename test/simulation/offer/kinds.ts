@@ -19,12 +19,16 @@ export const kinds = [
   { name: 'refused by the model', at: 'infer' },
   { name: 'throws in infer', at: 'infer' },
   { name: 'refused by the store', at: 'sink' },
+  { name: 'kills in preprocess', at: 'preprocess' },
+  { name: 'kills in infer', at: 'infer' },
 ] as const satisfies readonly { name: string; at: Culprit | null }[];
 
 export type Kind = (typeof kinds)[number];
 export type KindName = Kind['name'];
 
 export const kindNamed = (name: KindName): Kind => kinds.find((kind) => kind.name === name)!;
+/** Each costs its processes several lives, so that only a few may be offered. */
+export const isKiller = ({ name }: Kind): boolean => name.startsWith('kills');
 export const codeOf = (kind: Kind): number => kinds.indexOf(kind);
 export const kindOfCode = (code: number): Kind => kinds[code] ?? kinds[0];
 

@@ -9,7 +9,7 @@ import { maxImageBytes, rulesWith, tenant } from '../process/node.ts';
 import { models } from '../world/scenario.ts';
 import { encodeValue } from '../world/wire.ts';
 import type { World } from '../world/world.ts';
-import { codeOf, type Kind, kindNamed, kinds } from './kinds.ts';
+import { codeOf, isKiller, type Kind, kindNamed, kinds } from './kinds.ts';
 
 interface Draft {
   readonly kind: Kind;
@@ -30,10 +30,19 @@ export function createProducers(world: World): Producers {
   // Where the hop is skipped no tensor is written, and none can be too large for its topic.
   const hop = scenario.processes.every(({ fused }) => !fused);
   const possible = kinds.filter(({ name }) => hop || name !== 'tensor too large');
+  let killersLeft = scenario.killers;
   let open = 0;
 
+  function kindOf(allowed: readonly Kind[]): Kind {
+    if (killersLeft > 0 && random.chance(0.2)) {
+      killersLeft -= 1;
+      return random.pick(allowed.filter(isKiller));
+    }
+    return random.chance(scenario.poison) ? random.pick(allowed.filter((kind) => !isKiller(kind))) : kindNamed('sound');
+  }
+
   function draft(source: string, n: number, allowed: readonly Kind[]): Draft {
-    const kind = random.chance(scenario.poison) ? random.pick(allowed) : kindNamed('sound');
+    const kind = kindOf(allowed);
     const size = kind.name === 'too large' ? maxImageBytes + 1 : 20 + random.below(random.pick([200, 1_000, maxImageBytes - 20]));
     const image = Buffer.alloc(kind.name === 'empty' ? 0 : size, codeOf(kind));
     if (kind.name !== 'not an image') Buffer.from([0xff, 0xd8, 0xff]).copy(image);
@@ -87,7 +96,8 @@ export function createProducers(world: World): Producers {
         });
         world.note(source, `offers ${offered.id ?? 'a frame without id'} (${offered.kind.name}) at ${placeOf(written)}`);
       };
-      if (offered.id !== null) sent.push(write);
+      // Each copy of a killer lies elsewhere, and is found by lives of its own.
+      if (offered.id !== null && !isKiller(offered.kind)) sent.push(write);
       persist(write, next);
     });
   }

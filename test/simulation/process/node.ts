@@ -95,6 +95,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
       admission.release();
       void pipeline.stop(stopLimitMs).then(() => {
         killed.cancel();
+        if (life.alive) ports.journal.close();
         life.end('stopped');
       });
     },

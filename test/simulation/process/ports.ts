@@ -1,9 +1,10 @@
 /** The ports of one process, onto the world they all share. */
 import { SaccadeError } from '../../../connectors/errors.ts';
-import type { BlobStore, Log, LogProducer, OutgoingRecord, SchemaRegistry, Store } from '../../../connectors/ports.ts';
+import type { BlobStore, Log, LogProducer, OutgoingRecord, SchemaRegistry, Store, WorkJournal } from '../../../connectors/ports.ts';
 import { decodeValue, encodeValue } from '../world/wire.ts';
 import type { World } from '../world/world.ts';
 import { simulatedConsumer } from './consumer.ts';
+import { simulatedJournal } from './journal.ts';
 import type { Life } from './life.ts';
 
 export interface Ports {
@@ -12,13 +13,14 @@ export interface Ports {
   readonly registry: SchemaRegistry;
   readonly store: Store;
   readonly blobs: BlobStore;
+  readonly journal: WorkJournal;
 }
 
 export const cluster = 'simulated';
 
 export function portsOf(world: World, life: Life): Ports {
   const producer = producerOf(world, life);
-  return { producer, log: logOf(world, life, producer), registry: registryOf(world, life), store: storeOf(world, life), blobs: blobsOf(world, life) };
+  return { producer, log: logOf(world, life, producer), registry: registryOf(world, life), store: storeOf(world, life), blobs: blobsOf(world, life), journal: simulatedJournal(world, life) };
 }
 
 function producerOf(world: World, life: Life): LogProducer {

@@ -4,7 +4,7 @@ import type { BlobStore } from '../../../connectors/ports.ts';
 import { predictionId } from '../../../schemas/ids.ts';
 import type { Frame, Prediction, Tensor } from '../../../schemas/records.ts';
 import { unanswered } from '../../../schemas/unanswered.ts';
-import { emit, failed, reject, type BatchPolicy, type Emitted, type Input, type Outcome, retry, type Stage } from '../../../processors/stage.ts';
+import { emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, retry, type Stage, unguarded } from '../../../processors/stage.ts';
 import { codeOf, faultyModel, kindNamed, kindOfCode } from '../offer/kinds.ts';
 import { refusedVersion } from '../world/table.ts';
 import type { World } from '../world/world.ts';
@@ -19,22 +19,34 @@ function addressed({ source, reply }: Frame | Tensor, value: Prediction): Emitte
 }
 
 /** What both do with a batch: work on each for a while, and now and then fail for reasons that are nobody's fault. */
-function eachOf<T>(world: World, life: Life, work: (input: Input<T>) => Promise<Outcome> | Outcome) {
+function eachOf<T>(world: World, life: Life, work: (input: Input<T>, guard: Guard) => Promise<Outcome> | Outcome) {
   const { random, weather, scenario } = world;
-  return async (inputs: readonly Input<T>[]): Promise<Outcome[]> => {
+  return async (inputs: readonly Input<T>[], _signal: AbortSignal, guard: Guard = unguarded): Promise<Outcome[]> => {
     if (weather.strikes(scenario.rates.stageFault)) throw new SaccadeError('engine_unavailable', 'the whole batch');
     return Promise.all(
       inputs.map(async (input) => {
         if (random.chance(0.3)) await life.work(random.between(0.5, 80));
         if (weather.strikes(scenario.rates.stageFault)) return retry(new SaccadeError('engine_unavailable', 'one record'));
-        return work(input);
+        return work(input, guard);
       }),
     );
   };
 }
 
+/** Native code: it takes a moment, and a killer does not come back from it, nor does the process. */
+function native(world: World, life: Life, kills: boolean): Promise<void> {
+  const takesMs = world.random.between(0.1, 8);
+  return life.work(takesMs).then(() => {
+    if (!kills) return;
+    world.counts.crashes += 1;
+    life.end('KILLED by a record');
+    return new Promise(() => {});
+  });
+}
+
 export function cheapPreprocess(world: World, life: Life, blobs: BlobStore): Stage<Frame> {
-  async function preprocess({ value: frame }: Input<Frame>): Promise<Outcome> {
+  async function preprocess(input: Input<Frame>, guard: Guard): Promise<Outcome> {
+    const frame = input.value;
     let image: Buffer;
     try {
       image = frame.image ?? (await blobs.get(frame.claim!));
@@ -42,6 +54,7 @@ export function cheapPreprocess(world: World, life: Life, blobs: BlobStore): Sta
       return failed(error as SaccadeError);
     }
     const kind = kindOfCode(image[3]!);
+    await guard([input], () => native(world, life, kind.name === 'kills in preprocess'));
     if (kind.name === 'broken picture') return reject(new SaccadeError('undecodable_image'));
     if (kind.name === 'throws in preprocess') throw new TypeError('an image nobody thought of');
     const pixels = Buffer.alloc(kind.name === 'tensor too large' ? maxRecordBytes : 150, codeOf(kind));
@@ -79,9 +92,11 @@ const tensorOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline
 });
 
 export function cheapInfer(world: World, life: Life, model: string): Stage<Tensor> {
-  function infer({ value: tensor }: Input<Tensor>): Outcome {
+  async function infer(input: Input<Tensor>, guard: Guard): Promise<Outcome> {
+    const tensor = input.value;
     const kind = kindOfCode(tensor.pixels[0]!);
     const faulty = model === faultyModel;
+    await guard([input], () => native(world, life, faulty && kind.name === 'kills in infer'));
     if (faulty && kind.name === 'refused by the model') return reject(new SaccadeError('inference_failed'));
     if (faulty && kind.name === 'throws in infer') throw new TypeError('a tensor nobody thought of');
     const refused = faulty && kind.name === kindNamed('refused by the store').name;

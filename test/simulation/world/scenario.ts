@@ -44,6 +44,10 @@ export interface Scenario {
   /** Of frames: the share that is at fault in some way, has a deadline, is offered again. */
   readonly poison: number;
   readonly deadlines: number;
+  /** Frames that end the process that works on them. */
+  readonly killers: number;
+  /** Processes on one machine read each other's journals; on several, each only those of its own lives. */
+  readonly oneMachine: boolean;
   readonly repeats: number;
   readonly processes: readonly ProcessPlan[];
   /** When all processes are ended at once, to come back fused; until then none is. Null when they are what they are from the start. */
@@ -77,6 +81,8 @@ export function drawScenario(random: Random): Scenario {
     framesPerSource: random.chance(0.07) ? 150 : 6 + random.below(30),
     poison: random.pick([0, 0.1, 0.3]),
     deadlines: random.pick([0, 0, 0.2]),
+    killers: random.pick([0, 0, 0, 1]),
+    oneMachine: random.chance(0.7),
     repeats: random.pick([0, 0.1, 0.3]),
     processes: drawProcesses(random, fusing),
     fuseAt: fusing === 'later' ? random.between(0.2, 0.8) * calmAt : null,

@@ -2,6 +2,7 @@
 import { admissionTopic, topicSpecs } from '../../../schemas/topics.ts';
 import type { Broken } from '../broken/broken.ts';
 import { createProducers, type Producers } from '../offer/producers.ts';
+import type { Page } from '../process/journal.ts';
 import { type Node, startNode } from '../process/node.ts';
 import { createBroker, type Broker } from './broker.ts';
 import { createFacts, type Facts } from './facts.ts';
@@ -22,6 +23,7 @@ export interface World {
   readonly groups: Groups;
   readonly table: Table;
   readonly blobs: Map<string, Buffer>;
+  readonly journal: Set<Page>;
   readonly facts: Facts;
   readonly judge: Judge;
   readonly producers: Producers;
@@ -76,6 +78,7 @@ export function createWorld(seed: number, broken: Broken, schedule: ((at: number
     groups,
     table,
     blobs: new Map(),
+    journal: new Set(),
     facts,
     judge,
     broken,
