@@ -48,6 +48,8 @@ export interface ConsumerHandlers {
   ending?(generation: number): void;
   /** Takes the records over at once; the consumer's position moves on, nothing is committed. */
   records(generation: number, source: TopicPartition, records: readonly LogRecord[]): void;
+  /** All of the partition before `next` has been fetched, also what is nobody's record (the marks that transactions leave). */
+  fetched?(generation: number, source: TopicPartition, next: number): void;
   /** The engine lost the log and is trying again by itself; told so that `/ready` can say so. */
   failed?(error: Error): void;
 }

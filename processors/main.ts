@@ -29,6 +29,7 @@ import { ingestConfig } from './ingest/config.ts';
 import { ingestStage } from './ingest/ingest.ts';
 import { nearRetention } from './ingest/near-retention.ts';
 import { camerasOf, portOf, takePlace } from './joining.ts';
+import { runtimeLimits } from './limits.ts';
 import { startLive } from './live/live.ts';
 import { followChosenModels } from './models-topic.ts';
 import { preprocessConfig } from './preprocess/config.ts';
@@ -118,6 +119,7 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     metrics: metricsRegistry,
     troubles,
     degraded,
+    stuck: () => pipeline.stuck(),
     startedAt,
     maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverheadBytes,
     logger: logger.child({ stage: 'edge' }),
@@ -166,13 +168,8 @@ async function start(config: Config, logger: Logger, ending: Shutdown, end: End)
     logger: (stage) => logger.child({ stage }),
     blobs,
     journal,
-    limits: {
-      inFlightBytes: s.SACCADE_IN_FLIGHT_MB * 1024 * 1024,
-      fetchBytes: 16 * 1024 * 1024,
-      fetchBytesPerPartition: 4 * 1024 * 1024,
-      maxRecordBytes: recordLimitBytes - recordOverheadBytes,
-      commitIntervalMs: 200,
-    },
+    announce: say,
+    limits: runtimeLimits(s),
   });
   ending.add('pipeline', () => {
     admission.release();

@@ -35,8 +35,10 @@ export function createGeneration({ number, membership, partitions, options, admi
   const { signal } = ending;
 
   const keeps = options.claim !== undefined && options.from === 'latest';
-  function advance(key: string, offset: number): void {
+  function advance(at: TopicPartition, offset: number): void {
+    const key = keyOf(at);
     next.set(key, offset);
+    options.handlers.fetched?.(number, at, offset);
     if (keeps) kept.set(key, offset);
   }
 
@@ -98,12 +100,12 @@ export function createGeneration({ number, membership, partitions, options, admi
         return false;
       }
       options.handlers.records(number, at, batch.messages.map((message) => toRecord(at, message)));
-      advance(key, Number(batch.lastOffset()) + 1);
+      advance(at, Number(batch.lastOffset()) + 1);
       return true;
     },
     skip(at: TopicPartition, offset: number): void {
       const expected = next.get(keyOf(at));
-      if (expected !== undefined) advance(keyOf(at), Math.max(expected, offset));
+      if (expected !== undefined) advance(at, Math.max(expected, offset));
     },
     pause(which: readonly TopicPartition[]): void {
       for (const at of which) resting.add(keyOf(at));

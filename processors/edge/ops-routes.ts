@@ -8,11 +8,18 @@ export interface OpsOptions {
   troubles(): Record<string, string>;
   /** What works, but not as it was asked to, by component. */
   degraded?(): Record<string, string>;
+  /** What stands still though nothing is known to keep it, by component: a new process may fare better. */
+  stuck?(): Record<string, string>;
   readonly startedAt: number;
 }
 
-export function opsRoutes(app: FastifyInstance, { metrics, troubles, degraded, startedAt }: OpsOptions): void {
-  app.get('/health', () => ({ status: 'ok', uptime_seconds: Math.round((Date.now() - startedAt) / 1000) }));
+export function opsRoutes(app: FastifyInstance, { metrics, troubles, degraded, stuck, startedAt }: OpsOptions): void {
+  app.get('/health', (_request, reply) => {
+    const found = stuck?.() ?? {};
+    const alive = Object.keys(found).length === 0;
+    const uptime_seconds = Math.round((Date.now() - startedAt) / 1000);
+    return reply.code(alive ? 200 : 503).send({ status: alive ? 'ok' : 'stuck', uptime_seconds, ...(alive ? {} : { stuck: found }) });
+  });
   app.get('/ready', (_request, reply) => {
     const found = troubles();
     const poorly = degraded?.() ?? {};

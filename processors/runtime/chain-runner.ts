@@ -2,54 +2,20 @@
  * Runs one chain: takes records over from the log, gives them to the stage (and the stages fused behind it), sends the
  * outputs in partition order, and commits the low-water mark. One for each consumer group in this process.
  */
-import type { BlobStore, Clock, Log, LogConsumer, LogProducer, LogRecord, Position, SchemaRegistry, TopicPartition } from '../../connectors/ports.ts';
+import type { LogConsumer, LogRecord, TopicPartition } from '../../connectors/ports.ts';
 import { deadLetterTopic } from '../../schemas/topics.ts';
 import { byteBudget } from './byte-budget.ts';
+import { committer } from './committer.ts';
+import { deadLetterRatio } from './dead-letter-ratio.ts';
 import { deadLetter, withoutValue } from './dead-letter.ts';
 import type { StageExecutor } from './executor.ts';
 import { unfinished } from './lag.ts';
-import type { Logger } from './logger.ts';
-import type { RuntimeMetrics } from './metrics.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
-import type { Quarantine } from './quarantine.ts';
+import { type Progress, watchProgress } from './progress.ts';
+import type { ChainRunner, ChainRunnerOptions } from './runner.ts';
 import { sender } from './sender.ts';
 import { stageExecutor } from './stage-executor.ts';
 import type { Chain } from './wiring.ts';
-
-export interface ChainRunnerOptions {
-  readonly chain: Chain;
-  readonly log: Log;
-  readonly producer: LogProducer;
-  readonly registry: SchemaRegistry;
-  readonly clock: Clock;
-  readonly metrics: RuntimeMetrics;
-  readonly logger: Logger;
-  readonly limits: RuntimeLimits;
-  /** Takes the bytes of dead letters that are larger than a record may be. */
-  readonly blobs?: Pick<BlobStore, 'put'> | undefined;
-  readonly random?: () => number;
-  /** Of the whole process: a suspect is alone in all of it. */
-  readonly quarantine?: Quarantine | undefined;
-}
-
-export interface RuntimeLimits {
-  /** Bytes a runner holds before it pauses fetching; a fetch already under way comes on top. */
-  readonly inFlightBytes: number;
-  readonly fetchBytes: number;
-  readonly fetchBytesPerPartition: number;
-  readonly maxRecordBytes: number;
-  readonly commitIntervalMs: number;
-}
-
-export interface ChainRunner {
-  readonly name: string;
-  /** Resolves once the group has been joined. */
-  start(): Promise<void>;
-  /** Fetches no more, finishes what runs, commits, leaves the group. What has not finished after `limitMs` is left to the next owner. */
-  stop(limitMs: number): Promise<void>;
-  /** Why no progress is made at present, or null. */
-  trouble(): string | null;
-}
 
 /** What a record costs in memory beside its value. */
 const recordOverhead = 512;
@@ -71,14 +37,24 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   let ended: number | null = null;
   /** Bytes of outputs that no acknowledgement has freed yet. */
   let producedBytes = 0;
-  let committing: Promise<void> | null = null;
-  /** The last generation whose commit was too late; nothing more of it can be committed. */
-  let refused: number | null = null;
+  /** The next offset to be fetched, by partition held. */
+  let fetched = new Map<number, number>();
+  let halted: string | null = null;
 
   const budget = byteBudget(limits.inFlightBytes, (exhausted) => {
     metrics.paused(exhausted);
+    if (exhausted) metrics.rests('memory');
     if (exhausted) consumer?.pause(held);
-    else consumer?.resume(held);
+    else if (halted === null) consumer?.resume(held);
+  });
+  const commits = committer({
+    clock,
+    intervalMs: limits.commitIntervalMs,
+    signal: stopped.signal,
+    log: logger,
+    consumer: () => consumer,
+    queues: () => queues.values(),
+    generation: () => generation,
   });
 
   const current = (entry: Entry) => entry.queue.generation === generation;
@@ -91,13 +67,15 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
 
   function executorFor(part: Chain): StageExecutor {
     const next = new Map([...part.next].map(([topic, follower]) => [topic, executorFor(follower)]));
+    const own = options.metrics.stage(part.step.stage.name);
+    const ratio = limits.deadLetters && deadLetterRatio(limits.deadLetters, clock);
     const executor = stageExecutor({
       step: part.step,
       cluster,
       registry: options.registry,
       clock,
       random: options.random,
-      metrics: options.metrics.stage(part.step.stage.name),
+      metrics: own,
       log: logger,
       maxRecordBytes: limits.maxRecordBytes,
       quarantine: options.quarantine,
@@ -107,15 +85,34 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       charge,
       blobs: options.blobs,
       // What is on its way frees memory when it arrives. Without that, the work that would set it free must go on.
-      hold: () => producedBytes > limits.inFlightBytes && sending.busy,
+      hold: () => halted !== null || (producedBytes > limits.inFlightBytes && sending.busy),
       produced(entry, bytes) {
         if (current(entry)) producedBytes += bytes;
       },
+      left(entry, code) {
+        progress?.moved();
+        const why = ratio?.count(entry.record.key?.toString() ?? '', code);
+        if (why) halt(part.step.stage.name, why);
+      },
+      waits: () => progress?.moved(),
       finished: () => sending.wake(),
     });
     executors.push(executor);
     return executor;
   }
+
+  /** For good: a person has to look first. What is in work goes its way and is committed, what has only been fetched comes again. */
+  function halt(stage: string, why: string): void {
+    if (halted !== null) return;
+    halted = `${stage} is halted: ${why}. Nothing more is fetched, nothing is lost. Look: npm run dlq -- list. To go on where it stopped: start this process again (SACCADE_DEAD_LETTER_LIMIT=0 for no limit), then npm run dlq -- replay.`;
+    consumer?.pause(held);
+    const own = options.metrics.stage(stage);
+    own.halted();
+    own.rests('halted');
+    logger.error({ stage }, halted);
+    options.announce?.(`!! ${halted}`);
+  }
+
   const executors: StageExecutor[] = [];
   const first = executorFor(chain);
 
@@ -128,6 +125,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     queues: () => queues.values(),
     may: () => generation !== ended,
     rested: wakeExecutors,
+    waits: () => progress?.moved(),
     replacement(entry, output, error) {
       const attempt = 1;
       if (output.topic !== deadLetterTopic(head.from)) return deadLetter(entry.record, error, head.stage.name, attempt, clock.now());
@@ -139,12 +137,13 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
         budget.give(entry.bytes);
         producedBytes -= entry.outputs.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
       }
+      progress?.moved();
       wakeExecutors();
       metrics.phase('deliver', seconds);
       reportInFlight();
       // What was on its way when the generation ended: the group waits for its members, so there may just be time.
-      if (generation === ended) void commit();
-      else commitSoon();
+      if (generation === ended) void commits.now();
+      else commits.soon();
     },
   });
 
@@ -152,10 +151,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     for (const executor of executors) executor.wake();
   }
 
-  function reportInFlight(): void {
-    const inFlight = [...queues.values()].reduce((sum, queue) => sum + queue.length, 0);
-    metrics.inFlight(inFlight, budget.used);
-  }
+  const inHand = (): number => [...queues.values()].reduce((sum, queue) => sum + queue.length, 0);
+  const reportInFlight = (): void => metrics.inFlight(inHand(), budget.used);
 
   /** A new generation: what is in flight belongs to whoever holds the partitions now, and will be delivered again. */
   function assigned(next: number, partitions: readonly TopicPartition[]): void {
@@ -168,6 +165,9 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     for (const executor of executors) executor.prune();
     budget.give(budget.used);
     producedBytes = 0;
+    fetched = new Map();
+    progress?.moved();
+    if (halted !== null) consumer?.pause(held);
     // Before any record of this generation is in work: some may be here because they killed their last owner.
     options.quarantine?.inspect();
     metrics.rebalanced();
@@ -179,6 +179,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   function records(from: number, source: TopicPartition, batch: readonly LogRecord[]): void {
     if (from !== generation || stopped.signal.aborted) return;
     consumerFault = null;
+    progress?.moved();
     let queue = queues.get(source.partition);
     if (!queue) queues.set(source.partition, (queue = new PartitionQueue(source, generation)));
     const queuedAt = clock.now();
@@ -191,37 +192,17 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     reportInFlight();
   }
 
-  /** One commit at a time: two under way could arrive in either order, and the position would go back. */
-  function commitSoon(): void {
-    committing ??= clock
-      .sleep(limits.commitIntervalMs, stopped.signal)
-      .then(commit)
-      .then(() => {
-        committing = null;
-        if (stopped.signal.aborted || generation === refused) return;
-        // What was finished, or failed to be committed, meanwhile.
-        if ([...queues.values()].some((queue) => queue.uncommitted() !== null)) commitSoon();
-      });
+  async function waiting(): Promise<number> {
+    const mine = new Set(held.map((p) => p.partition));
+    const left = (await unfinished(log, head.group, head.from)).filter(({ partition }) => mine.has(partition));
+    return left.reduce((sum, { partition, from, end }) => sum + Math.max(0, end - Math.max(from, fetched.get(partition) ?? 0)), 0);
   }
 
-  async function commit(): Promise<void> {
-    const pending: { queue: PartitionQueue; position: Position }[] = [];
-    for (const queue of queues.values()) {
-      const offset = queue.uncommitted();
-      if (offset !== null) pending.push({ queue, position: { ...queue.source, offset } });
-    }
-    if (pending.length === 0 || !consumer) return;
-    const { generation: of } = pending[0]!.queue;
-    try {
-      const accepted = await consumer.commit(of, pending.map((p) => p.position));
-      if (accepted) for (const { queue, position } of pending) queue.committed(position.offset);
-      else refused = of;
-    } catch (error) {
-      // Not lost: the same or a later position is committed next time, and a repeat is recognised by its id.
-      logger.warn({ error: String(error) }, 'commit failed');
-    }
+  function trouble(): string | null {
+    return halted ?? consumerFault ?? sending.trouble() ?? executors.map((executor) => executor.trouble()).find((each) => each !== null) ?? null;
   }
 
+  let progress: Progress | null = null;
   options.metrics.lag(head.stage.name, async () => {
     const mine = new Set(held.map((p) => p.partition));
     const left = await unfinished(log, head.group, head.from);
@@ -251,9 +232,14 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
           assigned,
           ending(last) {
             ended = last;
-            void commit();
+            void commits.now();
           },
           records,
+          fetched(of, { partition }, next) {
+            if (of !== generation) return;
+            fetched.set(partition, next);
+            progress?.moved();
+          },
           failed(error) {
             consumerFault = error.message;
             logger.warn({ error: error.message }, 'the consumer lost the log');
@@ -261,7 +247,10 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
         },
       });
       // Records may have come in before the consumer was ours to pause.
-      if (budget.exhausted) consumer.pause(held);
+      if (budget.exhausted || halted !== null) consumer.pause(held);
+      if (limits.stuckAfterMs) {
+        progress = watchProgress({ clock, limitMs: limits.stuckAfterMs, signal: stopped.signal, inHand, excused: () => trouble() !== null, waiting });
+      }
     },
     async stop(limitMs) {
       if (stopped.signal.aborted) return;
@@ -272,11 +261,11 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       limit.abort();
       stopped.abort();
       generationEnd.abort();
-      await committing;
-      await commit();
+      await commits.idle();
+      await commits.now();
       await consumer?.close();
     },
-    trouble: () =>
-      consumerFault ?? sending.trouble() ?? executors.map((executor) => executor.trouble()).find((trouble) => trouble !== null) ?? null,
+    trouble,
+    stuck: () => (stopped.signal.aborted ? null : (progress?.stuck() ?? null)),
   };
 }

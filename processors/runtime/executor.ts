@@ -38,6 +38,10 @@ export interface ExecutorOptions {
   readonly blobs: Pick<BlobStore, 'put'> | undefined;
   /** The budget is charged for what fused stages hand over. */
   charge(entry: Entry, bytes: number): void;
+  /** A record has left this stage: as a dead letter of this code, or (null) otherwise. */
+  left(entry: Entry, code: string | null): void;
+  /** It has come to wait for the environment: a sign of life. */
+  waits(): void;
   /** All branches of the entry are done and its outputs complete. */
   finished(entry: Entry): void;
 }

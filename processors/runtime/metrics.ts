@@ -13,6 +13,9 @@ export interface StageMetrics {
   /** Records that retention deleted before the stage had processed them. */
   expired(count: number): void;
   paused(paused: boolean): void;
+  /** Work rests from now on, for this reason. */
+  rests(reason: 'memory' | 'environment' | 'halted'): void;
+  halted(): void;
 }
 
 export interface RuntimeMetrics {
@@ -60,6 +63,8 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
   });
   const inFlightRecords = gauge('saccade_stage_in_flight_records', 'Records taken over and not finished.');
   const inFlightBytes = gauge('saccade_stage_in_flight_bytes', 'Bytes taken over and not finished.');
+  const rests = counter('saccade_stage_pauses_total', 'Times that work has come to rest: memory (the stage is behind), environment (waiting to try again), halted.', ['stage', 'reason']);
+  const halted = gauge('saccade_stage_halted', '1 once the stage has halted because too much of its input is dead-lettered.');
   const paused = gauge('saccade_stage_paused', '1 while fetching is paused because the stage is behind.');
 
   const lagReaders = new Map<string, () => Promise<readonly { topic: string; partition: number; lag: number }[]>>();
@@ -97,6 +102,8 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
       },
       rebalanced: () => rebalances.inc({ stage }),
       expired: (count) => expired.inc({ stage }, count),
+      rests: (reason) => rests.inc({ stage, reason }),
+      halted: () => halted.set({ stage }, 1),
       paused: (is) => paused.set({ stage }, is ? 1 : 0),
     }),
   };

@@ -1,10 +1,11 @@
 /** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry, WorkJournal } from '../../connectors/ports.ts';
-import { type ChainRunner, chainRunner, type RuntimeLimits } from './chain-runner.ts';
+import { chainRunner } from './chain-runner.ts';
 import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { quarantine } from './quarantine.ts';
+import type { ChainRunner, RuntimeLimits } from './runner.ts';
 import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
 
 export interface PipelineOptions {
@@ -21,6 +22,8 @@ export interface PipelineOptions {
   readonly blobs?: Pick<BlobStore, 'put'> | undefined;
   /** Names the records in work beyond the death of the process; without it a record that kills it does so for ever. */
   readonly journal?: WorkJournal | undefined;
+  /** Tells whoever watches the process what they must know, beside the log. */
+  announce?(line: string): void;
   /** Where waits draw their jitter; Math.random unless given. */
   readonly random?: () => number;
 }
@@ -31,6 +34,8 @@ export interface Pipeline {
   stop(limitMs: number): Promise<void>;
   /** What keeps stages from working, by stage; empty when all work. */
   troubles(): Record<string, string>;
+  /** Stages whose work stands still without a known reason, by name. */
+  stuck(): Record<string, string>;
 }
 
 export function createPipeline(options: PipelineOptions): Pipeline {
@@ -60,6 +65,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     }
   }
 
+  const each = (say: (runner: ChainRunner) => string | null): Record<string, string> =>
+    Object.fromEntries(runners.flatMap((runner) => (say(runner) === null ? [] : [[runner.name, say(runner)!]])));
+
   return {
     async start() {
       await Promise.all(steps.map((step) => step.stage.start?.()));
@@ -73,14 +81,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await Promise.all(runners.map((runner) => runner.stop(limitMs)));
       await Promise.all(steps.map((step) => step.stage.stop?.()));
     },
-    troubles() {
-      if (!started) return { pipeline: 'starting' };
-      return Object.fromEntries(
-        runners.flatMap((runner) => {
-          const trouble = runner.trouble();
-          return trouble === null ? [] : [[runner.name, trouble]];
-        }),
-      );
-    },
+    troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...each((runner) => runner.trouble()) }),
+    stuck: () => each((runner) => runner.stuck()),
   };
 }

@@ -30,6 +30,8 @@ export function sender(options: {
   acknowledged(entries: readonly Entry[], seconds: number): void;
   /** False while what leaves could not be committed any more: the next owner of its partition would send it again. */
   may(): boolean;
+  /** The log does not take them, and it is tried again: a sign of life. */
+  waits(): void;
   /** Nothing complete is left to send. */
   rested(): void;
   /** What to send instead of an output that the log refuses for good (too large); null when nothing smaller can be said. */
@@ -98,6 +100,7 @@ export function sender(options: {
         if (signal.aborted) return null;
         if (error.code === 'payload_too_large') return error;
         fault = error.message;
+        options.waits();
         const wait = waits.next();
         log.warn({ error: fault, retryInMs: Math.round(wait), records: records.length }, 'the log does not take the outputs');
         await clock.sleep(wait, signal);

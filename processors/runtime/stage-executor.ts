@@ -182,6 +182,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
         log.warn({ ...traces, code: outcome.error.code, detail: outcome.error.detail }, 'dead-lettered');
       }
     }
+    options.left(entry, outcome.kind === 'reject' ? outcome.error.code : null);
     entry.open -= 1;
     if (entry.open === 0 && options.current(entry)) options.finished(entry);
   }
@@ -215,6 +216,8 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     const { error } = faults[0]!;
     for (const { work } of faults) work.attempt += 1;
     metrics.records('retried', faults.length);
+    metrics.rests('environment');
+    options.waits();
     queue.putBack(faults.map(({ work }) => work));
     const wait = retries.next();
     log.warn({ code: error.code, error: error.message, retryInMs: Math.round(wait), records: faults.length }, 'waiting for the environment');

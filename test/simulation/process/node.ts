@@ -45,6 +45,8 @@ const silent: StageMetrics = {
   rebalanced() {},
   expired() {},
   paused() {},
+  rests() {},
+  halted() {},
 };
 const noMetrics = { stage: () => silent, lag() {} } as unknown as RuntimeMetrics;
 const noLogger = { debug() {}, info() {}, warn() {}, error() {} };
