@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { SaccadeError } from '../connectors/errors.ts';
 import type { Store } from '../connectors/ports.ts';
 import { sinkConfig } from '../processors/sink/config.ts';
 import { columns } from '../processors/sink/row.ts';
@@ -93,6 +94,25 @@ describe('the sink', { timeout: 120_000 }, () => {
     await sink.process(batchOf, signal);
     await sink.process(batchOf, signal);
     assert.equal((await stored('c')).length, 50);
+  });
+
+  test('an insert whose acknowledgement is lost is repeated to the same rows', async () => {
+    const batchOf = inputs(many(30, { source: 'lost-ack' }));
+    let lost = false;
+    const inserter: Store['inserter'] = (t, of) => {
+      const insert = store.inserter(t, of);
+      return async (rows) => {
+        await insert(rows);
+        if (lost) return;
+        lost = true;
+        throw new SaccadeError('store_unavailable', 'the answer was lost');
+      };
+    };
+    const sink = sinkStage({ store: { ...store, inserter }, batch });
+    assert.deepEqual(kinds(await sink.process(batchOf, signal)), batchOf.map(() => 'retry store_unavailable'));
+    assert.equal((await stored('lost-ack')).length, 30, 'they are there, and nobody was told');
+    assert.deepEqual(kinds(await sink.process(batchOf, signal)), batchOf.map(() => 'emit'));
+    assert.equal((await stored('lost-ack')).length, 30);
   });
 
   test('has all retried when the store is away, says so, and stores them when it is back', async () => {

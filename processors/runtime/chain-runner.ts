@@ -173,7 +173,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     metrics.rebalanced();
     reportInFlight();
     logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');
-    reportExpired(partitions).catch((error: unknown) => logger.warn({ error: String(error) }, 'cannot tell whether records have expired'));
+    reportExpired(partitions).catch(cannotTell);
   }
 
   function records(from: number, source: TopicPartition, batch: readonly LogRecord[]): void {
@@ -183,6 +183,10 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     let queue = queues.get(source.partition);
     if (!queue) queues.set(source.partition, (queue = new PartitionQueue(source, generation)));
     const queuedAt = clock.now();
+    const expected = fetched.get(source.partition);
+    const found = batch[0]!.offset;
+    if (expected !== undefined && found > expected) reportGap(source.partition, expected, found).catch(cannotTell);
+    fetched.set(source.partition, batch.at(-1)!.offset + 1);
     for (const record of batch) {
       const bytes = (record.value?.length ?? 0) + recordOverhead;
       const entry = queue.add(record, bytes);
@@ -210,13 +214,26 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   });
 
   /** Nobody can get these records back, but nobody may learn of them by chance either. */
+  function tellExpired(partition: number, expired: number, from: number): void {
+    metrics.expired(expired);
+    logger.error({ topic: head.from, partition, expired, from }, 'records were deleted by retention before they were processed');
+    options.announce?.(`!! ${expired} records of ${head.from}/${partition} were deleted by retention before ${head.stage.name} had processed them; it goes on at offset ${from}`);
+  }
+
+  const cannotTell = (error: unknown): void => logger.warn({ error: String(error) }, 'cannot tell whether records have expired');
+
   async function reportExpired(partitions: readonly TopicPartition[]): Promise<void> {
     const mine = new Set(partitions.map((p) => p.partition));
     for (const { partition, expired, from } of await unfinished(log, head.group, head.from)) {
-      if (expired === 0 || !mine.has(partition)) continue;
-      metrics.expired(expired);
-      logger.error({ topic: head.from, partition, expired, from }, 'records were deleted by retention before they were processed');
+      if (expired > 0 && mine.has(partition)) tellExpired(partition, expired, from);
     }
+  }
+
+  /** Retention overtook the fetching; a gap above what it deleted is of records that are nobody's (an aborted transaction). */
+  async function reportGap(partition: number, expected: number, found: number): Promise<void> {
+    const low = (await log.beginningOffsets(head.from)).find((at) => at.partition === partition)?.offset ?? 0;
+    const expired = Math.min(low, found) - expected;
+    if (expired > 0) tellExpired(partition, expired, found);
   }
 
   return {
