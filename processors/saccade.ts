@@ -11,6 +11,7 @@ import { pausesTopic } from '../schemas/pauses.ts';
 import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { readConfig } from './config.ts';
 import { kafkaOptions } from './connect.ts';
+import { modelsCommand } from './model-commands/main.ts';
 import { commandOf, help } from './operations/commands.ts';
 import type { World } from './operations/world.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -25,6 +26,8 @@ export interface Terminal {
 
 /** Runs, prints, and answers the exit code. `stopping` ends a command early, with what it began undone. */
 export async function saccadeCommand(argv: readonly string[], env: NodeJS.ProcessEnv, stopping: AbortSignal, { stdout, stderr }: Terminal = process): Promise<number> {
+  // They have a repository beside the log, and a help of their own.
+  if (argv[0] === 'models') return modelsCommand(argv.slice(1), env, { stdout, stderr });
   const output = { print: (line: string) => void stdout.write(`${line}\n`), say: (line: string) => void stderr.write(`${line}\n`) };
   if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {
     stdout.write(help());

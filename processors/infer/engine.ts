@@ -14,6 +14,8 @@ export interface EngineOptions extends InferConfig {
   readonly log?: (message: string) => void;
   /** Told when a graph that ran ends its workers, or is refused by them, while it is loaded anew. */
   readonly lost?: (key: string, reason: string) => void;
+  /** As GraphOptions: for somebody who wants to see the figures. */
+  readonly thorough?: boolean;
   /** The worker's code; another one only for tests of a worker that dies. */
   readonly entry?: URL;
 }

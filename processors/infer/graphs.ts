@@ -13,7 +13,10 @@ export interface LoadedGraph {
   readonly policy: RunPolicy;
 }
 
-export type GraphOptions = Pick<InferConfig, 'providers' | 'intraOpThreads' | 'maxBatch' | 'delayMs'>;
+export interface GraphOptions extends Pick<InferConfig, 'providers' | 'intraOpThreads' | 'maxBatch' | 'delayMs'> {
+  /** Measures every size, also those that cannot be the choice any more. */
+  readonly thorough?: boolean;
+}
 
 const repeats = 3;
 /** How long the search for a size may take: a slow model must not keep the process from its work. */
@@ -37,7 +40,7 @@ export async function tryGraph(worker: WorkerThread, model: Model, options: Grap
     const loaded = await worker.ask({ kind: 'load', graph, providers: options.providers, intraOpThreads: options.intraOpThreads }, ['loaded', 'refused']);
     if (loaded.kind === 'refused') throw new SaccadeError('invalid_model', `No execution provider runs ${graph.key}: ${loaded.reasons.join('; ')}`);
     for (const reason of loaded.refused) log(`execution provider refused ${graph.key}: ${reason}`);
-    const measured = await measure(worker, graph, loaded.dynamic && graph.input.kind === 'picture' ? wanted(options) : [1]);
+    const measured = await measure(worker, graph, loaded.dynamic && graph.input.kind === 'picture' ? wanted(options) : [1], options.thorough ?? false);
     const set = { maxBatch: loaded.dynamic ? options.maxBatch : 1, delayMs: options.delayMs, onCpu: loaded.provider === 'cpu' };
     const policy = choosePolicy(await confirmed(worker, graph, measured, choosePolicy(measured, set).rows), set);
     // Sizes that were asked for, and not measured.
@@ -59,11 +62,11 @@ export async function openGraph(worker: WorkerThread, { graph, provider, policy 
 /** What is set needs no search. */
 const wanted = ({ maxBatch }: GraphOptions): readonly number[] => sizesToMeasure.filter((size) => size <= (maxBatch ?? Infinity));
 
-async function measure(worker: WorkerThread, graph: Graph, sizes: readonly number[]): Promise<Measured[]> {
+async function measure(worker: WorkerThread, graph: Graph, sizes: readonly number[], thorough: boolean): Promise<Measured[]> {
   const measured: Measured[] = [];
   const until = performance.now() + searchMs;
   for (const rows of sizes) {
-    if (settled(measured) || performance.now() > until) break;
+    if (!thorough && (settled(measured) || performance.now() > until)) break;
     const found = await worker.ask({ kind: 'measure', key: graph.key, rows, repeats }, ['measured', 'refused']);
     if (found.kind === 'measured') measured.push({ rows, ms: found.ms / rows });
     else if (rows === 1) throw new SaccadeError('invalid_model', `${graph.key}: ${found.reasons.join('; ')}`);

@@ -192,7 +192,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 }
 
 /** The topic's tensors are cut for the version that was served when preprocess started. */
-function fits(next: Model, before: Model): void {
+export function fits(next: Model, before: Model): void {
   const [a, b] = [next, before].map(({ card: { input, task } }) => JSON.stringify([task, input.height, input.width, input.fit]));
   if (a !== b) throw new SaccadeError('invalid_model', `${keyOf(next)} takes another input or has another task than ${keyOf(before)}: start the processes anew with SACCADE_MODELS=${keyOf(next)}.`);
 }

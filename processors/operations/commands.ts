@@ -21,6 +21,9 @@ export function help(): string {
 
 ${commands.map(of).join('\n\n')}
 
+  models list|use|thresholds|tune
+      How models are served, while they are: see npm run saccade -- models --help.
+
 The log is the one of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA. Exit codes: 0 done, 1 failed (what it says is how
 things are now), 2 asked for something impossible, 3 the log cannot be reached, 130 interrupted.
 `;

@@ -1,0 +1,78 @@
+/** The commands themselves: everything is checked before anything is written to the topic. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import { asItIs, controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
+import { tensorTopic } from '../../schemas/topics.ts';
+import type { ModelCommand } from './arguments.ts';
+
+/** What the commands need of the world; main.ts picks it, a test brings its own. */
+export interface ModelWorld {
+  /** The version of the settings for null. Throws invalid_model. */
+  read(name: string, version: string | null): Promise<Model>;
+  names(): Promise<readonly string[]>;
+  versions(name: string): Promise<readonly string[]>;
+  topics(): Promise<readonly string[]>;
+  control(name: string): ModelControl;
+  write(name: string, control: ModelControl): Promise<void>;
+  /** Loads it and asks it about its golden image. Throws invalid_model. */
+  tryOut(model: Model): Promise<void>;
+  /** Throws invalid_model when frames cut for one cannot be answered by the other. */
+  fits(next: Model, before: Model): void;
+}
+
+type Print = (line: string) => void;
+
+export async function runModelCommand(world: ModelWorld, command: Exclude<ModelCommand, { name: 'tune' }>, print: Print): Promise<void> {
+  if (command.name === 'list') return list(world, print);
+  const { model: name } = command;
+  await checkServed(world, name);
+  const before = world.control(name);
+  if (command.name === 'use') {
+    const next = await world.read(name, command.version);
+    const running = await world.read(name, before.version).catch(() => null);
+    if (running) world.fits(next, running);
+    const strange = unknownClasses(before, next);
+    if (strange.length > 0) throw new SaccadeError('bad_request', `Thresholds were set for ${strange.join(', ')}, which ${name}@${command.version} does not know. Reset them first: models thresholds ${name} --reset.`);
+    await world.tryOut(next);
+    await world.write(name, { ...before, version: command.version });
+    return print(`${name}@${command.version} was loaded and tried here; every process that infers now loads it and then switches. What cannot says so in /ready.`);
+  }
+  const from = command.reset ? { ...asItIs, version: before.version } : before;
+  const control = { ...from, score: command.score ?? from.score, classes: { ...from.classes, ...command.classes } };
+  const model = await world.read(name, before.version);
+  const strange = unknownClasses({ ...control, classes: command.classes }, model);
+  if (strange.length > 0) throw new SaccadeError('bad_request', `${name}@${model.card.version} has no class ${strange.join(', ')}; it has ${sample(model)}.`);
+  await world.write(name, control);
+  print(`${name}: ${describe(controlled(model, control))}`);
+}
+
+/** A model has a topic of its own, which is made when a pipeline that serves it starts. */
+async function checkServed(world: ModelWorld, name: string): Promise<void> {
+  if (!(await world.names()).includes(name)) throw new SaccadeError('bad_request', `There is no model ${name} in the repository; there is ${(await world.names()).join(', ')}.`);
+  if ((await world.topics()).includes(tensorTopic(name))) return;
+  throw new SaccadeError('bad_request', `${name} is not served by the pipeline on this log. A new model needs a start of its processes with SACCADE_MODELS naming it.`);
+}
+
+async function list(world: ModelWorld, print: Print): Promise<void> {
+  const topics = await world.topics();
+  for (const name of await world.names()) {
+    const control = world.control(name);
+    const served = topics.includes(tensorTopic(name));
+    print(`${name}${served ? '' : '  (no pipeline on this log has served it)'}`);
+    for (const version of await world.versions(name)) {
+      const model = await world.read(name, version).catch((error: SaccadeError) => error);
+      if (model instanceof SaccadeError) print(`  ${version.padEnd(4)} cannot be served: ${model.detail}`);
+      else {
+        const { semantic_version, task, precision } = model.card;
+        const chosen = control.version === version ? `  ◀ in use, ${describe(controlled(model, control))}` : '';
+        print(`  ${version.padEnd(4)} ${semantic_version.padEnd(8)} ${model.card.head ? 'head' : task}, ${precision}${chosen}`);
+      }
+    }
+    if (control.version === null) print(`  in use: the version of the settings${control.score !== null || Object.keys(control.classes).length > 0 ? `, ${JSON.stringify({ score: control.score, classes: control.classes })}` : ''}`);
+  }
+}
+
+const describe = ({ card: { thresholds } }: Model): string =>
+  `score from ${thresholds.score}${Object.entries(thresholds.classes).map(([label, score]) => `, ${label} from ${score}`).join('')}`;
+
+const sample = ({ card, labels }: Model): string => (card.task === 'faces' ? 'face' : `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ` and ${labels.length - 5} more` : ''}`);

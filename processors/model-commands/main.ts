@@ -1,0 +1,130 @@
+/** `models list|use|thresholds|tune`: finds the repository and the log, and runs one command. */
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import { kafkaAdmin } from '../../connectors/kafka/admin.ts';
+import type { KafkaLogger } from '../../connectors/kafka/client.ts';
+import { kafkaLog } from '../../connectors/kafka/log.ts';
+import { parseModelChoice } from '../../connectors/models/model-choice.ts';
+import { openRepository, type Repository } from '../../connectors/models/repository.ts';
+import { readRunFile } from '../../deploy/local/run-file.ts';
+import { keyOf, type Model } from '../../schemas/model-card.ts';
+import { modelsTopic, topicSpecs } from '../../schemas/topics.ts';
+import { type Config, readConfig } from '../config.ts';
+import { kafkaOptions } from '../connect.ts';
+import { createEngine, type Engine } from '../infer/engine.ts';
+import { fits } from '../infer/serving.ts';
+import { followModelsTopic } from '../models-topic.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { checkModel, engineSettings } from '../served-models.ts';
+import { help, readArguments } from './arguments.ts';
+import { type ModelWorld, runModelCommand } from './commands.ts';
+import { tuneTable } from './tune-table.ts';
+
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Runs, prints, and answers the exit code. */
+export async function modelsCommand(argv: readonly string[], env: NodeJS.ProcessEnv, { stdout, stderr }: Terminal = process): Promise<number> {
+  const print = (line: string): void => void stdout.write(`${line}\n`);
+  if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {
+    stdout.write(help);
+    return 0;
+  }
+  let close = async (): Promise<void> => {};
+  try {
+    const command = readArguments(argv);
+    const config = readConfig([], env);
+    if (command.name === 'tune') await tune(config, command.models, print);
+    else {
+      const opened = await open(config, (end) => (close = end));
+      await runModelCommand(opened, command, print);
+    }
+    return 0;
+  } catch (cause) {
+    const error = asSaccadeError(cause);
+    const asked = error.code === 'bad_request' || error.code === 'invalid_config';
+    stderr.write(`${error.detail || error.message}\n${asked ? 'See npm run saccade -- models --help.\n' : ''}`);
+    return asked ? 2 : error.code === 'log_unavailable' ? 3 : 1;
+  } finally {
+    await close();
+  }
+}
+
+async function withEngine<T>(config: Config, thorough: boolean, work: (engine: Engine) => Promise<T>): Promise<T> {
+  const settings = engineSettings(config);
+  const engine = createEngine({ ...settings, ...(thorough ? { thorough } : { maxBatch: 1 }), workers: 1, clock: systemClock });
+  try {
+    return await work(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** One model at a time, in one worker: they would measure each other. */
+async function tune(config: Config, wanted: readonly string[], print: (line: string) => void): Promise<void> {
+  const { SACCADE_MODELS, SACCADE_MODELS_DIR } = config.settings;
+  const repository = openRepository(SACCADE_MODELS_DIR);
+  for (const text of wanted.length > 0 ? wanted : SACCADE_MODELS) {
+    const model = await repository.load(parseModelChoice(text));
+    await withEngine(config, true, async (engine) => {
+      await engine.load(model);
+      const { provider, policy } = engine.about(model);
+      print(`${tuneTable(keyOf(model), provider, policy)}\n`);
+    });
+  }
+}
+
+const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Throws log_unavailable when there is no log that another process can reach. */
+async function open(config: Config, closing: (close: () => Promise<void>) => void): Promise<ModelWorld> {
+  const { settings: s } = config;
+  const data = resolve(s.SACCADE_DATA);
+  const running = readRunFile(data);
+  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
+    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can steer its models.`);
+  }
+  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
+  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to write to: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
+  const options = kafkaOptions(s, brokers, 'saccade-models', silent);
+  const log = kafkaLog(options);
+  const admin = kafkaAdmin(options);
+  closing(async () => void (await Promise.all([log.close(), admin.close()])));
+  const replication = { partitions: 1, replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION), maxRecordBytes: 1024 * 1024 };
+  await log.ensureTopics(topicSpecs([], replication).filter(({ name }) => name === modelsTopic));
+  const producer = await log.producer();
+  const topic = await followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
+  closing(async () => {
+    await Promise.all([topic.close(), producer.close()]);
+    await Promise.all([log.close(), admin.close()]);
+  });
+  const repository = openRepository(s.SACCADE_MODELS_DIR);
+  return {
+    read: (name, version) => repository.load({ name, version: version ?? chosenBy(s.SACCADE_MODELS, name) }),
+    names: () => repository.names(),
+    versions: (name) => repository.versions(name),
+    topics: () => admin.topics(),
+    control: (name) => topic.control(name),
+    write: (name, control) => producer.send([{ topic: modelsTopic, key: name, value: Buffer.from(JSON.stringify(control)), partition: 0 }]),
+    tryOut: (model) => tryOut(config, repository, model),
+    fits,
+  };
+}
+
+const chosenBy = (models: readonly string[], name: string): string | null =>
+  models.map(parseModelChoice).find((choice) => choice.name === name)?.version ?? null;
+
+const tryOut = (config: Config, repository: Repository, model: Model): Promise<void> =>
+  withEngine(config, false, async (engine) => {
+    await engine.load(model);
+    await checkModel(repository, engine, model);
+  });
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.stdout.on('error', () => process.exit(0));
+  process.exitCode = await modelsCommand(process.argv.slice(2), process.env);
+}

@@ -1,0 +1,85 @@
+import { after, before, describe, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import { SaccadeError } from '../connectors/errors.ts';
+import type { Log } from '../connectors/ports.ts';
+import { readArguments } from '../processors/model-commands/arguments.ts';
+import { modelsCommand } from '../processors/model-commands/main.ts';
+import { tuneTable } from '../processors/model-commands/tune-table.ts';
+import { topicSpecs } from '../schemas/topics.ts';
+import { needsKafka } from './support/components.ts';
+import { testKafkaLog } from './support/kafka.ts';
+
+describe('arguments', () => {
+  test('name what is to be done', () => {
+    assert.deepEqual(readArguments(['use', 'nanodet@1']), { name: 'use', model: 'nanodet', version: '1' });
+    assert.deepEqual(readArguments(['thresholds', 'nanodet', '--score', '0.4', '--class', 'person=0.6', '--class', 'a=b=1']), {
+      name: 'thresholds', model: 'nanodet', reset: false, score: 0.4, classes: { person: 0.6, 'a=b': 1 },
+    });
+  });
+  for (const [argv, words] of [
+    [['use', 'nanodet'], /NAME@VERSION.*'nanodet'/],
+    [['use', 'nanodet@one'], /'nanodet@one'/],
+    [['thresholds', 'nanodet'], /nothing to change/],
+    [['thresholds', 'nanodet', '--score', '40'], /--score: '40'/],
+    [['thresholds', 'nanodet', '--score', ''], /--score: ''/],
+    [['thresholds', 'nanodet', '--class', 'person'], /--class: 'person'/],
+    [['thresholds', 'nanodet', '--class', 'person=x'], /--class person: 'x'/],
+    [['list', '--score', '1'], /--score belongs/],
+    [['drop'], /models drop/],
+    [['list', '--colour'], /colour/],
+  ] as const) {
+    test(`are refused: ${argv.join(' ')}`, () =>
+      assert.throws(() => readArguments(argv), (error: unknown) => error instanceof SaccadeError && error.code === 'bad_request' && words.test(error.message)));
+  }
+});
+
+test('the table marks what is chosen', () => {
+  const text = tuneTable('m@1', 'cpu', { measured: [{ rows: 1, ms: 4 }, { rows: 2, ms: 2 }], rows: 2, delayMs: 0, buckets: [1, 2] });
+  assert.match(text, /1 +4\.00 +250 {2}█{40}\n/);
+  assert.match(text, /2 +2\.00 +500 {2}█{20} {2}◀ chosen/);
+});
+
+describe('on Kafka', { skip: needsKafka }, () => {
+  let log: Log;
+  before(async () => {
+    if (needsKafka) return;
+    log = testKafkaLog();
+    await log.ensureTopics(topicSpecs(['ultraface'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+  });
+  after(async () => {
+    await run('thresholds', 'ultraface', '--reset');
+    await log?.close();
+  });
+
+  async function run(...argv: string[]): Promise<{ code: number; text: string }> {
+    let text = '';
+    const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString()), done()) });
+    const code = await modelsCommand(argv, { KAFKA_BROKERS: process.env.SACCADE_TEST_KAFKA, SACCADE_MODELS: 'ultraface' }, { stdout: sink, stderr: sink });
+    return { code, text };
+  }
+
+  for (const [argv, words] of [
+    [['use', 'resnet@1'], /no model resnet.*efficientnet-lite0, nanodet, ultraface/],
+    [['thresholds', 'ultraface', '--class', 'cat=0.5'], /ultraface@1 has no class cat; it has face/],
+  ] as const) {
+    test(`is refused before anything is written: ${argv.join(' ')}`, async () => {
+      const { code, text } = await run(...argv);
+      assert.equal(code, 2, text);
+      assert.match(text, words);
+    });
+  }
+
+  test('a version that is not there fails', async () => {
+    const { code, text } = await run('use', 'ultraface@9');
+    assert.deepEqual([code, /9.card\.json/.test(text)], [1, true], text);
+  });
+
+  test('what is written is listed', async () => {
+    assert.equal((await run('thresholds', 'ultraface', '--score', '0.8', '--class', 'face=0.9')).code, 0);
+    const used = await run('use', 'ultraface@1');
+    assert.equal(used.code, 0, used.text);
+    const { text } = await run('list');
+    assert.match(text, /ultraface\n +1 +1\.0\.0 +faces, fp32 {2}◀ in use, score from 0\.8, face from 0\.9/);
+  });
+});
