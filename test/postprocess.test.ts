@@ -6,6 +6,7 @@ import { loadModels } from '../connectors/models/repository.ts';
 import { bestLabels, embeddingBytes } from '../processors/infer/classification.ts';
 import { findBoxes } from '../processors/infer/detection.ts';
 import { iou, suppress, type ScoredBox } from '../processors/infer/nms.ts';
+import type { Model } from '../schemas/model-card.ts';
 import type { Geometry } from '../schemas/records.ts';
 
 const [lite, nano, faces] = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), ['efficientnet-lite0', 'nanodet', 'ultraface']);
@@ -115,4 +116,26 @@ describe('labels', () => {
 test('an embedding is stored as float32, little endian', () => {
   const bytes = embeddingBytes(Float32Array.of(9, 1.5, -2).subarray(1));
   assert.deepEqual([bytes.length, bytes.readFloatLE(0), bytes.readFloatLE(4)], [8, 1.5, -2]);
+});
+
+describe('thresholds by class', () => {
+  const whole: Geometry = { image_width: 100, image_height: 100, x: 0, y: 0, width: 100, height: 100 };
+  const withClasses = (model: Model, classes: Record<string, number>): Model => ({ ...model, card: { ...model.card, thresholds: { ...model.card.thresholds, classes } } });
+  const rows = Float32Array.of(0, 0, 0.2, 0.2, 0.5, 0, 0.5, 0.5, 0.7, 0.7, 0.5, 1, 0.8, 0.8, 0.9, 0.9, 0.2, 2);
+
+  test('of boxes stand in for the model\'s, above it and below', () => {
+    const found = findBoxes(rows, 6, withClasses(nano!, { person: 0.6, car: 0.1 }), whole);
+    assert.deepEqual(found.map(({ label }) => label), ['bicycle', 'car']);
+  });
+  test('of faces are the face\'s', () => {
+    const face = Float32Array.of(0, 0, 0.5, 0.5, 0.8);
+    assert.equal(findBoxes(face, 5, withClasses(faces!, { face: 0.85 }), whole).length, 0);
+    assert.equal(findBoxes(face, 5, withClasses(faces!, { face: 0.75 }), whole).length, 1);
+  });
+  test('of labels too, before the best are counted', () => {
+    const [first, second, third] = lite!.labels as [string, string, string];
+    const model = withClasses({ ...lite!, card: { ...lite!.card, thresholds: { ...lite!.card.thresholds, score: 0.2, top: 1 } } }, { [first]: 0.9, [third]: 0.05 });
+    assert.deepEqual(bestLabels(Float32Array.of(0.8, 0.1, 0.1), model).map(({ label }) => label), [third]);
+    assert.deepEqual(bestLabels(Float32Array.of(0.1, 0.8, 0.1), model).map(({ label }) => label), [second]);
+  });
 });
