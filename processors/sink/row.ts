@@ -34,6 +34,7 @@ export const columns: readonly Column<Row>[] = [
   field('detail', 'Nullable(String)'),
   field('model', word),
   field('version', wordOrNull),
+  field('fallback_for', wordOrNull),
   field('task', wordOrNull),
   field('image_width', 'Nullable(UInt32)'),
   field('image_height', 'Nullable(UInt32)'),
