@@ -156,6 +156,17 @@ describe('rollups', { timeout: 300_000 }, () => {
     assert.equal((await minutes()).reduce((sum, row) => sum + Number(row.n), 0), 1 + 2 * steps);
   });
 
+  test('go no further while a pass is under way, or was killed in it', async () => {
+    await put(at(0));
+    await pass(noon + minute);
+    await put(at(minute));
+    const dying = { ...store, command: async () => Promise.reject(new SaccadeError('store_unavailable', 'killed')) };
+    await assert.rejects(pass(noon + 3 * hour, dying), /killed/);
+    const [state] = await store.query<{ until: number }>('SELECT toUnixTimestamp(until) * 1000 AS until FROM rollup_state');
+    assert.equal(Number(state!.until), noon + minute);
+    await equal();
+  });
+
   test('agree after many passes at once, while rows come and go over', async () => {
     const predictions = Array.from({ length: 200 }, (_, i) => at(i * minute));
     await put(...predictions.map((p): Prediction => ({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' })));
