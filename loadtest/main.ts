@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
+import { journalBench } from './journal.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { backpressure } from './pressure/backpressure.ts';
@@ -13,6 +14,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   cache: cacheBench,
   decode,
   fairness,
+  journal: journalBench,
   latency,
   pipeline,
   'rolling-restart': rollingRestart,
@@ -38,6 +40,9 @@ const help = `npm run bench -- NAME [options]
   cache     what the cache of answers costs a picture that never repeats, and saves one that does
             --redis URL    measure that Redis too, REDIS_PASSWORD as its password (default: in memory alone)
             --count N      frames of each kind in a round (default 160); --rounds N (default 7)
+
+  journal   what it costs a record to be journalled while it is in native code
+            --count N      records of a round (default 5000); --rounds N (default 9)
 
   sink      predictions through the sink's own path into ClickHouse, and its parts; starts its own ClickHouse
             --rows N       rows of a round (default 40000); --rounds N (default 3)
