@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { clickhouseStore } from '../../connectors/clickhouse/store.ts';
@@ -62,7 +62,7 @@ async function measure(folder: string, stack: Stack, { frames, repeats, only }: 
   const store = clickhouseStore({ ...stack.clickhouse!, database: 'saccade', kind: 'chdb' });
   await store.migrate();
   const pictures = await makePictures(join(folder, 'pictures'));
-  const interpreter = only.some((name) => name.startsWith('python')) ? await python(resolve('.saccade/bench/venv'), say) : null;
+  const interpreter = only.some((name) => name.startsWith('python')) ? await python(say) : null;
   const env = {
     KAFKA_BROKERS: stack.kafka.brokers.join(','),
     SCHEMA_REGISTRY_URL: stack.registry.url!,

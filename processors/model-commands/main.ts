@@ -1,4 +1,4 @@
-/** `models list|use|thresholds|tune`: finds the repository and the log, and runs one command. */
+/** `models list|use|thresholds|tune|quantise`: finds the repository and the log, and runs one command. */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,7 @@ import { kafkaOptions } from '../connect.ts';
 import { createEngine, type Engine } from '../infer/engine.ts';
 import { fits } from '../infer/serving.ts';
 import { followModelsTopic } from '../models-topic.ts';
+import { quantiseCommand } from '../quantise/main.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { checkModel, engineSettings } from '../served-models.ts';
 import { help, readArguments } from './arguments.ts';
@@ -30,14 +31,19 @@ export interface Terminal {
 /** Runs, prints, and answers the exit code. */
 export async function modelsCommand(argv: readonly string[], env: NodeJS.ProcessEnv, { stdout, stderr }: Terminal = process): Promise<number> {
   const print = (line: string): void => void stdout.write(`${line}\n`);
-  if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {
+  const quantises = argv[0] === 'quantise';
+  if (argv.length === 0 || (!quantises && (argv.includes('--help') || argv.includes('-h')))) {
     stdout.write(help);
     return 0;
   }
   let close = async (): Promise<void> => {};
   try {
-    const command = readArguments(argv);
     const config = readConfig([], env);
+    if (quantises) {
+      await quantiseCommand(argv.slice(1), config.settings, { print, say: (line) => void stderr.write(`${line}\n`) });
+      return 0;
+    }
+    const command = readArguments(argv);
     if (command.name === 'tune') await tune(config, command.models, print);
     else {
       const opened = await open(config, (end) => (close = end));

@@ -21,7 +21,7 @@ export function help(): string {
 
 ${commands.map(of).join('\n\n')}
 
-  models list|use|thresholds|tune
+  models list|use|thresholds|tune|quantise
       How models are served, while they are: see npm run saccade -- models --help.
 
 The log is the one of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA. Exit codes: 0 done, 1 failed (what it says is how
