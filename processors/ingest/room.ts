@@ -29,8 +29,9 @@ const lookEveryMs = 200;
 const shortMs = 300;
 /** So few are short whatever the pace. */
 const handful = 4;
-/** So many times what counts as short, nothing goes. */
+/** So many times what counts as short, a frame goes every so often and no more. */
 const tooLong = 3;
+const trickleMs = 1_000;
 /** The pace of a group is taken over this long: commits come in steps. */
 const paceOverMs = 2_000;
 const slowest = 2;
@@ -48,6 +49,7 @@ export function room({ clock, look }: RoomOptions): Room {
   let filledAt = clock.now();
   let wasShort = false;
   let closed = false;
+  let grantedAt = clock.now();
 
   function judge(now: Look): void {
     looks = [...looks.filter(({ at }) => at <= now.at && now.at - at <= paceOverMs), now];
@@ -79,10 +81,13 @@ export function room({ clock, look }: RoomOptions): Room {
         const last = looks.at(-1);
         if (!last || Math.abs(now - last.at) >= lookEveryMs) judge({ at: now, groups: await look() });
         fill(clock.now());
-        if (!closed && tokens >= 1) {
-          const granted = Math.min(wanted, Math.floor(tokens));
+        // Also when the clock was set back.
+        const trickles = closed && Math.abs(clock.now() - grantedAt) >= trickleMs;
+        if (trickles || (!closed && tokens >= 1)) {
+          const granted = trickles ? 1 : Math.min(wanted, Math.floor(tokens));
+          grantedAt = clock.now();
           if (granted < wanted) wasShort = true;
-          tokens -= granted;
+          tokens = Math.max(0, tokens - granted);
           return granted;
         }
         wasShort = true;
