@@ -8,6 +8,7 @@ import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { sink } from './sink.ts';
+import { transactions } from './transactions/transactions.ts';
 
 const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   backpressure,
@@ -19,6 +20,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   pipeline,
   'rolling-restart': rollingRestart,
   sink,
+  transactions,
 };
 
 const help = `npm run bench -- NAME [options]
@@ -46,6 +48,11 @@ const help = `npm run bench -- NAME [options]
 
   sink      predictions through the sink's own path into ClickHouse, and its parts; starts its own ClickHouse
             --rows N       rows of a round (default 40000); --rounds N (default 3)
+
+  transactions   a hop with Kafka's transactions beside the runtime's delivery; starts its own Kafka, unless KAFKA_BROKERS names one
+            --sizes LIST   records of a batch (default 1,16,100); --rounds N (default 3)
+            --batches N    batches of a run (default 400), of no more than --records N (default 10000), as fast as they go
+            --rate N       batches a second, for the latency (default 5); --seconds S of that (default 20)
 
   rolling-restart   every stage as two processes, each restarted in turn under load; starts its own Kafka and ClickHouse
             --rate N       frames a second (default 10); --requests N over HTTP (default 2)
