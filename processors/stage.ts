@@ -101,5 +101,7 @@ export interface Stage<T = unknown> {
   account?(input: Input<T>, failure: Failure): readonly Emitted[];
   /** Why the stage cannot work at present, for `/ready`; null when it can. */
   trouble?(): string | null;
+  /** It holds its work back on purpose, however long: no standstill, which a new process would mend. */
+  resting?(): boolean;
   stop?(): Promise<void>;
 }

@@ -128,4 +128,32 @@ describe('delivery on Kafka', { skip: needsKafka, timeout: 280_000 }, () => {
     assert.match(said[0]!, new RegExp(`7 records of ${from.name}/0 were deleted by retention before .* it goes on at offset 12`));
     assert.deepEqual(new Set(await namesIn(to.name)), new Set([...Array(25).keys()].filter((n) => n < 5 || n >= 12).map((n) => `a${n}`)));
   });
+
+  test('the marks of transactions, and what was aborted, are passed: nothing looks as if it waited', async () => {
+    const { from, to } = await topics(1);
+    const client = new kafkajs.Kafka({ brokers: [...(kafkaBrokers ?? [])], logLevel: kafkajs.logLevel.NOTHING });
+    const writer = client.producer({ transactionalId: `t-${from.name}`, idempotent: true, maxInFlightRequests: 1 });
+    await writer.connect();
+    const write = async (first: number, end: 'commit' | 'abort'): Promise<void> => {
+      const transaction = await writer.transaction();
+      await transaction.send({ topic: from.name, messages: [0, 1, 2].map((i) => ({ key: 'a', value: JSON.stringify({ source: 'a', n: first + i }) })) });
+      await transaction[end]();
+    };
+    const group = `g.s-${from.name}`;
+    const pipeline = await pipelineOn(log, [step({ name: `s-${from.name}`, process: passOn('out', () => 50) }, from.name, { out: to.name })]);
+    await pipeline.start();
+    try {
+      await write(0, 'commit');
+      await eventually(() => caughtUp(log, group, from.name), 'the mark behind the records to be passed', 30_000);
+      await write(3, 'abort');
+      await write(6, 'commit');
+      await eventually(() => caughtUp(log, group, from.name), 'the aborted ones too', 30_000);
+      await write(9, 'abort');
+      await eventually(() => caughtUp(log, group, from.name), 'those that nothing follows', 30_000);
+      assert.deepEqual(await namesIn(to.name), ['a0', 'a1', 'a2', 'a6', 'a7', 'a8']);
+    } finally {
+      await pipeline.stop(5_000);
+      await writer.disconnect();
+    }
+  });
 });

@@ -53,6 +53,16 @@ export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closin
     return last === null ? null : Math.min(last, (input.origin.timestamp + last) / 2);
   }
 
+  let resting = 0;
+  async function rest<R>(until: () => Promise<R>): Promise<R> {
+    resting += 1;
+    try {
+      return await until();
+    } finally {
+      resting -= 1;
+    }
+  }
+
   const late = (input: Input<T>): boolean => (deadline(input) ?? Infinity) < clock.now();
 
   // It is started and stopped by the step that it serves in the usual lane.
@@ -63,12 +73,14 @@ export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closin
     name: `${stage.name}.overflow`,
     // A few at a time: what is let in at once stands before the neighbours' next frame.
     batch: { ...stage.batch, records: 8, concurrency: 1 },
-    async process(batch, generation) {
+    resting: () => resting > 0,
+    // The guard goes along: a record that kills its process does so in this lane too.
+    async process(batch, generation, guard) {
       const over = (): boolean => generation.aborted || closing();
       const outcomes: Outcome[] = [];
       while (outcomes.length < batch.length) {
         const next = batch[outcomes.length]!;
-        await freed(next, over);
+        await rest(() => freed(next, over));
         // It may have waited long since the runtime looked.
         if (late(next)) {
           outcomes.push(drop('deadline'));
@@ -76,9 +88,9 @@ export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closin
         }
         const waiting = batch.slice(outcomes.length);
         const held = waiting.findIndex((input) => late(input) || !free(input));
-        const granted = await room.take(held < 0 ? waiting.length : Math.max(1, held), over);
+        const granted = await rest(() => room.take(held < 0 ? waiting.length : Math.max(1, held), over));
         if (granted === 0) throw closed();
-        outcomes.push(...(await stage.process(waiting.slice(0, granted), generation)));
+        outcomes.push(...(await stage.process(waiting.slice(0, granted), generation, guard)));
       }
       return outcomes;
     },

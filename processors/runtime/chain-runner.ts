@@ -9,13 +9,14 @@ import { committer } from './committer.ts';
 import { deadLetterRatio } from './dead-letter-ratio.ts';
 import { deadLetter, withoutValue } from './dead-letter.ts';
 import type { StageExecutor } from './executor.ts';
+import { expiredRecords } from './expired.ts';
 import { unfinished } from './lag.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
 import { type Progress, watchProgress } from './progress.ts';
 import type { ChainRunner, ChainRunnerOptions } from './runner.ts';
 import { sender } from './sender.ts';
 import { stageExecutor } from './stage-executor.ts';
-import type { Chain } from './wiring.ts';
+import { type Chain, stepsOf } from './wiring.ts';
 
 /** What a record costs in memory beside its value. */
 const recordOverhead = 512;
@@ -173,19 +174,24 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     metrics.rebalanced();
     reportInFlight();
     logger.info({ generation: next, partitions: partitions.map((p) => p.partition) }, 'partitions assigned');
-    reportExpired(partitions).catch(cannotTell);
+    expired.assigned(partitions);
+  }
+
+  function queueOf(source: TopicPartition): PartitionQueue {
+    let queue = queues.get(source.partition);
+    if (!queue) queues.set(source.partition, (queue = new PartitionQueue(source, generation)));
+    return queue;
   }
 
   function records(from: number, source: TopicPartition, batch: readonly LogRecord[]): void {
     if (from !== generation || stopped.signal.aborted) return;
     consumerFault = null;
     progress?.moved();
-    let queue = queues.get(source.partition);
-    if (!queue) queues.set(source.partition, (queue = new PartitionQueue(source, generation)));
+    const queue = queueOf(source);
     const queuedAt = clock.now();
     const expected = fetched.get(source.partition);
     const found = batch[0]!.offset;
-    if (expected !== undefined && found > expected) reportGap(source.partition, expected, found).catch(cannotTell);
+    if (expected !== undefined && found > expected) expired.gap(source.partition, expected, found);
     fetched.set(source.partition, batch.at(-1)!.offset + 1);
     for (const record of batch) {
       const bytes = (record.value?.length ?? 0) + recordOverhead;
@@ -206,6 +212,12 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     return halted ?? consumerFault ?? sending.trouble() ?? executors.map((executor) => executor.trouble()).find((each) => each !== null) ?? null;
   }
 
+  /** Why nothing need move: a fault, a stage that holds back, a command that makes writers hold (partitions add). */
+  function excused(): boolean {
+    const onHold = (topic: string): boolean => options.producer.held?.(topic) ?? false;
+    return trouble() !== null || executors.some((executor) => executor.resting()) || stepsOf(chain).some(({ to }) => Object.values(to).some(onHold));
+  }
+
   let progress: Progress | null = null;
   options.metrics.lag(head.stage.name, async () => {
     const mine = new Set(held.map((p) => p.partition));
@@ -213,28 +225,17 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     return left.filter(({ partition }) => mine.has(partition)).map(({ from, end, ...at }) => ({ ...at, lag: Math.max(0, end - from) }));
   });
 
-  /** Nobody can get these records back, but nobody may learn of them by chance either. */
-  function tellExpired(partition: number, expired: number, from: number): void {
-    metrics.expired(expired);
-    logger.error({ topic: head.from, partition, expired, from }, 'records were deleted by retention before they were processed');
-    options.announce?.(`!! ${expired} records of ${head.from}/${partition} were deleted by retention before ${head.stage.name} had processed them; it goes on at offset ${from}`);
-  }
-
-  const cannotTell = (error: unknown): void => logger.warn({ error: String(error) }, 'cannot tell whether records have expired');
-
-  async function reportExpired(partitions: readonly TopicPartition[]): Promise<void> {
-    const mine = new Set(partitions.map((p) => p.partition));
-    for (const { partition, expired, from } of await unfinished(log, head.group, head.from)) {
-      if (expired > 0 && mine.has(partition)) tellExpired(partition, expired, from);
-    }
-  }
-
-  /** Retention overtook the fetching; a gap above what it deleted is of records that are nobody's (an aborted transaction). */
-  async function reportGap(partition: number, expected: number, found: number): Promise<void> {
-    const low = (await log.beginningOffsets(head.from)).find((at) => at.partition === partition)?.offset ?? 0;
-    const expired = Math.min(low, found) - expected;
-    if (expired > 0) tellExpired(partition, expired, found);
-  }
+  const expired = expiredRecords({
+    log,
+    group: head.group,
+    topic: head.from,
+    tell(partition, count, from) {
+      metrics.expired(count);
+      logger.error({ topic: head.from, partition, expired: count, from }, 'records were deleted by retention before they were processed');
+      options.announce?.(`!! ${count} records of ${head.from}/${partition} were deleted by retention before ${head.stage.name} had processed them; it goes on at offset ${from}`);
+    },
+    cannotTell: (error) => logger.warn({ error: String(error) }, 'cannot tell whether records have expired'),
+  });
 
   return {
     name: head.stage.name,
@@ -252,9 +253,12 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
             void commits.now();
           },
           records,
-          fetched(of, { partition }, next) {
-            if (of !== generation) return;
-            fetched.set(partition, next);
+          fetched(of, source, next) {
+            // Records that come after the stop are not taken over, so they must not be passed either.
+            if (of !== generation || stopped.signal.aborted) return;
+            fetched.set(source.partition, next);
+            queueOf(source).fetched(next);
+            commits.soon();
             progress?.moved();
           },
           failed(error) {
@@ -266,7 +270,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       // Records may have come in before the consumer was ours to pause.
       if (budget.exhausted || halted !== null) consumer.pause(held);
       if (limits.stuckAfterMs) {
-        progress = watchProgress({ clock, limitMs: limits.stuckAfterMs, signal: stopped.signal, inHand, excused: () => trouble() !== null, waiting });
+        progress = watchProgress({ clock, limitMs: limits.stuckAfterMs, signal: stopped.signal, inHand, excused, waiting });
       }
     },
     async stop(limitMs) {

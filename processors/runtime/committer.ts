@@ -26,8 +26,11 @@ export function committer({ clock, intervalMs, signal, log, consumer, queues, ge
   /** The last generation whose commit was too late; nothing more of it can be committed. */
   let refused: number | null = null;
 
+  const news = (): boolean => [...queues()].some((queue) => queue.uncommitted() !== null);
+
   /** One at a time: two under way could arrive in either order, and the position would go back. */
   function soon(): void {
+    if (!news()) return;
     committing ??= clock
       .sleep(intervalMs, signal)
       .then(now)
@@ -35,7 +38,7 @@ export function committer({ clock, intervalMs, signal, log, consumer, queues, ge
         committing = null;
         if (signal.aborted || generation() === refused) return;
         // What was finished, or failed to be committed, meanwhile.
-        if ([...queues()].some((queue) => queue.uncommitted() !== null)) soon();
+        soon();
       });
   }
 

@@ -56,4 +56,6 @@ export interface StageExecutor {
   drain(): Promise<void>;
   /** The environment fault being waited out, or null. */
   trouble(): string | null;
+  /** The stage holds its work back on purpose. */
+  resting(): boolean;
 }

@@ -22,6 +22,8 @@ export class PartitionQueue {
   #sending = 0;
   #position: number | null = null;
   #committed: number | null = null;
+  /** Everything below it has been handed over, or is nobody's. */
+  #fetched = 0;
 
   constructor(source: TopicPartition, generation: number) {
     this.source = source;
@@ -67,6 +69,20 @@ export class PartitionQueue {
     this.#sending = 0;
     const last = done.at(-1);
     if (last) this.#position = last.record.offset + 1;
+    this.#passNobodys();
+  }
+
+  /**
+   * All below `next` has been fetched. What is nobody's record there (the marks that transactions leave, aborted records) is
+   * passed once all before it is done: a position left short of the end looks like a record that waits, and grows old.
+   */
+  fetched(next: number): void {
+    this.#fetched = next;
+    this.#passNobodys();
+  }
+
+  #passNobodys(): void {
+    if (this.#entries.length === 0 && this.#fetched > (this.#position ?? 0)) this.#position = this.#fetched;
   }
 
   /** The position to commit, or null when there is nothing new. */

@@ -4,6 +4,7 @@ import { chainRunner } from './chain-runner.ts';
 import { unfinished } from './lag.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
+import type { PausableProducer } from './pausable-producer.ts';
 import { quarantine } from './quarantine.ts';
 import type { ChainRunner, RuntimeLimits } from './runner.ts';
 import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
@@ -12,7 +13,7 @@ export interface PipelineOptions {
   readonly steps: readonly Step[];
   readonly fuse: readonly (readonly [string, string])[];
   readonly log: Log;
-  readonly producer: LogProducer;
+  readonly producer: LogProducer & Partial<Pick<PausableProducer, 'held'>>;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
   readonly metrics: RuntimeMetrics;

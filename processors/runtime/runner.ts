@@ -3,13 +3,14 @@ import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry } from '../../c
 import type { RatioLimit } from './dead-letter-ratio.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
+import type { PausableProducer } from './pausable-producer.ts';
 import type { Quarantine } from './quarantine.ts';
 import type { Chain } from './wiring.ts';
 
 export interface ChainRunnerOptions {
   readonly chain: Chain;
   readonly log: Log;
-  readonly producer: LogProducer;
+  readonly producer: LogProducer & Partial<Pick<PausableProducer, 'held'>>;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
   readonly metrics: RuntimeMetrics;

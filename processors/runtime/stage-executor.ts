@@ -241,5 +241,6 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       await Promise.allSettled(running);
     },
     trouble: () => blocked?.message ?? stage.trouble?.() ?? null,
+    resting: () => stage.resting?.() ?? false,
   };
 }

@@ -5,6 +5,8 @@ import { Registry } from 'prom-client';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { ConsumerOptions, Log } from '../../connectors/ports.ts';
 import { httpServer } from '../../processors/edge/server.ts';
+import { systemClock } from '../../processors/runtime/clock.ts';
+import { pausableProducer } from '../../processors/runtime/pausable-producer.ts';
 import { type Input, type Outcome, retry } from '../../processors/stage.ts';
 import { caughtUp, eventually, type Item, logWith, offer, passOn, pipelineOn, quiet, readAll, step } from '../support/pipeline.ts';
 
@@ -71,6 +73,21 @@ describe('liveness', () => {
     await eventually(async () => ((everStuck ||= 's' in pipeline.stuck()), await caughtUp(log, 'g.s', 'in')), 'all committed');
     assert.equal(everStuck, false);
     await pipeline.stop(1000);
+  });
+
+  test('writing that a command holds is none', async () => {
+    const log = await logWith('in', 'out');
+    await offer(log, 'in', ['a'], 3);
+    const producer = await pausableProducer(() => log.producer(), systemClock, quiet as never);
+    await producer.hold('out');
+    const pipeline = await started(log, passOn('out'), { producer });
+    await long();
+    const said = pipeline.stuck();
+    const through = await caughtUp(log, 'g.s', 'in');
+    await producer.release('out');
+    await eventually(() => caughtUp(log, 'g.s', 'in'), 'all committed');
+    await pipeline.stop(1000);
+    assert.deepEqual([said, through], [{}, false]);
   });
 
   test('off, it never speaks', async () => {
