@@ -65,7 +65,7 @@ describe('the page', { skip: needsBrowser }, () => {
         assert.match(await page.locator('#no-frames').innerText(), /kcat -P -t frames\.in/);
         assert.match(await page.locator('#no-frames').innerText(), new RegExp(`${new URL(fed.url).host}/v1/infer`));
         await page.getByText('Nothing predicted yet.').waitFor();
-        assert.deepEqual(await page.locator('.stage-name').allInnerTexts(), ['ingest', 'preprocess', 'infer efficientnet-lite0', 'infer nanodet', 'sink']);
+        assert.deepEqual(await page.locator('.stage-name').allInnerTexts(), ['ingest', 'preprocess', 'preprocess overflow', 'infer efficientnet-lite0', 'infer nanodet', 'sink']);
         // An answer about a picture taken before anybody looked.
         await fed.prediction({ frame_id: 'earlier', source: 'gate', model: 'nanodet' });
         await page.getByText(/Waiting for the first picture|the picture is not held/).first().waitFor();
