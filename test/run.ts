@@ -82,8 +82,9 @@ async function startComponents(): Promise<Record<string, string>> {
 async function runTests(components: Record<string, string>): Promise<number> {
   const tap = join(scratch, 'tests.tap');
   const code = await run('tests', process.execPath, [
-    // tsx's own name is resolved from the root; one file at a time, because two cores also carry Kafka, the registry and chdb.
-    '--import', 'tsx', '--test', '--test-concurrency=1', `--test-timeout=${fileTimeoutMs}`,
+    // tsx's own name is resolved from the root. Two files at a time: most of a test's time is spent waiting for groups and
+    // processes; more would starve Kafka, the registry and chdb on two cores.
+    '--import', 'tsx', '--test', '--test-concurrency=2', `--test-timeout=${fileTimeoutMs}`,
     '--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${tap}`,
     ...flags, ...chosenFiles(),
   ], components);

@@ -29,8 +29,9 @@ function quantile(values: readonly (number | null)[], q: number): number | null 
 const count = (offences: readonly Offence[], what: Offence['what']): number => offences.filter((one) => one.what === what).length;
 const total = (numbers: Readonly<Record<string, number>>): number => Object.values(numbers).reduce((sum, n) => sum + n, 0);
 
-export function passed({ verdict, duplicates, rollupsEqual }: Findings): boolean {
-  return verdict.offences.length === 0 && total(duplicates) === 0 && rollupsEqual !== false;
+/** A run that nothing came through proves nothing. */
+export function passed({ ledger, verdict, duplicates, rollupsEqual }: Findings): boolean {
+  return ledger.counts().acknowledged > 0 && verdict.offences.length === 0 && total(duplicates) === 0 && rollupsEqual !== false;
 }
 
 /** The last line. Frames: offered = acknowledged + refused + unacknowledged. Outcomes, of frames and models: stored, dropped, dead_lettered, lost. */
