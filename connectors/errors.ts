@@ -3,15 +3,18 @@
  *
  * `retryable` means a fault of the environment: the same input may succeed later, so the runtime retries it with backoff
  * and never dead-letters it. Anything else is a fault of the record itself.
+ *
+ * `blame: 'sender'` means that whoever sent the picture is at fault and never the stage that refuses it, however many there
+ * are: without it, one client's torn pictures would look like a stage gone wrong and halt it for everybody.
  */
 const table = {
   // the record
-  payload_empty: { status: 422, retryable: false, sentence: 'The record has no payload.' },
-  payload_too_large: { status: 413, retryable: false, sentence: 'The image is larger than the limit.' },
-  unsupported_media_type: { status: 415, retryable: false, sentence: 'The bytes are not a JPEG, PNG or WebP image.' },
+  payload_empty: { status: 422, retryable: false, blame: 'sender', sentence: 'The record has no payload.' },
+  payload_too_large: { status: 413, retryable: false, blame: 'sender', sentence: 'The image is larger than the limit.' },
+  unsupported_media_type: { status: 415, retryable: false, blame: 'sender', sentence: 'The bytes are not a JPEG, PNG or WebP image.' },
   undecodable_record: { status: 422, retryable: false, sentence: 'The record could not be decoded with its schema.' },
-  undecodable_image: { status: 422, retryable: false, sentence: 'The image could not be decoded.' },
-  too_many_pixels: { status: 413, retryable: false, sentence: 'The image has more pixels than the limit.' },
+  undecodable_image: { status: 422, retryable: false, blame: 'sender', sentence: 'The image could not be decoded.' },
+  too_many_pixels: { status: 413, retryable: false, blame: 'sender', sentence: 'The image has more pixels than the limit.' },
   invalid_field: { status: 422, retryable: false, sentence: 'A field or header of the record is invalid.' },
   unknown_model: { status: 422, retryable: false, sentence: 'No such model is served.' },
   deadline_exceeded: { status: 504, retryable: false, sentence: 'The deadline passed before the answer was ready.' },
@@ -37,7 +40,14 @@ const table = {
   invalid_model: { status: 500, retryable: false, sentence: 'The model folder or its card is invalid.' },
   incompatible_schema: { status: 500, retryable: false, sentence: 'The schema is not compatible with the registered one.' },
   query_failed: { status: 400, retryable: false, sentence: 'The store refused the query.' },
-} as const satisfies Record<string, { status: number; retryable: boolean; sentence: string }>;
+} as const satisfies Record<string, Row>;
+
+interface Row {
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly blame?: 'sender';
+  readonly sentence: string;
+}
 
 export type ErrorCode = keyof typeof table;
 
@@ -59,6 +69,11 @@ export class SaccadeError extends Error {
 
   get retryable(): boolean {
     return table[this.code].retryable;
+  }
+
+  get sendersFault(): boolean {
+    const row: Row = table[this.code];
+    return row.blame === 'sender';
   }
 
   /** The sentence of the table, without the detail: the title of a problem+json body. */

@@ -98,7 +98,7 @@ export const settings = {
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_FALLBACK: { check: list.pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]*@\d+$/, 'NAME@VERSION is expected'))), help: 'Versions that answer when the one that should cannot be loaded or ends its worker, NAME@VERSION; else those the cards name.' },
-  SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage; 0: never.' },
+  SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage, bad pictures not counted; 0: never.' },
   SACCADE_DEAD_LETTER_WINDOW_S: { check: whole(1, 3600), default: '60', help: 'Seconds over which dead letters are counted for that.' },
   SACCADE_DEAD_LETTER_LEAST: { check: whole(1, 1_000_000), default: '100', help: 'Records within that window below which no stage is halted.' },
   SACCADE_STUCK_AFTER_S: { check: whole(0, 3600), default: '120', help: 'Seconds without progress, with work and without a known reason, after which /health fails; 0: never.' },

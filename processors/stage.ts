@@ -97,6 +97,8 @@ export interface Stage<T = unknown> {
   process(batch: readonly Input<T>[], signal: AbortSignal, guard?: Guard): Promise<readonly Outcome[]>;
   /** When this input is no longer worth work (milliseconds since the epoch), or null. Past it the runtime drops it unprocessed. */
   deadline?(input: Input<T>): number | null;
+  /** The source an input is from; its key unless given. One made up for each record would give each a vote of its own on halting the stage. */
+  source?(input: Input<T>): string;
   /** What a failed input leaves on the outputs, so that every accepted frame is accounted for and whoever asked is told. */
   account?(input: Input<T>, failure: Failure): readonly Emitted[];
   /** Why the stage cannot work at present, for `/ready`; null when it can. */

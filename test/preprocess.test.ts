@@ -50,6 +50,9 @@ describe('the stage', () => {
     assert.deepEqual((records[0]!.value as Tensor).quality, tensor.quality);
   });
 
+  test('a frame is its source\'s, whatever its key: a request over HTTP is no source of its own', () =>
+    assert.equal(stage.source!({ ...inputOf(frameOf({})), key: 'f1' }), 'cam'));
+
   test('a tensor does not depend on the company it was asked in', async () => {
     const large = await sharp(photo('chelsea')).resize(2000, 1400).jpeg().toBuffer();
     const [both, alone] = await run(frameOf({ image: large }), frameOf({ image: large, models: ['efficientnet-lite0'] }));

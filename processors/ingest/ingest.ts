@@ -75,6 +75,7 @@ export function ingestStage({ rules, tenant, lanes }: IngestOptions): Stage<Buff
       const chosen = await lanesOf(batch, signal);
       return Promise.all(batch.map((input, i) => ingest(input, chosen[i]!)));
     },
+    source: sourceOf,
     account(input, failure) {
       // Identity as at acceptance where the record can be read at all, so that a repeat with the same id counts once.
       let described: FrameIn | null = null;

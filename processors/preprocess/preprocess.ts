@@ -123,6 +123,8 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     },
     stop,
     deadline: (input) => input.value.deadline,
+    // A frame that came over HTTP has its id as key.
+    source: ({ value: frame }) => frame.source,
     account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
   };
 }

@@ -90,9 +90,9 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       produced(entry, bytes) {
         if (current(entry)) producedBytes += bytes;
       },
-      left(entry, code) {
+      left(source, error) {
         progress?.moved();
-        const why = ratio?.count(entry.record.key?.toString() ?? '', code);
+        const why = ratio?.count(source, error);
         if (why) halt(part.step.stage.name, why);
       },
       waits: () => progress?.moved(),

@@ -1,4 +1,5 @@
 /** What a stage executor is given and what it offers: the seam between one stage's work and the chain it belongs to. */
+import type { SaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Queued } from './batch-queue.ts';
 import type { Logger } from './logger.ts';
@@ -38,8 +39,8 @@ export interface ExecutorOptions {
   readonly blobs: Pick<BlobStore, 'put'> | undefined;
   /** The budget is charged for what fused stages hand over. */
   charge(entry: Entry, bytes: number): void;
-  /** A record has left this stage: as a dead letter of this code, or (null) otherwise. */
-  left(entry: Entry, code: string | null): void;
+  /** A record of the source has left this stage: as a dead letter for this error, or (null) otherwise. */
+  left(source: string, error: SaccadeError | null): void;
   /** It has come to wait for the environment: a sign of life. */
   waits(): void;
   /** All branches of the entry are done and its outputs complete. */

@@ -14,7 +14,7 @@ export function topicOf(step: Step, emitted: Emitted): string {
   return topic;
 }
 
-/** Throws internal for a value that does not fit the topic's schema, payload_too_large, registry_unavailable. */
+/** Throws internal for a value that does not fit the topic's schema or its limit of bytes, registry_unavailable. */
 export async function outgoing(
   topic: string,
   emitted: Emitted,
@@ -24,7 +24,8 @@ export async function outgoing(
 ): Promise<OutgoingRecord> {
   const value = await registry.encode(topic, emitted.value);
   if (value.length > maxRecordBytes) {
-    throw new SaccadeError('payload_too_large', `${value.length} bytes for ${topic}, whose limit is ${maxRecordBytes}.`);
+    // Not payload_too_large, which blames the picture: what a stage makes of it is the stage's.
+    throw new SaccadeError('internal', `${value.length} bytes for ${topic}, whose limit is ${maxRecordBytes}.`);
   }
   return {
     topic,

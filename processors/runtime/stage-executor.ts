@@ -169,8 +169,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       await deliver(work, accounts, span.traceparent);
       if (outcome.kind === 'drop') {
         metrics.records('dropped');
-        // What is accounted for is keyed by its source; the input itself may have another key.
-        metrics.dropped(outcome.reason, accounts[0]?.key ?? input.key);
+        metrics.dropped(outcome.reason, sourceOf(input) || null);
         log.debug({ ...traces, reason: outcome.reason }, 'dropped');
       } else {
         const whole = deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now());
@@ -182,9 +181,15 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
         log.warn({ ...traces, code: outcome.error.code, detail: outcome.error.detail }, 'dead-lettered');
       }
     }
-    options.left(entry, outcome.kind === 'reject' ? outcome.error.code : null);
+    options.left(sourceOf(input), outcome.kind === 'reject' ? outcome.error : null);
     entry.open -= 1;
     if (entry.open === 0 && options.current(entry)) options.finished(entry);
+  }
+
+  /** A record that could not be read names no source, but has its key. */
+  function sourceOf(input: Input): string {
+    const named = input.value === undefined ? undefined : stage.source?.(input);
+    return named ?? input.key ?? '';
   }
 
   async function deliver(work: Work, records: readonly Emitted[], traceparent: string): Promise<void> {

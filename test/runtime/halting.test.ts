@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Registry } from 'prom-client';
-import { SaccadeError } from '../../connectors/errors.ts';
+import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import { deadLetterRatio } from '../../processors/runtime/dead-letter-ratio.ts';
 import { runtimeMetrics } from '../../processors/runtime/metrics.ts';
 import { emit, type Input, reject } from '../../processors/stage.ts';
@@ -13,16 +13,17 @@ describe('the ratio of dead letters', () => {
   const clock = { at: 0, now: () => clock.at };
   const fresh = () => ((clock.at = 1_000_000), deadLetterRatio(limit, clock));
   type Ratio = ReturnType<typeof fresh>;
-  const many = (ratio: Ratio, times: number, source: string, code: string | null): string | null => {
+  const many = (ratio: Ratio, times: number, source: string, code: ErrorCode | null): string | null => {
+    const error = code && new SaccadeError(code);
     let why: string | null = null;
-    for (let i = 0; i < times; i += 1) why = ratio.count(source, code) ?? why;
+    for (let i = 0; i < times; i += 1) why = ratio.count(source, error) ?? why;
     return why;
   };
 
   test('says nothing below the least, and names numbers and codes above it', () => {
     const ratio = fresh();
     assert.equal(many(ratio, 99, 'a', 'internal'), null);
-    assert.equal(many(ratio, 1, 'a', 'undecodable_image'), '100 of 100 records of the last 60 s, from 1 source, were dead-lettered (internal 99, undecodable_image 1)');
+    assert.equal(many(ratio, 1, 'a', 'inference_failed'), '100 of 100 records of the last 60 s, from 1 source, were dead-lettered (internal 99, inference_failed 1)');
   });
 
   test('half is not more than half', () => {
@@ -35,7 +36,7 @@ describe('the ratio of dead letters', () => {
   test('one noisy camera does not stop the others, however much it sends', () => {
     const ratio = fresh();
     for (const source of ['b', 'c']) many(ratio, 10, source, null);
-    assert.equal(many(ratio, 5_000, 'noisy', 'undecodable_image'), null);
+    assert.equal(many(ratio, 5_000, 'noisy', 'undecodable_record'), null);
     // A stage that fails them all is another matter.
     for (const source of ['b', 'c']) many(ratio, 11, source, 'internal');
     assert.match(many(ratio, 1, 'noisy', 'internal')!, /from 3 sources/);
@@ -44,7 +45,30 @@ describe('the ratio of dead letters', () => {
   test('many names that send one bad record each do not stop it either', () => {
     const ratio = fresh();
     many(ratio, 500, 'good', null);
-    for (let i = 0; i < 400; i += 1) assert.equal(ratio.count(`stranger-${i}`, 'undecodable_record'), null);
+    for (let i = 0; i < 400; i += 1) assert.equal(many(ratio, 1, `stranger-${i}`, 'undecodable_record'), null);
+  });
+
+  test('pictures refused by their senders\' fault neither halt it nor hide that it is at fault', () => {
+    const ratio = fresh();
+    for (const code of ['undecodable_image', 'unsupported_media_type', 'too_many_pixels', 'payload_too_large', 'payload_empty'] as const) {
+      assert.equal(many(ratio, 1_000, 'a', code), null, code);
+    }
+    assert.match(many(ratio, 100, 'a', 'internal')!, /^100 of 100 .* \(internal 100\)$/);
+  });
+
+  test('the sums carried along are those of the window, slice by slice', () => {
+    const ratio = fresh();
+    // Thirds, which no float adds up exactly; those of the first half minute have left the window at the end.
+    for (let n = 0; n < 18; n += 1) {
+      for (const source of ['a', 'b', 'c']) {
+        many(ratio, n < 6 ? 40 : 2, source, null);
+        assert.equal(many(ratio, 1, source, 'internal'), null);
+      }
+      clock.at += 5_000;
+    }
+    // 11 slices of 9 records are kept, 33 of 99 dead; then as many good as bad ones, and half is not more than half.
+    for (const source of ['a', 'b', 'c']) assert.equal(many(ratio, 11, source, 'internal'), null);
+    assert.match(many(ratio, 1, 'a', 'internal')!, /^67 of 133 .* from 3 sources/);
   });
 
   test('what is older than the window is forgotten, also by a clock that was set back', () => {
@@ -102,6 +126,23 @@ describe('a stage that dead-letters most of what it is given', () => {
     await second.stop(1000);
     const out = (await readAll(log, 'out')).map(itemOf);
     assert.equal(new Set(out.map(({ source, n }) => `${source}${n}`)).size, 615 - atHalt, 'each is stored or in the dead letters');
+  });
+
+  test('a stage that tells the source goes by it: names made up for each record have one vote together', async () => {
+    const log = await logWith('in', 'out');
+    const process = async (batch: readonly Input<Item>[]) =>
+      batch.map(({ value, key }) => (value.source === 'http' ? reject(new SaccadeError('inference_failed')) : emit({ output: 'out', key, value })));
+    const pipeline = await pipelineOn(log, [step({ name: 's', process, source: ({ value }) => value.source }, 'in', { out: 'out' })], { limits });
+    await pipeline.start();
+    await offer(log, 'in', ['a', 'b'], 10);
+    const producer = await log.producer();
+    for (let n = 0; n < 300; n += 1) await producer.send([{ topic: 'in', key: `request-${n}`, value: Buffer.from(JSON.stringify({ source: 'http', n })) }]);
+    await producer.close();
+    await eventually(async () => pipeline.troubles().s != null || (await caughtUp(log, 'g.s', 'in')), 'all committed');
+    const trouble = pipeline.troubles().s ?? null;
+    await pipeline.stop(1000);
+    assert.equal(trouble, null);
+    assert.equal((await readAll(log, 'in.dlq')).length, 300);
   });
 
   test('without a limit it goes on to the end', async () => {
