@@ -3,6 +3,7 @@
  * accounted for, environment faults wait and are tried again. Knows no consumer: the chain runner feeds it.
  */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import type { OutgoingRecord } from '../../connectors/ports.ts';
 import { traceparentOr } from '../../schemas/trace-context.ts';
 import type { Emitted, Failure, Input, Outcome, Stage } from '../stage.ts';
 import { backoff } from './backoff.ts';
@@ -166,16 +167,16 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
           : { status: 'dead_lettered', reason: outcome.error.code, detail: outcome.error.detail, stage: stage.name, at: clock.now() };
       const traces = { traceId: traceIdOf(span.traceparent), topic: input.origin.topic, partition: input.origin.partition, offset: input.origin.offset };
       const accounts = input.value !== undefined && accountable ? (stage.account?.(input, failure) ?? []) : [];
+      // Before anything leaves: where its bytes cannot be left, the work is tried again, and the accounts would leave at each try.
+      const letter = outcome.kind === 'drop' ? null : await letterOf(work, outcome.error);
       await deliver(work, accounts, span.traceparent);
       if (outcome.kind === 'drop') {
         metrics.records('dropped');
         metrics.dropped(outcome.reason, sourceOf(input) || null);
         log.debug({ ...traces, reason: outcome.reason }, 'dropped');
       } else {
-        const whole = deadLetter(entry.record, outcome.error, stage.name, work.attempt, clock.now());
-        const letter = await letterThatFits(whole, options.maxRecordBytes, options.blobs);
-        entry.outputs.push(letter);
-        options.produced(entry, letter.value?.length ?? 0);
+        entry.outputs.push(letter!);
+        options.produced(entry, letter!.value?.length ?? 0);
         metrics.records('dead_lettered');
         metrics.deadLettered(outcome.error.code);
         log.warn({ ...traces, code: outcome.error.code, detail: outcome.error.detail }, 'dead-lettered');
@@ -190,6 +191,10 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   function sourceOf(input: Input): string {
     const named = input.value === undefined ? undefined : stage.source?.(input);
     return named ?? input.key ?? '';
+  }
+
+  function letterOf({ entry, attempt }: Work, error: SaccadeError): Promise<OutgoingRecord> {
+    return letterThatFits(deadLetter(entry.record, error, stage.name, attempt, clock.now()), options.maxRecordBytes, options.blobs);
   }
 
   async function deliver(work: Work, records: readonly Emitted[], traceparent: string): Promise<void> {

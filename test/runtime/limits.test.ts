@@ -45,6 +45,31 @@ describe('what is too large', () => {
     assert.deepEqual(await blobs.get(letter!.headers['saccade-claim']!), value);
   });
 
+  test('while its bytes cannot be left, the record is tried again and yet accounted for once', async () => {
+    const log = await logWith('in', 'out');
+    const blobs = memoryBlobs();
+    let refusals = 2;
+    const put = async (name: string, bytes: Buffer) => {
+      if (refusals > 0) throw new SaccadeError('blobs_unavailable', `${(refusals -= 1)} more`);
+      return blobs.put(name, bytes);
+    };
+    const producer = await log.producer();
+    await producer.send([{ topic: 'in', key: 'a', value: Buffer.from(JSON.stringify({ source: 'a', n: 7, padding: 'x'.repeat(5000) })) }]);
+    const limits = { inFlightBytes: 1e8, fetchBytes: 1e7, fetchBytesPerPartition: 1e6, maxRecordBytes: 1000, commitIntervalMs: 5 };
+    const stage = {
+      name: 's',
+      process: async () => [reject(new SaccadeError('undecodable_image'))],
+      account: ({ key, value }: Input<Item>) => [{ output: 'out', key, value: { source: value.source, n: value.n } }],
+    };
+    const pipeline = await pipelineOn(log, [step(stage, 'in', { out: 'out' })], { limits, blobs: { put } });
+    await pipeline.start();
+    await eventually(() => caughtUp(log, 'g.s', 'in'), 'all committed');
+    await pipeline.stop(1000);
+    assert.equal(refusals, 0);
+    assert.deepEqual((await readAll(log, 'out')).map(itemOf), [{ source: 'a', n: 7 }]);
+    assert.equal((await readAll(log, 'in.dlq')).length, 1);
+  });
+
   test('without anywhere to leave them, the letter still says what the bytes were', async () => {
     const log = await logWith('in', 'out');
     const producer = await log.producer();
