@@ -250,7 +250,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
           assigned,
           ending(last) {
             ended = last;
-            void commits.now();
+            void commits.last();
           },
           records,
           fetched(of, source, next) {

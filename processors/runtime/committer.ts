@@ -16,19 +16,24 @@ export interface CommitterOptions {
 export interface Committer {
   /** Within the interval. */
   soon(): void;
+  /** As soon as none is under way. */
   now(): Promise<void>;
+  /** Begun before this returns: when the generation ends, nothing that begins later need count. */
+  last(): Promise<void>;
   /** Resolves when none is under way. */
   idle(): Promise<void>;
 }
 
 export function committer({ clock, intervalMs, signal, log, consumer, queues, generation }: CommitterOptions): Committer {
+  /** What soon() has promised. */
   let committing: Promise<void> | null = null;
+  let underWay: Promise<void> | null = null;
+  let waiting: Promise<void> | null = null;
   /** The last generation whose commit was too late; nothing more of it can be committed. */
   let refused: number | null = null;
 
   const news = (): boolean => [...queues()].some((queue) => queue.uncommitted() !== null);
 
-  /** One at a time: two under way could arrive in either order, and the position would go back. */
   function soon(): void {
     if (!news()) return;
     committing ??= clock
@@ -42,7 +47,38 @@ export function committer({ clock, intervalMs, signal, log, consumer, queues, ge
       });
   }
 
-  async function now(): Promise<void> {
+  function begun(commits: Promise<void>): Promise<void> {
+    const own = commits.finally(() => {
+      if (underWay === own) underWay = null;
+    });
+    underWay = own;
+    return own;
+  }
+
+  /** One at a time: two under way could take effect in either order, and the position would go back. One that waits takes along all. */
+  function now(): Promise<void> {
+    if (underWay === null && waiting === null) return begun(commit());
+    waiting ??= afterwards();
+    return waiting;
+  }
+
+  async function afterwards(): Promise<void> {
+    while (underWay !== null) await underWay;
+    waiting = null;
+    await begun(commit());
+  }
+
+  /**
+   * The exception: waiting for an answer would miss the end. The log takes both in their order, unless the older failed and
+   * is repeated; then it is answered last, its positions count as the committed ones, and the newer ones are pending again.
+   */
+  function last(): Promise<void> {
+    const older = underWay;
+    const newer = commit();
+    return begun(older === null ? newer : Promise.all([older, newer]).then(commit));
+  }
+
+  async function commit(): Promise<void> {
     const pending: { queue: PartitionQueue; position: Position }[] = [];
     for (const queue of queues()) {
       const offset = queue.uncommitted();
@@ -64,6 +100,7 @@ export function committer({ clock, intervalMs, signal, log, consumer, queues, ge
   return {
     soon,
     now,
+    last,
     async idle() {
       await committing;
     },
