@@ -30,6 +30,7 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
   const member: Member = {
     name: life.name,
     topic,
+    claim: options.claim ?? null,
     generation: 0,
     assigned: [],
     rebalanced() {

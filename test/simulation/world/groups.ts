@@ -6,6 +6,8 @@ import type { Random } from './random.ts';
 export interface Member {
   readonly name: string;
   readonly topic: string;
+  /** The partitions it gets whatever others hold, as Kafka's members do by their assigner; null: its share. */
+  readonly claim: readonly number[] | null;
   /** The generation it belongs to as the coordinator sees it, and what it holds in that. */
   generation: number;
   assigned: readonly TopicPartition[];
@@ -45,7 +47,7 @@ export function createGroups(broker: Broker, random: Random, note: (who: string,
     for (const [index, member] of members.entries()) {
       member.generation = group.generation;
       member.assigned = Array.from({ length: broker.partitions(topic) }, (_, partition) => ({ topic, partition })).filter(
-        ({ partition }) => partition % members.length === index,
+        ({ partition }) => (member.claim ? member.claim.includes(partition) : partition % members.length === index),
       );
       member.rebalanced();
     }
