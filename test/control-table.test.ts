@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { SaccadeError } from '../connectors/errors.ts';
-import type { Log } from '../connectors/ports.ts';
+import type { ConsumerOptions, Log, LogConsumer } from '../connectors/ports.ts';
 import { followTable } from '../processors/runtime/control-table.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { needsKafka } from './support/components.ts';
@@ -49,3 +49,57 @@ for (const [name, make, skip] of [['in process', memoryLog, false], ['on Kafka',
     });
   });
 }
+
+/** A log whose topics can be deleted and created anew: another log in its place. Its consumer is told of a new generation, or not. */
+function renewable() {
+  let now = memoryLog();
+  let consumer: LogConsumer;
+  let options: ConsumerOptions;
+  const log: Log = {
+    ...now,
+    endOffsets: (topic) => now.endOffsets(topic),
+    async consumer(given) {
+      options = given;
+      consumer = await now.consumer(given);
+      return { ...consumer, close: () => consumer.close() };
+    },
+  };
+  return {
+    log,
+    ensureTopics: (...specs: Parameters<Log['ensureTopics']>) => now.ensureTopics(...specs),
+    producer: { send: async (...records: Parameters<Awaited<ReturnType<Log['producer']>>['send']>) => (await now.producer()).send(...records), close: async () => {} },
+    async renew(spec: ReturnType<typeof testTopic>, told: boolean, values: readonly string[]) {
+      await consumer.close();
+      now = memoryLog();
+      await now.ensureTopics([spec]);
+      await (await now.producer()).send(values.map((key) => outgoing(spec.name, key, 'new')));
+      consumer = await now.consumer(told ? options : { ...options, handlers: { ...options.handlers, assigned() {} } });
+    },
+  };
+}
+
+describe('a control table whose topic was deleted and created anew', () => {
+  for (const [how, told, keys] of [
+    ['empty, told by a new generation', true, []],
+    ['with values, told by a new generation', true, ['b', 'x']],
+    ['with values, without being told', false, ['b', 'x']],
+    ['empty, without being told', false, []],
+  ] as const) {
+    test(`holds what the new one says: ${how}`, async (t) => {
+      const { log, producer, ensureTopics, renew } = renewable();
+      const spec = testTopic({ partitions: 1, compacted: true });
+      await ensureTopics([spec]);
+      await producer.send(['a', 'b', 'c', 'd'].map((key) => outgoing(spec.name, key, 'old')));
+      const changes: [string, string | null][] = [];
+      const changed = (key: string, value: Buffer | null) => changes.push([key, value?.toString() ?? null]);
+      const table = await followTable({ log, producer, clock: systemClock, topic: spec.name, changed, patienceMs: 5_000 });
+      t.after(() => table.close());
+      await renew(spec, told, keys);
+      await table.caughtUp();
+      await table.put('y', Buffer.from('new'));
+      await table.caughtUp();
+      assert.deepEqual(text(table.entries()), Object.fromEntries([...keys, 'y'].map((key) => [key, 'new'])));
+      assert.deepEqual(changes.filter(([key]) => key === 'd'), [['d', 'old'], ['d', null]]);
+    });
+  }
+});

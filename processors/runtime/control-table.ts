@@ -51,15 +51,39 @@ export async function followTable(options: ControlTableOptions): Promise<Control
   let probed = 0;
   /** A rejoin reads from the beginning again; a value that has been replaced since must not come back, even for a moment. */
   let next = 0;
+  /** What lies below `next` and was read since the last rejoin: the same again, unless the topic has begun anew. */
+  let again: LogRecord[] = [];
 
-  function take({ key, value, offset }: LogRecord): void {
-    if (offset < next || key === null) return;
+  function take(record: LogRecord): void {
+    const { key, value, offset } = record;
+    if (offset < next) {
+      again.push(record);
+      if (again.length === 1) void notice();
+      return;
+    }
+    again = [];
     next = offset + 1;
+    if (key === null) return;
     const name = key.toString();
     if (name.startsWith(probePrefix)) return probes.get(name)?.abort();
     if (value === null) values.delete(name);
     else values.set(name, value);
     changed?.(name, value);
+  }
+
+  /** A topic that was deleted and created anew begins at 0 again: all of it would pass for old, for ever. */
+  async function notice(): Promise<void> {
+    const known = next;
+    // Away, or the topic is not there again yet: the next rejoin or probe asks once more.
+    const [end] = await log.endOffsets(topic).catch(() => []);
+    if (end === undefined || end.offset >= known || next !== known) return;
+    const renewed = again;
+    next = 0;
+    for (const name of values.keys()) {
+      values.delete(name);
+      changed?.(name, null);
+    }
+    renewed.forEach(take);
   }
 
   const consumer = await log.consumer({
@@ -69,7 +93,13 @@ export async function followTable(options: ControlTableOptions): Promise<Control
     claim: [0],
     maxBytes: 4 * 1024 * 1024,
     maxBytesPerPartition: 4 * 1024 * 1024,
-    handlers: { assigned() {}, records: (_generation, _source, records) => records.forEach(take) },
+    handlers: {
+      assigned() {
+        again = [];
+        void notice();
+      },
+      records: (_generation, _source, records) => records.forEach(take),
+    },
   });
 
   async function caughtUp(): Promise<void> {
@@ -83,6 +113,7 @@ export async function followTable(options: ControlTableOptions): Promise<Control
         // One that is lost (the broker restarts) is followed by another.
         await producer.send([{ topic, key: probe, value: null, partition: 0 }]).catch(() => {});
         await clock.sleep(probeEveryMs, arrived.signal);
+        if (!arrived.signal.aborted) await notice();
       }
     } finally {
       probes.delete(probe);
