@@ -1,5 +1,5 @@
 /** Picks the concrete connectors: what is given, what already runs on this data folder, or an embedded stack of our own. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { SASLOptions } from 'kafkajs';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
 import { memoryCache } from '../connectors/cache/memory.ts';
@@ -7,13 +7,14 @@ import { redisCache } from '../connectors/cache/redis.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
+import { type KafkaAdmin, kafkaAdmin } from '../connectors/kafka/admin.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { folderJournal } from '../connectors/journal/folder.ts';
 import type { BlobStore, Cache, Log, SchemaRegistry, Store, WorkJournal } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
-import type { RunFile } from '../deploy/local/run-file.ts';
+import { readRunFile, type RunFile } from '../deploy/local/run-file.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
 import type { Place } from './joining.ts';
@@ -63,6 +64,37 @@ export function kafkaOptions(s: Settings, brokers: readonly string[], clientId: 
     ...(mechanism && username && password ? { sasl: { mechanism, username, password } as SASLOptions } : {}),
     log,
   };
+}
+
+/** The log that a program beside the pipeline works on. */
+export interface RunningLog {
+  readonly log: Log;
+  readonly admin: KafkaAdmin;
+  /** The pipeline on the data folder, if one runs there. */
+  readonly running: RunFile | null;
+  /** Absolute. */
+  readonly data: string;
+  close(): Promise<void>;
+}
+
+/** What goes wrong is the program's to say: a kafkajs client's chatter is not for a terminal. */
+const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/**
+ * The log of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA; connects to nothing yet. `wants` completes 'There is no log
+ * to …' and `task` 'no other process can …'. Throws log_unavailable when there is no log that another process can reach.
+ */
+export function openRunningLog(s: Settings, clientId: string, wants: string, task: string): RunningLog {
+  const data = resolve(s.SACCADE_DATA);
+  const running = readRunFile(data);
+  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
+    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can ${task}.`);
+  }
+  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
+  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ${wants}: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
+  const options = kafkaOptions(s, brokers, clientId, silent);
+  const [log, admin] = [kafkaLog(options), kafkaAdmin(options)];
+  return { log, admin, running, data, close: async () => void (await Promise.all([log.close(), admin.close()])) };
 }
 
 /** Where claim-checked images lie. */

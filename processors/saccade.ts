@@ -1,16 +1,11 @@
 /** `npm run saccade -- COMMAND`: finds the log and runs one command. The commands are in operations/commands.ts. */
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { asSaccadeError, SaccadeError } from '../connectors/errors.ts';
-import { kafkaAdmin } from '../connectors/kafka/admin.ts';
-import type { KafkaLogger } from '../connectors/kafka/client.ts';
-import { kafkaLog } from '../connectors/kafka/log.ts';
-import { readRunFile } from '../deploy/local/run-file.ts';
+import { asSaccadeError } from '../connectors/errors.ts';
 import { pausesTopic } from '../schemas/pauses.ts';
 import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { readConfig } from './config.ts';
-import { kafkaOptions } from './connect.ts';
+import { openRunningLog } from './connect.ts';
 import { modelsCommand } from './model-commands/main.ts';
 import { commandOf, help } from './operations/commands.ts';
 import type { World } from './operations/world.ts';
@@ -66,22 +61,10 @@ function groupsReading(topic: string): string[] {
   return readers.map((name) => groupOf(name === 'infer' ? topic.replace(tensorTopic(''), 'infer.') : name));
 }
 
-const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
   const { settings: s } = readConfig([], env);
-  const data = resolve(s.SACCADE_DATA);
-  const running = readRunFile(data);
-  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
-    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can operate it.`);
-  }
-  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
-  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ask: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
-  const options = kafkaOptions(s, brokers, 'saccade-operations', silent);
-  const log = kafkaLog(options);
-  const admin = kafkaAdmin(options);
-  const close = async (): Promise<void> => void (await Promise.all([log.close(), admin.close()]));
+  const { log, admin, close } = openRunningLog(s, 'saccade-operations', 'ask', 'operate it');
   try {
     const replication = { replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION) };
     await log.ensureTopics(topicSpecs([], { ...replication, partitions: 1, maxRecordBytes: 1024 * 1024 }).filter(({ name }) => name === pausesTopic));

@@ -1,32 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
-import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
-import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { describe, test } from 'node:test';
 import type { Store } from '../connectors/ports.ts';
 import { applyRetention, comparableDays, type Retention } from '../processors/sink/retention.ts';
 import { columns, table, type Row } from '../processors/sink/row.ts';
 import { prediction } from './contracts/store.ts';
+import { embeddedStore } from './support/embedded-store.ts';
 
 const day = 86_400_000;
 
 describe('retention', { timeout: 120_000 }, () => {
-  let dataDir: string;
-  let chdb: Chdb;
   let store: Store;
-  before(async () => {
-    dataDir = await mkdtemp(join(tmpdir(), 'saccade-retention-'));
-    chdb = await startChdb({ dataDir });
-    store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
-    await store.migrate();
-  });
-  after(async () => {
-    await store?.close();
-    await chdb?.stop();
-    await rm(dataDir, { recursive: true, force: true });
-  });
+  embeddedStore('retention', (opened) => (store = opened));
 
   /** What it changed. */
   async function apply(retention: Retention): Promise<number> {

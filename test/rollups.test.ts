@@ -1,17 +1,13 @@
 /** The rollups say what `outcomes` says, whatever came late, twice, replayed, moved or cut off. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, beforeEach, describe, test } from 'node:test';
-import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
-import { clickhouseStore } from '../connectors/clickhouse/store.ts';
+import { beforeEach, describe, test } from 'node:test';
 import { SaccadeError } from '../connectors/errors.ts';
 import type { Clock, Store } from '../connectors/ports.ts';
 import { buildRollups } from '../processors/sink/rollups/build.ts';
 import { keepRollups } from '../processors/sink/rollups/keep.ts';
 import type { Prediction } from '../schemas/records.ts';
 import { prediction } from './contracts/store.ts';
+import { embeddedStore } from './support/embedded-store.ts';
 import { storePredictions } from './support/rows.ts';
 
 const minute = 60_000;
@@ -19,20 +15,8 @@ const hour = 60 * minute;
 const noon = Date.UTC(2025, 5, 1, 12);
 
 describe('rollups', { timeout: 300_000 }, () => {
-  let dataDir: string;
-  let chdb: Chdb;
   let store: Store;
-  before(async () => {
-    dataDir = await mkdtemp(join(tmpdir(), 'saccade-rollups-'));
-    chdb = await startChdb({ dataDir });
-    store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
-    await store.migrate();
-  });
-  after(async () => {
-    await store?.close();
-    await chdb?.stop();
-    await rm(dataDir, { recursive: true, force: true });
-  });
+  embeddedStore('rollups', (opened) => (store = opened));
   beforeEach(async () => {
     for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
   });

@@ -1,17 +1,12 @@
 /** `npm run dlq -- list|show|replay|discard`: finds the log and runs one command. Exit codes are in help.ts. */
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import { kafkaAdmin } from '../../connectors/kafka/admin.ts';
-import type { KafkaLogger } from '../../connectors/kafka/client.ts';
-import { kafkaLog } from '../../connectors/kafka/log.ts';
+import { asSaccadeError } from '../../connectors/errors.ts';
 import { confluentRegistry } from '../../connectors/registry/confluent.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
-import { readRunFile } from '../../deploy/local/run-file.ts';
 import { handledTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
-import { kafkaOptions, openBlobs } from '../connect.ts';
+import { openBlobs, openRunningLog } from '../connect.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readArguments } from './arguments.ts';
 import { runCommand } from './commands.ts';
@@ -48,20 +43,9 @@ export async function dlqCommand(argv: readonly string[], env: NodeJS.ProcessEnv
   }
 }
 
-const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Connects to nothing yet. Throws log_unavailable when there is no log that another process can reach. */
 function open({ settings: s }: Config, stopping: AbortSignal): { world: World; close(): Promise<void> } {
-  const data = resolve(s.SACCADE_DATA);
-  const running = readRunFile(data);
-  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
-    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can read its dead letters.`);
-  }
-  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
-  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to ask: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
-  const options = kafkaOptions(s, brokers, 'saccade-dlq', silent);
-  const log = kafkaLog(options);
-  const survey = kafkaAdmin(options);
+  const { log, admin, running, data, close } = openRunningLog(s, 'saccade-dlq', 'ask', 'read its dead letters');
   const registryUrl = s.SCHEMA_REGISTRY_URL ?? running?.registry.url;
   const { SCHEMA_REGISTRY_USERNAME: user, SCHEMA_REGISTRY_PASSWORD: secret } = s;
   const specs = topicSpecs([], {
@@ -73,16 +57,14 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
   return {
     world: {
       log,
-      survey,
+      survey: admin,
       registry: registryUrl ? confluentRegistry({ url: registryUrl, ...(user && secret ? { auth: { username: user, password: secret } } : {}) }) : fileRegistry(),
       blobs: openBlobs(s, data),
       clock: systemClock,
       handledSpec: specs.find(({ name }) => name === handledTopic)!,
       stopping,
     },
-    async close() {
-      await Promise.all([log.close(), survey.close()]);
-    },
+    close,
   };
 }
 

@@ -1,18 +1,13 @@
 /** `models list|use|thresholds|tune|quantise`: finds the repository and the log, and runs one command. */
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import { kafkaAdmin } from '../../connectors/kafka/admin.ts';
-import type { KafkaLogger } from '../../connectors/kafka/client.ts';
-import { kafkaLog } from '../../connectors/kafka/log.ts';
+import { asSaccadeError } from '../../connectors/errors.ts';
 import { parseModelChoice } from '../../connectors/models/model-choice.ts';
 import { openRepository, type Repository } from '../../connectors/models/repository.ts';
-import { readRunFile } from '../../deploy/local/run-file.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { modelsTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
-import { kafkaOptions } from '../connect.ts';
+import { openRunningLog } from '../connect.ts';
 import { createEngine, type Engine } from '../infer/engine.ts';
 import { fits } from '../infer/serving.ts';
 import { followModelsTopic } from '../models-topic.ts';
@@ -84,29 +79,18 @@ async function tune(config: Config, wanted: readonly string[], print: (line: str
   }
 }
 
-const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
-
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function open(config: Config, closing: (close: () => Promise<void>) => void): Promise<ModelWorld> {
   const { settings: s } = config;
-  const data = resolve(s.SACCADE_DATA);
-  const running = readRunFile(data);
-  if (!s.KAFKA_BROKERS && running?.kafka.kind === 'memory') {
-    throw new SaccadeError('log_unavailable', `The pipeline on ${data} (pid ${running.pid}) keeps its log in its own memory: no other process can steer its models.`);
-  }
-  const brokers = s.KAFKA_BROKERS ?? running?.kafka.brokers;
-  if (!brokers) throw new SaccadeError('log_unavailable', `There is no log to write to: no pipeline runs on ${data}. Start it with npm start, or set KAFKA_BROKERS.`);
-  const options = kafkaOptions(s, brokers, 'saccade-models', silent);
-  const log = kafkaLog(options);
-  const admin = kafkaAdmin(options);
-  closing(async () => void (await Promise.all([log.close(), admin.close()])));
+  const { log, admin, close } = openRunningLog(s, 'saccade-models', 'write to', 'steer its models');
+  closing(close);
   const replication = { partitions: 1, replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION), maxRecordBytes: 1024 * 1024 };
   await log.ensureTopics(topicSpecs([], replication).filter(({ name }) => name === modelsTopic));
   const producer = await log.producer();
   const topic = await followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
   closing(async () => {
     await Promise.all([topic.close(), producer.close()]);
-    await Promise.all([log.close(), admin.close()]);
+    await close();
   });
   const repository = openRepository(s.SACCADE_MODELS_DIR);
   return {
