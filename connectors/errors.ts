@@ -25,6 +25,8 @@ const table = {
   internal: { status: 500, retryable: false, sentence: 'A stage failed unexpectedly.' },
   // the request
   bad_request: { status: 400, retryable: false, sentence: 'The request is malformed.' },
+  unauthenticated: { status: 401, retryable: false, sentence: 'Who asks is not known.' },
+  forbidden: { status: 403, retryable: false, sentence: 'This is not allowed to you.' },
   not_found: { status: 404, retryable: false, sentence: 'There is nothing at this address.' },
   // the environment
   log_unavailable: { status: 503, retryable: true, sentence: 'The log (Kafka) cannot be reached.' },

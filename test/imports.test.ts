@@ -23,6 +23,8 @@ function allowed(file: string): RegExp {
   const [top, folder] = file.split('/') as [string, string];
   if (top === 'schemas') return /^schemas\//;
   if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|connectors/${folder}/)`);
+  // Puts the process together.
+  if (folder === 'assembly') return /./;
   // Picks the concrete connectors.
   if (['main', 'connect', 'sql', 'saccade', 'served-models', 'models-topic', 'announce', 'dead-letters/main', 'model-commands/main', 'quantise/main'].some((name) => file === `processors/${name}.ts`)) return /./;
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;

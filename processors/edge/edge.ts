@@ -17,7 +17,6 @@ export interface EdgeOptions {
   readonly producer: LogProducer;
   readonly registry: SchemaRegistry;
   readonly rules: AcceptRules;
-  readonly tenant: string;
   readonly clock: Clock;
   readonly config: EdgeConfig;
   readonly logger: ProblemLog;

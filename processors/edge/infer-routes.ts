@@ -17,7 +17,6 @@ import { uploadGate } from './upload-gate.ts';
 
 export interface InferOptions {
   readonly rules: AcceptRules;
-  readonly tenant: string;
   readonly producer: LogProducer;
   readonly registry: SchemaRegistry;
   readonly desk: ReplyDesk;
@@ -63,13 +62,14 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
     }
   }
 
-  app.post('/v1/infer', { onRequest: admit }, async (request, reply) => {
+  app.post('/v1/infer', { onRequest: admit, config: { needs: 'operator' } }, async (request, reply) => {
     const startedAt = clock.now();
+    const { tenant } = request.principal;
     const model = modelOf(request, rules);
     const image = await imageOf(request);
     // A client that repeats a request under one key asks about the same frame.
     const key = header(request, 'idempotency-key');
-    const id = frameIdFromProducer(options.tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
+    const id = frameIdFromProducer(tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
     const span = startRequestSpan('POST /v1/infer', header(request, 'traceparent'), startedAt);
     let expected: Expected | null = null;
     try {
@@ -79,7 +79,7 @@ export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
       expected.answer.catch(() => {});
       const acceptedAt = clock.now();
       const frame = await accept(
-        { id, tenant: options.tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo },
+        { id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo },
         rules,
       );
       // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.

@@ -33,6 +33,8 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+const config = { needs: 'viewer' } as const;
+
 const HEARTBEAT_MS = 15_000;
 /** Bytes a client has not taken yet: above the first, frames are left out for it; above the second it is let go. */
 const SKIP_BYTES = 256 * 1024;
@@ -47,7 +49,7 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
   pageRoutes(app);
 
   const clients = new Set<ServerResponse>();
-  app.get('/live/events', { exposeHeadRoute: false }, (_request, reply) => {
+  app.get('/live/events', { exposeHeadRoute: false, config }, (_request, reply) => {
     reply.hijack();
     const response = reply.raw;
     clients.add(response);
@@ -69,7 +71,7 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
     for (const response of clients) response.end();
   });
 
-  app.get<{ Params: { id: string } }>('/live/frames/:id', async (request, reply) => {
+  app.get<{ Params: { id: string } }>('/live/frames/:id', { config }, async (request, reply) => {
     const picture = await live.picture(request.params.id);
     if (!picture) return sendProblem(reply, new SaccadeError('not_found', 'This frame is not, or no longer, held.'));
     return reply
@@ -104,7 +106,7 @@ function pageRoutes(app: FastifyInstance): void {
     if (type === undefined) continue;
     const body = readFileSync(new URL(file, folder));
     const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-    app.get(file === 'index.html' ? '/' : `/page/${file}`, (request, reply) => {
+    app.get(file === 'index.html' ? '/' : `/page/${file}`, { config: { needs: 'anyone' } }, (request, reply) => {
       void reply.headers({
         etag,
         'cache-control': 'no-cache',

@@ -13,19 +13,21 @@ export interface OpsOptions {
   readonly startedAt: number;
 }
 
+const config = { needs: 'anyone' } as const;
+
 export function opsRoutes(app: FastifyInstance, { metrics, troubles, degraded, stuck, startedAt }: OpsOptions): void {
-  app.get('/health', (_request, reply) => {
+  app.get('/health', { config }, (_request, reply) => {
     const found = stuck?.() ?? {};
     const alive = Object.keys(found).length === 0;
     const uptime_seconds = Math.round((Date.now() - startedAt) / 1000);
     return reply.code(alive ? 200 : 503).send({ status: alive ? 'ok' : 'stuck', uptime_seconds, ...(alive ? {} : { stuck: found }) });
   });
-  app.get('/ready', (_request, reply) => {
+  app.get('/ready', { config }, (_request, reply) => {
     const found = troubles();
     const poorly = degraded?.() ?? {};
     const [ready, well] = [found, poorly].map((which) => Object.keys(which).length === 0);
     const status = ready ? (well ? 'ready' : 'degraded') : 'not_ready';
     return reply.code(ready ? 200 : 503).send({ status, ...(ready ? {} : { troubles: found }), ...(well ? {} : { degraded: poorly }) });
   });
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/metrics', { config }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
 }

@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
+import { type Authenticate, installPrincipals } from './principal.ts';
 import { installProblems, type ProblemLog } from './problem.ts';
 
 const closeLimitMs = 2_000;
@@ -15,7 +16,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number; readonly logger: ProblemLog }): HttpServer {
+export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number; readonly logger: ProblemLog; readonly authenticate: Authenticate }): HttpServer {
   const app = Fastify({
     logger: false,
     bodyLimit: options.maxBodyBytes,
@@ -25,6 +26,7 @@ export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number
     connectionTimeout: 0,
   });
   installProblems(app, options.logger);
+  installPrincipals(app, options.authenticate);
   opsRoutes(app, options);
   return {
     app,

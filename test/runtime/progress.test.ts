@@ -5,6 +5,7 @@ import { Registry } from 'prom-client';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { ConsumerOptions, Log } from '../../connectors/ports.ts';
 import { httpServer } from '../../processors/edge/server.ts';
+import { openMode } from '../../processors/edge/principal.ts';
 import { systemClock } from '../../processors/runtime/clock.ts';
 import { pausableProducer } from '../../processors/runtime/pausable-producer.ts';
 import { type Input, type Outcome, retry } from '../../processors/stage.ts';
@@ -28,7 +29,7 @@ describe('liveness', () => {
     let go: (() => void) | null = null;
     const gate = new Promise<void>((resolve) => (go = resolve));
     const pipeline = await started(log, async (batch) => (await gate, passOn('out')(batch)));
-    const server = httpServer({ metrics: new Registry(), troubles: pipeline.troubles, stuck: pipeline.stuck, startedAt: Date.now(), maxBodyBytes: 1000, logger: quiet as never });
+    const server = httpServer({ metrics: new Registry(), troubles: pipeline.troubles, stuck: pipeline.stuck, startedAt: Date.now(), authenticate: openMode('default'), maxBodyBytes: 1000, logger: quiet as never });
     const health = async () => {
       const answer = await server.app.inject('/health');
       return { code: answer.statusCode, body: answer.json<{ status: string; stuck?: Record<string, string> }>() };

@@ -11,6 +11,7 @@ import { createAdmission } from '../../processors/admission.ts';
 import type { QuotaRules } from '../../processors/ingest/quota.ts';
 import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
+import { openMode } from '../../processors/edge/principal.ts';
 import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
@@ -70,10 +71,10 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
-  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet });
+  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet, authenticate: openMode('default') });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
-  const edge = await createEdge({ server, log, producer, registry, rules, tenant: 'default', clock, config, metrics, live: noLive, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: noLive, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);

@@ -1,0 +1,54 @@
+/** The stages of topology.ts that this process runs, on its connectors. */
+import type { Store } from '../../connectors/ports.ts';
+import { openJournal } from '../connect.ts';
+import { inferStage } from '../infer/infer.ts';
+import { ingestStage } from '../ingest/ingest.ts';
+import { runtimeLimits } from '../limits.ts';
+import { preprocessConfig } from '../preprocess/config.ts';
+import { preprocessStage } from '../preprocess/preprocess.ts';
+import { runtimeMetrics } from '../runtime/metrics.ts';
+import { patiently } from '../runtime/patience.ts';
+import { createPipeline, type Pipeline } from '../runtime/pipeline.ts';
+import type { Step } from '../runtime/wiring.ts';
+import { sinkConfig } from '../sink/config.ts';
+import { sinkStage } from '../sink/sink.ts';
+import { topology } from '../topology.ts';
+import type { Foundation } from './foundation.ts';
+import type { Inference } from './inference.ts';
+import type { Intake } from './intake.ts';
+
+const stopLimitMs = 5_000;
+
+/** Nothing is consumed before pipeline.start(). */
+export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
+  const { settings: s, models, rules, blobs, clock, log, producer, registry, data, logger, metrics, ending, say } = base;
+  const steps = topology(s.SACCADE_STAGES, models, {
+    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
+    preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
+    overflow: () => admission.overflow,
+    infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
+    sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, batch: sinkConfig.parse({}) }),
+  });
+  const journal = openJournal(log, data, logger.child({ component: 'journal' }));
+  // After the pipeline has stopped: what it could not finish in time killed nobody.
+  if (journal) ending.add('journal', () => journal.close());
+  const pipeline = createPipeline({
+    steps,
+    fuse: s.SACCADE_FUSE ?? [],
+    log,
+    producer,
+    registry,
+    clock,
+    metrics: runtimeMetrics(metrics),
+    logger: (stage) => logger.child({ stage }),
+    blobs,
+    journal,
+    announce: say,
+    limits: runtimeLimits(s),
+  });
+  ending.add('pipeline', () => {
+    admission.release();
+    return pipeline.stop(stopLimitMs);
+  });
+  return { pipeline, steps };
+}

@@ -1,0 +1,30 @@
+/** Where clients come in: the live feed and the edge on the process's HTTP server. */
+import { createEdge, type Edge } from '../edge/edge.ts';
+import { edgeConfig } from '../edge/config.ts';
+import type { HttpServer } from '../edge/server.ts';
+import { startLive } from '../live/live.ts';
+import { stagesToWatch } from '../topology.ts';
+import type { Foundation } from './foundation.ts';
+import type { Intake } from './intake.ts';
+
+/** Null where this process has no edge. */
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake): Promise<Edge | null> {
+  const { settings: s, log, producer, registry, rules, blobs, clock, names, logger, metrics, ending, wants } = base;
+  if (!wants('edge')) return null;
+  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, logger: logger.child({ stage: 'live' }) });
+  ending.add('live', () => live.close());
+  return createEdge({
+    server,
+    log,
+    producer,
+    registry,
+    rules,
+    clock,
+    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS }),
+    logger: logger.child({ stage: 'edge' }),
+    metrics,
+    live,
+    quota: intake.admission.quota,
+    refusal: intake.refusalOfRequests,
+  });
+}

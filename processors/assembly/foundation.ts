@@ -1,0 +1,99 @@
+/** What every part of a process stands on: its place on the data folder, the local servers, the log, the registry, the topics. */
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { openRepository, type Repository } from '../../connectors/models/repository.ts';
+import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
+import { startSpanExport } from '../../connectors/telemetry/spans.ts';
+import type { Stack } from '../../deploy/local/stack.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import { recordLimitBytes, topicSpecs, type TopicSpec } from '../../schemas/topics.ts';
+import { parseSources, type SourceSpec } from '../camera/source-spec.ts';
+import type { Config } from '../config.ts';
+import { connect, openBlobs, openLog, openRegistry } from '../connect.ts';
+import type { AcceptRules } from '../ingest/accept.ts';
+import { camerasOf, type Place, portOf, takePlace } from '../joining.ts';
+import { checkPort } from '../preflight.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { openProducer } from '../runtime/open-producer.ts';
+import type { PausableProducer } from '../runtime/pausable-producer.ts';
+import { patiently } from '../runtime/patience.ts';
+import type { Shutdown } from '../runtime/shutdown.ts';
+import { readModels } from '../served-models.ts';
+import type { StageFamily } from '../topology.ts';
+
+/** Ends the process in order, with the exit code given. */
+export type End = (why: string, code: number) => Promise<void>;
+
+export interface Foundation {
+  readonly config: Config;
+  readonly settings: Config['settings'];
+  /** The data folder, absolute. */
+  readonly data: string;
+  readonly clock: Clock;
+  readonly startedAt: number;
+  readonly logger: Logger;
+  /** What has to be undone at the end is added as it comes up. */
+  readonly ending: Shutdown;
+  readonly port: number;
+  readonly stack: Stack;
+  readonly log: Log;
+  readonly registry: SchemaRegistry;
+  readonly topics: readonly TopicSpec[];
+  readonly producer: PausableProducer;
+  readonly metrics: Registry;
+  readonly blobs: BlobStore;
+  readonly repository: Repository;
+  /** Of the start; served-models.ts knows which versions answer by now. */
+  readonly models: readonly Model[];
+  readonly names: readonly string[];
+  readonly sources: readonly SourceSpec[];
+  readonly rules: AcceptRules;
+  wants(stage: StageFamily): boolean;
+  /** A line for the terminal. */
+  say(line: string): void;
+}
+
+export async function layFoundation(config: Config, { logger, ending, end, say }: Pick<Foundation, 'logger' | 'ending' | 'say'> & { readonly end: End }): Promise<Foundation> {
+  const s = config.settings;
+  const clock = systemClock;
+  const startedAt = clock.now();
+  const data = resolve(s.SACCADE_DATA);
+
+  const repository = openRepository(s.SACCADE_MODELS_DIR);
+  const models = await readModels(repository, s);
+  const names = models.map((model) => model.card.name);
+  const place: Place = await takePlace(config, data, say);
+  ending.add('data folder', () => place.release());
+  const sources = parseSources(camerasOf(config, place.running));
+  const port = portOf(config, place.running);
+  const spans = await startSpanExport(process.env);
+  if (spans) ending.add('span export', () => spans.stop());
+
+  // Not of a whole pipeline that connect is about to refuse: of those two, the one that runs already is the better reason.
+  if (!place.running || config.given.has('SACCADE_STAGES')) await checkPort(s.HOST, port);
+  const stack = await connect(config, data, place, say);
+  ending.add('local servers', () => stack.stop());
+  void stack.failed.then((error) => end(error.message, 1));
+
+  const log = openLog(config, stack, logger.child({ component: 'kafka' }));
+  ending.add('log', () => log.close());
+  const registry = openRegistry(config, stack);
+  const topics = topicSpecs(names, {
+    partitions: s.SACCADE_PARTITIONS,
+    replication: s.SACCADE_REPLICATION,
+    minInSync: Math.min(2, s.SACCADE_REPLICATION),
+    maxRecordBytes: recordLimitBytes,
+  });
+  const patience = { clock, say };
+  await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
+  const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);
+  ending.add('producer', () => producer.close());
+
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  const blobs = openBlobs(s, data);
+  const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, models: names, blobs };
+  const wants = (stage: StageFamily): boolean => s.SACCADE_STAGES.includes(stage);
+  return { config, settings: s, data, clock, startedAt, logger, ending, port, stack, log, registry, topics, producer, metrics, blobs, repository, models, names, sources, rules, wants, say };
+}

@@ -1,0 +1,41 @@
+/** The models in memory, the cache of their answers, and which version of a model answers at present. */
+import { answerCache } from '../../connectors/cache/answers.ts';
+import { cacheMetrics } from '../../connectors/cache/metrics.ts';
+import type { Model } from '../../schemas/model-card.ts';
+import { openCache } from '../connect.ts';
+import { followChosenModels } from '../models-topic.ts';
+import { engineSettings, openServedModels } from '../served-models.ts';
+import type { Foundation } from './foundation.ts';
+
+export async function openInference(base: Foundation) {
+  const { settings: s, config, repository, log, producer, clock, metrics, logger, ending, wants } = base;
+  const told = (stage: string) => (message: string) => logger.info({ stage }, message);
+  const steering = { repository, settings: s, log, producer, clock };
+  const opening = wants('infer') ? openServedModels({ ...steering, engine: engineSettings(config), metrics, say: told('infer') }) : null;
+  // Before it is open: leaving while models load would abort the process.
+  if (opening) ending.add('engine', async () => (await opening).close());
+  const served = await opening;
+
+  const { cache, said } = await openCache(s, logger.child({ component: 'cache' }));
+  if (cache) ending.add('cache', () => cache.close());
+  const answers = cache && answerCache({ cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000, metrics: cacheMetrics(metrics) });
+  const chosen = answers && !served && wants('preprocess') ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
+  if (chosen) ending.add('models topic', () => chosen.close());
+  return {
+    /** Null where this process does not infer. */
+    served,
+    /** Null: none. */
+    answers,
+    cacheRules: answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT },
+    /** How the start tells of the cache. */
+    cacheSaid: said,
+    current: (model: Model): Model => served?.serving(model.card.name).current().model ?? chosen?.current(model) ?? model,
+    troubles(): Record<string, string> {
+      const trouble = served?.engine.trouble();
+      return trouble ? { engine: trouble } : {};
+    },
+    degraded: (): Record<string, string> => served?.degraded() ?? {},
+  };
+}
+
+export type Inference = Awaited<ReturnType<typeof openInference>>;

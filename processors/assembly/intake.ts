@@ -1,0 +1,39 @@
+/** What is taken in, and what is not: quotas of sources and lanes, and whether there is room behind. */
+import { createAdmission } from '../admission.ts';
+import { ingestConfig } from '../ingest/config.ts';
+import { nearRetention } from '../ingest/near-retention.ts';
+import { stagesToWatch } from '../topology.ts';
+import type { Foundation } from './foundation.ts';
+
+export function openIntake({ settings: s, log, producer, clock, names, topics, logger, ending }: Foundation) {
+  const { SACCADE_QUOTA_FPS: framesPerSecond, SACCADE_QUOTA_BURST: burst } = s;
+  const admission = createAdmission({
+    log,
+    producer,
+    clock,
+    models: names,
+    rules: framesPerSecond === 0 ? null : { framesPerSecond, burst, calmMs: ingestConfig.parse({}).calmMs },
+    told: (source, lane) => logger.info({ stage: 'ingest', source, lane }, lane === 'frames' ? 'the source keeps to its quota again' : 'the source is above its quota'),
+  });
+  ending.add('admission', () => admission.close());
+  const acceptance = nearRetention({
+    log,
+    clock,
+    groups: stagesToWatch(names).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs })),
+  });
+  return {
+    admission,
+    /** Watches until the process ends. */
+    watch(): void {
+      const watching = new AbortController();
+      void acceptance.watch(watching.signal);
+      ending.add('retention watch', () => watching.abort());
+    },
+    /** Why nothing more is taken from cameras, or null. */
+    refusal: acceptance.refusal,
+    /** Why no request is taken, or null. */
+    refusalOfRequests: () => (producer.held('frames') ? 'Partitions are being added; frames are taken again in a moment.' : acceptance.refusal()),
+  };
+}
+
+export type Intake = ReturnType<typeof openIntake>;

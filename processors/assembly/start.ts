@@ -1,0 +1,50 @@
+/** A process, put together: each part in a file of its own here, in the order in which they come up and, backwards, end. */
+import type { Logger } from 'pino';
+import { recordOverheadBytes } from '../../schemas/topics.ts';
+import { announce } from '../announce.ts';
+import type { Config } from '../config.ts';
+import { openStore } from '../connect.ts';
+import { openMode } from '../edge/principal.ts';
+import { httpServer } from '../edge/server.ts';
+import type { Shutdown } from '../runtime/shutdown.ts';
+import { makeChain } from './chain.ts';
+import { openDoors } from './doors.ts';
+import { type End, layFoundation } from './foundation.ts';
+import { openInference } from './inference.ts';
+import { openIntake } from './intake.ts';
+import { keepUp, openCameras, ownTheFolder } from './surroundings.ts';
+
+/** Starts everything; what has to be undone at the end is added to `ending` as it comes up. */
+export async function start(config: Config, given: { readonly logger: Logger; readonly ending: Shutdown; readonly end: End; say(line: string): void }): Promise<void> {
+  const base = await layFoundation(config, given);
+  const { settings: s, logger, ending, clock, startedAt, say } = base;
+  const intake = openIntake(base);
+  const store = base.wants('sink') ? openStore(base.stack, s.CLICKHOUSE_DATABASE) : null;
+  if (store) ending.add('store', () => store.close());
+  const inference = await openInference(base);
+  const { pipeline, steps } = makeChain(base, intake, inference, store);
+  intake.watch();
+
+  const server = httpServer({
+    metrics: base.metrics,
+    troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
+    degraded: inference.degraded,
+    stuck: () => pipeline.stuck(),
+    startedAt,
+    maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverheadBytes,
+    logger: logger.child({ stage: 'edge' }),
+    authenticate: openMode(s.SACCADE_TENANT),
+  });
+  const edge = await openDoors(base, server, intake);
+  ending.add('http', () => server.close());
+  // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
+  if (edge) ending.add('edge', () => edge.close());
+  // Listens before the stages are up, so that /health answers and /ready says what is still missing.
+  const url = await server.listen(s.HOST, base.port);
+  await Promise.all([pipeline.start(), edge?.open()]);
+  if (store) await keepUp(base, store);
+  ownTheFolder(base, url);
+  openCameras(base, intake);
+  announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, say });
+  say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
+}
