@@ -1,9 +1,11 @@
 /** Where clients come in: the live feed and the edge on the process's HTTP server. */
+import type { Store } from '../../connectors/ports.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
 import { edgeConfig } from '../edge/config.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { stagesToWatch } from '../topology.ts';
+import { openStore } from '../connect.ts';
 import type { Foundation } from './foundation.ts';
 import type { Intake } from './intake.ts';
 
@@ -24,7 +26,16 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
+    store: openReadingStore(base),
     quota: intake.admission.quota,
     refusal: intake.refusalOfRequests,
   });
+}
+
+/** Connections of its own: what clients ask must not wait behind an insert, nor an insert behind them. Null: there is no store. */
+function openReadingStore({ stack, settings: s, ending }: Foundation): Store | null {
+  if (!stack.clickhouse) return null;
+  const store = openStore(stack, s.CLICKHOUSE_DATABASE);
+  ending.add('store of the edge', () => store.close());
+  return store;
 }

@@ -1,6 +1,5 @@
 /** A process, put together: each part in a file of its own here, in the order in which they come up and, backwards, end. */
 import type { Logger } from 'pino';
-import { recordOverheadBytes } from '../../schemas/topics.ts';
 import { announce } from '../announce.ts';
 import type { Config } from '../config.ts';
 import { openStore } from '../connect.ts';
@@ -25,13 +24,12 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const { pipeline, steps } = makeChain(base, intake, inference, store);
   intake.watch();
 
-  const server = httpServer({
+  const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
     degraded: inference.degraded,
     stuck: () => pipeline.stuck(),
     startedAt,
-    maxBodyBytes: s.SACCADE_MAX_IMAGE_BYTES + recordOverheadBytes,
     logger: logger.child({ stage: 'edge' }),
     authenticate: openMode(s.SACCADE_TENANT),
   });

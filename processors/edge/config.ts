@@ -5,6 +5,10 @@ export const edgeConfig = z.strictObject({
   requestTimeoutMs: z.number().int().min(100).max(300_000).default(10_000),
   /** Requests being read or waiting at once; more are refused with 503. */
   maxWaiting: z.number().int().positive().default(256),
+  /** Pictures that wait for their answers at once, over all requests; more are refused with 503. */
+  maxAwaited: z.number().int().positive().default(2_048),
+  /** Bytes of one request with several pictures. */
+  maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */
   maxUploadBytes: z.number().int().positive().default(256 * 1024 * 1024),
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */

@@ -1,14 +1,21 @@
 /** The edge of a process: the page, inference over HTTP, and what they need of the log. */
-import type { Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import type { Clock, Log, LogProducer, SchemaRegistry, Store } from '../../connectors/ports.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
 import type { Quota } from '../ingest/quota.ts';
 import { type LiveFeed, liveRoutes } from './live-routes.ts';
+import { batchRoutes } from './batch-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
+import { openInquiries } from './inquiries.ts';
+import { openIntake } from './intake.ts';
+import { resultsRoutes } from './history/results-routes.ts';
 import { edgeMetrics } from './metrics.ts';
+import { installDocsPage } from './openapi/docs-page.ts';
 import type { ProblemLog } from './problem.ts';
+import { recentResults } from './recent-results.ts';
 import { type ReplyDesk, replyDesk } from './reply-desk.ts';
 import type { HttpServer } from './server.ts';
+import { storeReader } from './store-reader.ts';
 import { installUploads } from './upload.ts';
 
 export interface EdgeOptions {
@@ -20,6 +27,8 @@ export interface EdgeOptions {
   readonly clock: Clock;
   readonly config: EdgeConfig;
   readonly logger: ProblemLog;
+  /** Null: this process has none, and what is asked of it is refused. */
+  readonly store: Pick<Store, 'query'> | null;
   /** What the page shows. */
   readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
@@ -41,11 +50,20 @@ export interface Edge {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, config, rules, quota = null, refusal = () => null } = options;
+  const { server, clock, config, rules, quota = null, refusal = () => null } = options;
   const desk: ReplyDesk = replyDesk(options);
-  await installUploads(server.app, rules.maxImageBytes);
+  const results = recentResults(clock);
+  const inquiries = openInquiries({ ...options, desk, quota, results });
+  const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
+  await installDocsPage(server.app);
   liveRoutes(server.app, { live: options.live });
-  inferRoutes(server.app, { ...options, quota, refusal, desk, config, metrics: edgeMetrics(options.metrics) });
+  resultsRoutes(server.app, { ask: storeReader(options.store), results, clock });
+  // In a scope of their own: what they read as a body is no other route's.
+  await server.app.register(async (scope) => {
+    await installUploads(scope, rules.maxImageBytes);
+    inferRoutes(scope, intake);
+    batchRoutes(scope, intake);
+  });
   return {
     open: () => desk.open(),
     troubles(): Record<string, string> {

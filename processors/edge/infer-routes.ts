@@ -1,109 +1,74 @@
 /** POST /v1/infer: a picture into `frames`, its answer back from `replies`. */
-import { randomBytes, randomUUID } from 'node:crypto';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { Clock, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
-import { frameIdFromProducer } from '../../schemas/ids.ts';
-import { overflowTopic } from '../../schemas/topics.ts';
-import { accept, type AcceptRules } from '../ingest/accept.ts';
-import type { Quota } from '../ingest/quota.ts';
+import { acceptedSchema, answerSchema } from '../../schemas/api/answer.ts';
 import { answerOf } from './answer.ts';
-import type { EdgeConfig } from './config.ts';
-import type { EdgeMetrics } from './metrics.ts';
-import { type Expected, notReady, type ReplyDesk } from './reply-desk.ts';
+import { type Intake, pictureRefusals } from './intake.ts';
+import { resultAt } from './inquiries.ts';
+import { problems } from './openapi/problems.ts';
+import { asProblem, sendProblem } from './problem.ts';
 import { startRequestSpan } from './spans.ts';
-import { imageOf } from './upload.ts';
-import { uploadGate } from './upload-gate.ts';
+import { imageOf, uploads } from './upload.ts';
 
-export interface InferOptions {
-  readonly rules: AcceptRules;
-  readonly producer: LogProducer;
-  readonly registry: SchemaRegistry;
-  readonly desk: ReplyDesk;
-  readonly clock: Clock;
-  readonly config: EdgeConfig;
-  readonly metrics: EdgeMetrics;
-  /** Null: none. */
-  readonly quota: Pick<Quota, 'take'> | null;
-  /** Why nothing is accepted at present, or null. */
-  refusal(): string | null;
-}
+const query = {
+  /** Empty as in a form whose field was left blank. */
+  model: z.string().optional().describe('A model that is served; without it the first one.'),
+  wait: z.enum(['0', '1']).default('1').describe('0: answer as soon as the picture is accepted, with where its outcome will be.'),
+};
 
-const source = 'http';
+const schema = {
+  tags: ['inference'],
+  summary: 'What is in a picture',
+  description: 'The picture as the body, or as the multipart field `image`. A request repeated under one `Idempotency-Key` is the same frame: it is stored once.',
+  querystring: z.object(query),
+  // Loose: what is not named here is a header of somebody else's, and must stay.
+  headers: z.looseObject({ 'idempotency-key': z.string().max(256).optional(), traceparent: z.string().optional().describe('W3C trace context.') }),
+  accepts: uploads.one,
+  response: {
+    200: answerSchema,
+    202: acceptedSchema.describe('Accepted: it is in the log, and will have an outcome. `Location` says where.'),
+    ...problems(...pictureRefusals),
+  },
+};
 
-function header(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
+export function inferRoutes(server: FastifyInstance, intake: Intake): void {
+  const { clock, metrics, inquiries, rules, admit } = intake;
+  const app = server.withTypeProvider<ZodTypeProvider>();
 
-/** `?model=`; without it the first model served. Throws bad_request; accept() refuses a model that is not served. */
-function modelOf(request: FastifyRequest, rules: AcceptRules): string {
-  const { model } = request.query as { model?: string | string[] };
-  if (model === undefined || model === '') return rules.models[0]!;
-  if (Array.isArray(model)) throw new SaccadeError('bad_request', 'One model at a time: ?model= is given more than once.');
-  return model;
-}
-
-export function inferRoutes(app: FastifyInstance, options: InferOptions): void {
-  const { rules, desk, clock, config, metrics, quota, refusal } = options;
-
-  const gate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes, maxImageBytes: rules.maxImageBytes });
-
-  /** Before the body is read: a refusal must not cost the memory it is there to spare. */
-  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    try {
-      if (!desk.ready) throw notReady(desk.stopping);
-      const why = refusal();
-      if (why !== null) throw new SaccadeError('overloaded', why);
-      gate.enter(request, reply);
-    } catch (error) {
-      metrics.refused((error as SaccadeError).code);
-      throw error;
-    }
-  }
-
-  app.post('/v1/infer', { onRequest: admit, config: { needs: 'operator' } }, async (request, reply) => {
+  app.post('/v1/infer', { onRequest: admit, schema, config: { needs: 'operator' } }, async (request, reply) => {
     const startedAt = clock.now();
     const { tenant } = request.principal;
-    const model = modelOf(request, rules);
+    const model = request.query.model || rules.models[0]!;
+    const waits = request.query.wait === '1';
     const image = await imageOf(request);
-    // A client that repeats a request under one key asks about the same frame.
-    const key = header(request, 'idempotency-key');
-    const id = frameIdFromProducer(tenant, source, key ?? `${randomUUID()}-${randomBytes(4).toString('hex')}`);
-    const span = startRequestSpan('POST /v1/infer', header(request, 'traceparent'), startedAt);
-    let expected: Expected | null = null;
+    const { traceparent: caller, 'idempotency-key': key } = request.headers;
+    const span = startRequestSpan('POST /v1/infer', caller, startedAt);
+    let result: string | undefined;
     try {
-      const deadline = startedAt + config.requestTimeoutMs;
-      expected = desk.expect(deadline);
-      // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
-      expected.answer.catch(() => {});
-      const acceptedAt = clock.now();
-      const frame = await accept(
-        { id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo },
-        rules,
-      );
-      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
-      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
-      const value = await options.registry.encode(topic, frame);
-      // Requests have no order to keep, so the id is the key: they spread over the partitions.
-      await options.producer.send([{ topic, key: id, value, headers: { traceparent: span.traceparent } }]);
-      const ackedAt = clock.now();
-      const body = answerOf(await expected.answer);
+      const [asked] = await inquiries.ask([{ image, model, key: key || null }], { tenant, traceparent: span.traceparent, startedAt, waits });
+      if (asked === undefined || asked instanceof SaccadeError) throw asked;
+      result = resultAt(asked);
+      void reply.header('traceparent', span.traceparent);
+      if (!waits) {
+        span.end(202);
+        return await reply.code(202).header('location', result).send({ id: asked.id, model, status: 'accepted' as const, result });
+      }
+      const body = answerOf(await asked.answer);
+      const produce = asked.ackedAt - asked.acceptedAt;
       const total = clock.now() - startedAt;
       metrics.answered(model, total / 1000);
       span.end(200);
-      return await reply
-        .header('server-timing', `produce;dur=${ackedAt - acceptedAt}, total;dur=${total}`)
-        .header('traceparent', span.traceparent)
-        .send({ ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - acceptedAt, total } });
+      return await reply.header('server-timing', `produce;dur=${produce}, total;dur=${total}`).send({ ...body, timings_ms: { ...body.timings_ms, produce, total } });
     } catch (error) {
-      // A frame that was never sent has no answer: its place is for another request.
-      expected?.cancel();
       // So that a caller who complains and the log that tells why speak of one trace.
       void reply.header('traceparent', span.traceparent);
-      const code = error instanceof SaccadeError ? error.code : 'internal';
-      metrics.refused(code);
-      span.end(error instanceof SaccadeError ? error.status : 500, error);
+      const problem = asProblem(error);
+      metrics.refused(problem.code);
+      span.end(problem.status, error);
+      // It is accepted, and will have an outcome: the client need not send it again to learn it.
+      if (problem.code === 'deadline_exceeded' && result !== undefined) return sendProblem(reply, problem, { result }) as never;
       throw error;
     }
   });

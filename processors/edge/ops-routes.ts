@@ -1,6 +1,9 @@
 /** What an orchestrator asks of any process, with an edge or without one. */
 import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
+import { z } from 'zod';
+import { healthSchema, readySchema } from '../../schemas/api/operations.ts';
 
 export interface OpsOptions {
   readonly metrics: Registry;
@@ -14,20 +17,25 @@ export interface OpsOptions {
 }
 
 const config = { needs: 'anyone' } as const;
+const tags = ['operations'];
+const prometheus = { description: 'In the format of Prometheus.', content: { 'text/plain': { schema: z.string() } } };
 
-export function opsRoutes(app: FastifyInstance, { metrics, troubles, degraded, stuck, startedAt }: OpsOptions): void {
-  app.get('/health', { config }, (_request, reply) => {
+export function opsRoutes(server: FastifyInstance, { metrics, troubles, degraded, stuck, startedAt }: OpsOptions): void {
+  const app = server.withTypeProvider<ZodTypeProvider>();
+  const health = { tags, summary: 'Whether the process is alive', response: { 200: healthSchema, 503: healthSchema.describe('Work stands still: a new process may fare better.') } };
+  app.get('/health', { config, schema: health }, async (_request, reply) => {
     const found = stuck?.() ?? {};
     const alive = Object.keys(found).length === 0;
     const uptime_seconds = Math.round((Date.now() - startedAt) / 1000);
-    return reply.code(alive ? 200 : 503).send({ status: alive ? 'ok' : 'stuck', uptime_seconds, ...(alive ? {} : { stuck: found }) });
+    return reply.code(alive ? 200 : 503).send({ status: alive ? ('ok' as const) : ('stuck' as const), uptime_seconds, ...(alive ? {} : { stuck: found }) });
   });
-  app.get('/ready', { config }, (_request, reply) => {
+  const ready = { tags, summary: 'Whether it can work, and if not, why', response: { 200: readySchema, 503: readySchema.describe('It cannot work at present.') } };
+  app.get('/ready', { config, schema: ready }, async (_request, reply) => {
     const found = troubles();
     const poorly = degraded?.() ?? {};
-    const [ready, well] = [found, poorly].map((which) => Object.keys(which).length === 0);
-    const status = ready ? (well ? 'ready' : 'degraded') : 'not_ready';
-    return reply.code(ready ? 200 : 503).send({ status, ...(ready ? {} : { troubles: found }), ...(well ? {} : { degraded: poorly }) });
+    const [able, well] = [found, poorly].map((which) => Object.keys(which).length === 0);
+    const status = able ? (well ? ('ready' as const) : ('degraded' as const)) : ('not_ready' as const);
+    return reply.code(able ? 200 : 503).send({ status, ...(able ? {} : { troubles: found }), ...(well ? {} : { degraded: poorly }) });
   });
-  app.get('/metrics', { config }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/metrics', { config, schema: { tags, summary: 'Metrics', response: { 200: prometheus } } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
 }

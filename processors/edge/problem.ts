@@ -1,6 +1,8 @@
 /** RFC 9457 problem+json, made of the error table: nothing internal leaves in a body. */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
+import type { Problem } from '../../schemas/api/problem.ts';
 import { parseTraceparent } from '../../schemas/trace-context.ts';
 
 export interface ProblemLog {
@@ -10,6 +12,15 @@ export interface ProblemLog {
 
 /** What these say in detail is for whoever sent the request; any other 5xx may name hosts, paths or code. */
 const openDetails: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready', 'deadline_exceeded']);
+/** Errors of other 5xx codes whose detail was written for whoever asks. */
+const written = new WeakSet<SaccadeError>();
+
+/** The error, with its detail to be shown whatever its code: only for a sentence that names nothing internal. */
+export function withOpenDetail(error: SaccadeError): SaccadeError {
+  written.add(error);
+  return error;
+}
+
 /** Refusals by design: the metrics count them, and a log of them would grow when there is least room. */
 const expected: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready']);
 
@@ -22,8 +33,20 @@ const byFastifyCode: Record<string, (error: FastifyError) => SaccadeError> = {
   FST_INVALID_MULTIPART_CONTENT_TYPE: () => new SaccadeError('unsupported_media_type', 'The multipart content type has no boundary.'),
 };
 
-function asProblem(error: unknown): SaccadeError {
+const parts: Record<string, string> = { querystring: 'query', params: 'path', headers: 'header', body: 'body' };
+
+/** What a request has that its route's schema does not allow, field by field. */
+function faultsOf(error: unknown): Problem['errors'] {
+  if (!hasZodFastifySchemaValidationErrors(error)) return undefined;
+  const part = parts[error.validationContext ?? ''] ?? 'request';
+  return error.validation.map(({ instancePath, message }) => ({ field: [part, ...instancePath.split('/').filter((step) => step !== '')].join('.'), message: message ?? 'invalid' }));
+}
+
+/** Any thrown value as what it is answered with. */
+export function asProblem(error: unknown): SaccadeError {
   if (error instanceof SaccadeError) return error;
+  const faults = faultsOf(error);
+  if (faults) return new SaccadeError('bad_request', faults.map(({ field, message }) => `${field}: ${message}`).join('; '));
   const fault = error as FastifyError;
   const known = byFastifyCode[fault.code];
   if (known) return known(fault);
@@ -33,19 +56,21 @@ function asProblem(error: unknown): SaccadeError {
   return new SaccadeError('internal', '', error);
 }
 
-export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Record<string, unknown> = {}): FastifyReply {
+const closed = (error: SaccadeError): boolean => error.status >= 500 && !openDetails.has(error.code) && !written.has(error);
+
+/** What the sender is told of it. */
+export const problemBody = (error: SaccadeError, extra: Pick<Problem, 'errors' | 'result'> = {}): Problem => ({
+  type: `urn:saccade:error:${error.code}`,
+  title: error.title,
+  status: error.status,
+  code: error.code,
+  ...(error.detail === '' || closed(error) ? {} : { detail: error.detail }),
+  ...extra,
+});
+
+export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Pick<Problem, 'errors' | 'result'> = {}): FastifyReply {
   if (error.status === 503) void reply.header('retry-after', '1');
-  return reply
-    .code(error.status)
-    .type('application/problem+json')
-    .send({
-      type: `urn:saccade:error:${error.code}`,
-      title: error.title,
-      status: error.status,
-      code: error.code,
-      ...(error.detail === '' || (error.status >= 500 && !openDetails.has(error.code)) ? {} : { detail: error.detail }),
-      ...extra,
-    });
+  return reply.code(error.status).type('application/problem+json').send(problemBody(error, extra));
 }
 
 /** The trace that the response names, else the one the caller gave. */
@@ -71,7 +96,8 @@ export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
       if (problem.status === 500) log.error(fields, 'request failed');
       else log.warn(fields, 'request failed');
     }
-    return sendProblem(reply, problem);
+    const errors = faultsOf(error);
+    return sendProblem(reply, problem, errors ? { errors } : {});
   });
   app.setNotFoundHandler((request, reply) => sendProblem(reply, new SaccadeError('not_found', `${request.method} ${request.url.slice(0, 200)}`)));
 }

@@ -23,8 +23,11 @@ export interface ReplyDesk {
   readonly ready: boolean;
   readonly stopping: boolean;
   readonly waiting: number;
-  /** The answer rejects with deadline_exceeded at `deadline`. Throws not_ready. */
-  expect(deadline: number): Expected;
+  /**
+   * The answer rejects with deadline_exceeded at `deadline`. With `waits` false nobody waits for it: closing does not either,
+   * and it is not among `waiting`. Throws not_ready.
+   */
+  expect(deadline: number, waits?: boolean): Expected;
   /** Expects nothing new; resolves when what is waiting has its answer, after `drainMs` at the latest: the rest gets not_ready. */
   close(drainMs: number): Promise<void>;
 }
@@ -32,7 +35,10 @@ export interface ReplyDesk {
 const topic = 'replies';
 const openPatienceMs = 60_000;
 const probeEveryMs = 1_000;
+/** Answers listened for that nobody waits for: of the oldest beyond it only the store will know. */
+const mostListening = 5_000;
 
+const tooLate = (): SaccadeError => new SaccadeError('deadline_exceeded', 'The frame is accepted; its outcome will be in the store.');
 export const notReady = (stopping: boolean): SaccadeError => new SaccadeError('not_ready', stopping ? 'The service is stopping.' : '');
 
 export function replyDesk(options: {
@@ -45,6 +51,8 @@ export function replyDesk(options: {
   const { log, producer, registry, clock, logger } = options;
   const instance = randomUUID();
   const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
+  /** The same for answers that nobody waits for. */
+  const listening: typeof waiting = new Map();
   let partition = -1;
   let ready = false;
   let stopping = false;
@@ -57,8 +65,8 @@ export function replyDesk(options: {
   let arrival = new AbortController();
 
   function forget(id: string): void {
-    waiting.delete(id);
-    if (waiting.size === 0) emptied?.();
+    listening.delete(id);
+    if (waiting.delete(id) && waiting.size === 0) emptied?.();
   }
 
   async function receive(record: LogRecord): Promise<void> {
@@ -67,7 +75,7 @@ export function replyDesk(options: {
       ready = !stopping;
       return arrival.abort();
     }
-    const settle = waiting.get(id);
+    const settle = waiting.get(id) ?? listening.get(id);
     if (!settle || !record.value) return;
     forget(id);
     try {
@@ -141,21 +149,26 @@ export function replyDesk(options: {
     get waiting() {
       return waiting.size;
     },
-    expect(deadline) {
+    expect(deadline, waits = true) {
       if (stopping || !ready) throw notReady(stopping);
       const id = randomUUID();
       const settled = new AbortController();
+      if (!waits && listening.size >= mostListening) {
+        const [oldest, settle] = listening.entries().next().value!;
+        forget(oldest);
+        settle(tooLate());
+      }
       const answer = new Promise<Prediction>((resolve, refuse) => {
-        waiting.set(id, (result) => {
+        (waits ? waiting : listening).set(id, (result) => {
           settled.abort();
           if (result instanceof SaccadeError) refuse(result);
           else resolve(result);
         });
       });
       void clock.sleep(Math.max(0, deadline - clock.now()), settled.signal).then(() => {
-        const settle = waiting.get(id);
+        const settle = waiting.get(id) ?? listening.get(id);
         forget(id);
-        settle?.(new SaccadeError('deadline_exceeded', 'The frame is accepted; its outcome will be in the store.'));
+        settle?.(tooLate());
       });
       return {
         replyTo: { request_id: id, partition },
@@ -175,8 +188,9 @@ export function replyDesk(options: {
         emptied = () => drained.abort();
         await clock.sleep(drainMs, drained.signal);
       }
-      for (const settle of waiting.values()) settle(notReady(stopping));
+      for (const settle of [...waiting.values(), ...listening.values()]) settle(notReady(stopping));
       waiting.clear();
+      listening.clear();
       await consumer?.close();
     },
   };

@@ -1,6 +1,7 @@
 /** The HTTP server of a process: operations always; inference and the page where the edge runs. */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
 import { installProblems, type ProblemLog } from './problem.ts';
@@ -16,10 +17,13 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number; readonly logger: ProblemLog; readonly authenticate: Authenticate }): HttpServer {
+/** Bodies that are JSON; routes that take pictures have limits of their own. */
+const maxJsonBytes = 1024 * 1024;
+
+export async function httpServer(options: OpsOptions & { readonly logger: ProblemLog; readonly authenticate: Authenticate }): Promise<HttpServer> {
   const app = Fastify({
     logger: false,
-    bodyLimit: options.maxBodyBytes,
+    bodyLimit: maxJsonBytes,
     // Anything stronger would cut answers short that are being written.
     forceCloseConnections: 'idle',
     requestTimeout: 60_000,
@@ -27,6 +31,7 @@ export function httpServer(options: OpsOptions & { readonly maxBodyBytes: number
   });
   installProblems(app, options.logger);
   installPrincipals(app, options.authenticate);
+  await installDocument(app);
   opsRoutes(app, options);
   return {
     app,

@@ -3,30 +3,31 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 
 export interface UploadGate {
-  /** Counts the request until its response ends or its client leaves. Throws overloaded, with nothing counted. */
-  enter(request: FastifyRequest, reply: FastifyReply): void;
+  /**
+   * Counts the request until its response ends or its client leaves. `mostBytes` is what a body of unknown length is counted
+   * as, and the most that is kept of any. Throws overloaded, with nothing counted.
+   */
+  enter(request: FastifyRequest, reply: FastifyReply, mostBytes: number): void;
 }
 
 export interface UploadLimits {
   readonly maxRequests: number;
   readonly maxBytes: number;
-  /** What a body of unknown length is counted as, and the most that is kept of any. */
-  readonly maxImageBytes: number;
 }
 
-export function uploadGate({ maxRequests, maxBytes, maxImageBytes }: UploadLimits): UploadGate {
+export function uploadGate({ maxRequests, maxBytes }: UploadLimits): UploadGate {
   let requests = 0;
   let bytes = 0;
 
-  function sizeOf(request: FastifyRequest): number {
+  function sizeOf(request: FastifyRequest, mostBytes: number): number {
     const length = Number(request.headers['content-length'] ?? Number.NaN);
-    return Number.isNaN(length) ? maxImageBytes : Math.min(length, maxImageBytes);
+    return Number.isNaN(length) ? mostBytes : Math.min(length, mostBytes);
   }
 
   return {
-    enter(request, reply) {
+    enter(request, reply, mostBytes) {
       if (requests >= maxRequests) throw new SaccadeError('overloaded', `${requests} requests are waiting.`);
-      const size = sizeOf(request);
+      const size = sizeOf(request, mostBytes);
       // One is always let in, else a bound below the largest image would refuse that image for ever.
       if (requests > 0 && bytes + size > maxBytes) throw new SaccadeError('overloaded', `${bytes} bytes of images are in hand.`);
       requests += 1;

@@ -3,7 +3,20 @@ import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 
-/** Accepts multipart and raw image bodies up to `maxBytes`; anything else is refused with 415 before it is read. */
+const picture = { type: 'string', format: 'binary' } as const;
+const raw = { schema: picture } as const;
+const fields = (properties: Readonly<Record<string, unknown>>) => ({ schema: { type: 'object', properties, required: Object.keys(properties) } }) as const;
+
+/** Images of one request. */
+export const mostImages = 128;
+
+/** What the routes read, for the document. */
+export const uploads = {
+  one: { 'image/jpeg': raw, 'image/png': raw, 'image/webp': raw, 'application/octet-stream': raw, 'multipart/form-data': fields({ image: picture }) },
+  many: { 'multipart/form-data': fields({ images: { type: 'array', items: picture, minItems: 1, maxItems: mostImages } }) },
+} as const;
+
+/** For the routes of this scope: multipart and raw images up to `maxBytes`; anything else is refused with 415 before it is read. */
 export async function installUploads(app: FastifyInstance, maxBytes: number): Promise<void> {
   // Fastify reads text and JSON unless told not to; an image is in neither.
   app.removeAllContentTypeParsers();
@@ -19,12 +32,14 @@ export async function imageOf(request: FastifyRequest): Promise<Buffer> {
     if (!Buffer.isBuffer(request.body)) throw new SaccadeError('payload_empty', 'Send the image as the body or as the multipart field image.');
     return request.body;
   }
-  const image = await formField(request).catch((error: Error & { code?: string }) => {
-    // Fastify's own refusals have a code; what the parser says of a broken form has none.
-    throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
-  });
+  const image = await formField(request).catch(malformed);
   if (!image) throw new SaccadeError('bad_request', 'The multipart form has no file field named image.');
   return image;
+}
+
+/** Fastify's own refusals have a code; what the parser says of a broken form has none. */
+function malformed(error: Error & { code?: string }): never {
+  throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
 }
 
 async function formField(request: FastifyRequest): Promise<Buffer | null> {
@@ -35,4 +50,34 @@ async function formField(request: FastifyRequest): Promise<Buffer | null> {
     else part.file.resume();
   }
   return image;
+}
+
+/**
+ * The images of a form, in its order; one that is too large is an error in its place. Throws bad_request, and
+ * payload_too_large when all of them together are more than `maxBytes`.
+ */
+export async function imagesOf(request: FastifyRequest, maxBytes: number): Promise<(Buffer | SaccadeError)[]> {
+  if (!request.isMultipart()) throw new SaccadeError('unsupported_media_type', 'Send multipart/form-data with the field images, once for each image.');
+  const tooMuch = (): SaccadeError => new SaccadeError('payload_too_large', `The images of one request may have ${maxBytes} bytes together.`);
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooMuch();
+  const images = await formFields(request, maxBytes, tooMuch).catch(malformed);
+  if (images.length === 0) throw new SaccadeError('bad_request', 'The multipart form has no file field named images.');
+  return images;
+}
+
+async function formFields(request: FastifyRequest, maxBytes: number, tooMuch: () => SaccadeError): Promise<(Buffer | SaccadeError)[]> {
+  const images: (Buffer | SaccadeError)[] = [];
+  let bytes = 0;
+  // One more than are allowed, so that the refusal is ours to word.
+  for await (const part of request.parts({ throwFileSizeLimit: false, limits: { files: mostImages + 1, parts: mostImages + 9 } })) {
+    if (part.type !== 'file') continue;
+    // Left out in silence, it would shift the answers of all that follow.
+    if (part.fieldname !== 'images' && part.fieldname !== 'image') throw new SaccadeError('bad_request', `The file field is named '${part.fieldname.slice(0, 80)}'; images is expected.`);
+    if (images.length === mostImages) throw new SaccadeError('bad_request', `There are more than ${mostImages} images.`);
+    const image = await part.toBuffer();
+    bytes += image.length;
+    if (bytes > maxBytes) throw tooMuch();
+    images.push(part.file.truncated ? new SaccadeError('payload_too_large') : image);
+  }
+  return images;
 }

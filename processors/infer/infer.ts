@@ -144,7 +144,7 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
 
 const crashed = (result: RowResult): boolean => !result.ok && result.crashed;
 
-const rowOf = ({ pixels, source, reply, deadline }: Tensor): RowInput => ({ pixels, source, urgent: reply !== null, deadline });
+const rowOf = ({ pixels, source, reply, deadline }: Tensor): RowInput => ({ pixels, source, urgent: reply !== null && deadline !== null, deadline });
 
 function faultOf({ model: name, height, width, pixels, geometry, answer }: Tensor, { card }: Model): SaccadeError | null {
   const { input } = card;

@@ -29,7 +29,7 @@ describe('liveness', () => {
     let go: (() => void) | null = null;
     const gate = new Promise<void>((resolve) => (go = resolve));
     const pipeline = await started(log, async (batch) => (await gate, passOn('out')(batch)));
-    const server = httpServer({ metrics: new Registry(), troubles: pipeline.troubles, stuck: pipeline.stuck, startedAt: Date.now(), authenticate: openMode('default'), maxBodyBytes: 1000, logger: quiet as never });
+    const server = await httpServer({ metrics: new Registry(), troubles: pipeline.troubles, stuck: pipeline.stuck, startedAt: Date.now(), authenticate: openMode('default'), logger: quiet as never });
     const health = async () => {
       const answer = await server.app.inject('/health');
       return { code: answer.statusCode, body: answer.json<{ status: string; stuck?: Record<string, string> }>() };

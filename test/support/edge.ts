@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels } from '../../connectors/models/repository.ts';
-import type { Log } from '../../connectors/ports.ts';
+import type { Log, Store } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
 import { createAdmission } from '../../processors/admission.ts';
 import type { QuotaRules } from '../../processors/ingest/quota.ts';
@@ -36,7 +36,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -71,10 +71,10 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
-  const server = httpServer({ metrics, troubles, startedAt: clock.now(), maxBodyBytes: rules.maxImageBytes + 65_536, logger: options.logger ?? quiet, authenticate: openMode('default') });
-  const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, drainMs } = options;
-  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, drainMs });
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: noLive, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
+  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: openMode('default') });
+  const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
+  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: noLive, store: options.store ?? null, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);

@@ -1,0 +1,62 @@
+/** Rows of the store as clients read them. */
+import { SaccadeError, errorFromCode } from '../../../connectors/errors.ts';
+import type { Answer } from '../../../schemas/api/answer.ts';
+import type { Outcome } from '../../../schemas/api/result.ts';
+import { answerOf } from '../answer.ts';
+import { problemBody } from '../problem.ts';
+
+type Box = readonly [label: string, score: number, x1: number, y1: number, x2: number, y2: number];
+
+/** As `columns` answers it. */
+export interface StoredPrediction {
+  readonly id: string;
+  readonly frame_id: string;
+  readonly source: string;
+  readonly sequence: number | null;
+  readonly captured_ms: number;
+  readonly accepted_ms: number;
+  readonly completed_ms: number;
+  readonly status: 'ok' | 'dropped' | 'dead_lettered';
+  readonly stage: string | null;
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly model: string;
+  readonly version: string | null;
+  readonly fallback_for: string | null;
+  readonly task: string | null;
+  readonly image_width: number | null;
+  readonly image_height: number | null;
+  readonly named: readonly (readonly [label: string, score: number])[];
+  readonly boxes: readonly Box[];
+  readonly timings_ms: Readonly<Record<string, number>>;
+  readonly cached: boolean;
+  readonly trace_id: string | null;
+}
+
+/** Of predictions_raw, FINAL. */
+export const columns = `
+  toString(id) AS id, toString(frame_id) AS frame_id, source, sequence,
+  toUnixTimestamp64Milli(captured_at) AS captured_ms, toUnixTimestamp64Milli(accepted_at) AS accepted_ms, toUnixTimestamp64Milli(completed_at) AS completed_ms,
+  status, stage, reason, detail, model, version, fallback_for, task, image_width, image_height,
+  arrayZip(labels.label, labels.score) AS named,
+  arrayZip(detections.label, detections.score, detections.x1, detections.y1, detections.x2, detections.y2) AS boxes,
+  timings_ms, cached, trace_id`;
+
+/** The same answer that POST /v1/infer gave. Throws what a frame without a result ended with. */
+export const answerOfStored = (row: StoredPrediction): Answer =>
+  answerOf({
+    ...row,
+    labels: row.named.map(([label, score]) => ({ label, score })),
+    detections: row.boxes.map(([label, score, x1, y1, x2, y2]) => ({ label, score, x1, y1, x2, y2 })),
+  });
+
+export function outcomeOf(prediction: Parameters<typeof answerOf>[0]): Outcome {
+  const { model, status } = prediction;
+  return status === 'ok' ? { model, status, answer: answerOf(prediction) } : { model, status, error: failureOf(prediction) };
+}
+
+export const outcomeOfStored = (row: StoredPrediction): Outcome =>
+  row.status === 'ok' ? { model: row.model, status: row.status, answer: answerOfStored(row) } : { model: row.model, status: row.status, error: failureOf(row) };
+
+export const failureOf = ({ status, reason, detail }: Pick<StoredPrediction, 'status' | 'reason' | 'detail'>) =>
+  problemBody(status === 'dropped' ? new SaccadeError('deadline_exceeded', detail ?? '') : errorFromCode(reason ?? 'internal', detail ?? ''));

@@ -1,0 +1,122 @@
+/** Pictures into `frames`, their answers back from `replies`: what every door for pictures has in common. */
+import { randomUUID } from 'node:crypto';
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import type { Clock, LogProducer, OutgoingRecord, SchemaRegistry } from '../../connectors/ports.ts';
+import { frameIdFromProducer } from '../../schemas/ids.ts';
+import type { Prediction } from '../../schemas/records.ts';
+import { overflowTopic } from '../../schemas/topics.ts';
+import { accept, type AcceptRules } from '../ingest/accept.ts';
+import type { Quota } from '../ingest/quota.ts';
+import type { EdgeConfig } from './config.ts';
+import type { RecentResults } from './recent-results.ts';
+import type { Expected, ReplyDesk } from './reply-desk.ts';
+
+export interface Inquiry {
+  readonly image: Buffer;
+  /** One that is served, or the inquiry fails with unknown_model. */
+  readonly model: string;
+  /** The client's own name for it: under one key a repeat is the same frame. */
+  readonly key: string | null;
+}
+
+/** Whose inquiries they are, and how they are to be answered. */
+export interface Inquirer {
+  readonly tenant: string;
+  readonly traceparent: string;
+  /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
+  readonly startedAt: number;
+  /** False: nobody waits for the answers, so nothing is dropped because it is late. */
+  readonly waits: boolean;
+}
+
+export interface AcceptedInquiry {
+  /** Of the frame. */
+  readonly id: string;
+  readonly model: string;
+  /** When the edge took it in, and when the log had it. Milliseconds since the epoch. */
+  readonly acceptedAt: number;
+  readonly ackedAt: number;
+  /** Rejects with deadline_exceeded, not_ready. */
+  readonly answer: Promise<Prediction>;
+}
+
+export interface InquiriesOptions {
+  readonly rules: AcceptRules;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly desk: ReplyDesk;
+  readonly clock: Clock;
+  readonly config: EdgeConfig;
+  /** Null: none. */
+  readonly quota: Pick<Quota, 'take'> | null;
+  readonly results: RecentResults;
+}
+
+export interface Inquiries {
+  /**
+   * All that can be accepted, in one send; resolves when the log has them. One result for each, in order: what is wrong with
+   * a picture is its own. Throws what is wrong with all of them: not_ready, overloaded, log_unavailable.
+   */
+  ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
+}
+
+const source = 'http';
+/** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
+const listenMs = 10 * 60_000;
+
+interface Prepared {
+  readonly id: string;
+  readonly model: string;
+  readonly acceptedAt: number;
+  readonly expected: Expected;
+  readonly record: OutgoingRecord;
+}
+
+export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results }: InquiriesOptions): Inquiries {
+  async function prepare({ image, model, key }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
+    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
+    const deadline = waits ? startedAt + config.requestTimeoutMs : null;
+    const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
+    // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
+    expected.answer.catch(() => {});
+    try {
+      const acceptedAt = clock.now();
+      const frame = await accept({ id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo }, rules);
+      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      const value = await registry.encode(topic, frame);
+      // Requests have no order to keep, so the id is the key: they spread over the partitions.
+      return { id, model, acceptedAt, expected, record: { topic, key: id, value, headers: { traceparent } } };
+    } catch (error) {
+      // A frame that was never sent has no answer: its place is for another request.
+      expected.cancel();
+      throw error;
+    }
+  }
+
+  return {
+    async ask(inquiries, inquirer) {
+      if (desk.waiting + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${desk.waiting} pictures wait for their answers.`);
+      const prepared = await Promise.all(inquiries.map((inquiry) => prepare(inquiry, inquirer).catch((error: unknown) => asSaccadeError(error))));
+      const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
+      try {
+        if (sendable.length > 0) await producer.send(sendable.map(({ record }) => record));
+      } catch (error) {
+        for (const { expected } of sendable) expected.cancel();
+        throw error;
+      }
+      const ackedAt = clock.now();
+      return prepared.map((one) => {
+        if (one instanceof SaccadeError) return one;
+        const { id, model, acceptedAt, expected } = one;
+        results.accepted(inquirer.tenant, id, model);
+        void expected.answer.then((prediction) => results.settled(inquirer.tenant, prediction), () => {});
+        return { id, model, acceptedAt, ackedAt, answer: expected.answer };
+      });
+    },
+  };
+}
+
+/** Where the outcome of an accepted frame will be, for any edge: one that has not accepted it itself goes by the time. */
+export const resultAt = ({ id, model, acceptedAt }: Pick<AcceptedInquiry, 'id' | 'model' | 'acceptedAt'>): string =>
+  `/v1/results/${id}?model=${encodeURIComponent(model)}&accepted=${acceptedAt}`;

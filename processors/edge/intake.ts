@@ -1,0 +1,66 @@
+/** What the routes that take pictures share: whether one is let in, and how it is asked about. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
+import type { Clock } from '../../connectors/ports.ts';
+import type { AcceptRules } from '../ingest/accept.ts';
+import type { EdgeConfig } from './config.ts';
+import type { Inquiries } from './inquiries.ts';
+import type { EdgeMetrics } from './metrics.ts';
+import { notReady, type ReplyDesk } from './reply-desk.ts';
+import { type UploadGate, uploadGate } from './upload-gate.ts';
+
+export interface Intake {
+  readonly rules: AcceptRules;
+  readonly clock: Clock;
+  readonly config: EdgeConfig;
+  readonly metrics: EdgeMetrics;
+  readonly inquiries: Inquiries;
+  /** Before the body of one picture is read: a refusal must not cost the memory it is there to spare. */
+  admit(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  /** The same for a body of several pictures. */
+  admitMany(request: FastifyRequest, reply: FastifyReply): Promise<void>;
+}
+
+/** What a request with a picture may be refused with, for the document. */
+export const pictureRefusals = [
+  'payload_empty',
+  'payload_too_large',
+  'unsupported_media_type',
+  'undecodable_image',
+  'too_many_pixels',
+  'unknown_model',
+  'inference_failed',
+  'overloaded',
+  'not_ready',
+  'log_unavailable',
+  'deadline_exceeded',
+] as const satisfies readonly ErrorCode[];
+
+export interface IntakeOptions {
+  readonly rules: AcceptRules;
+  readonly clock: Clock;
+  readonly config: EdgeConfig;
+  readonly metrics: EdgeMetrics;
+  readonly inquiries: Inquiries;
+  readonly desk: ReplyDesk;
+  /** Why nothing is accepted at present, or null. */
+  refusal(): string | null;
+}
+
+export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake {
+  const { rules, config, metrics } = shared;
+  const gate: UploadGate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes });
+
+  const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
+    try {
+      if (!desk.ready) throw notReady(desk.stopping);
+      const why = refusal();
+      if (why !== null) throw new SaccadeError('overloaded', why);
+      gate.enter(request, reply, mostBytes);
+    } catch (error) {
+      metrics.refused((error as SaccadeError).code);
+      throw error;
+    }
+  };
+  return { ...shared, admit: admitUpTo(rules.maxImageBytes), admitMany: admitUpTo(Math.max(config.maxBatchBytes, rules.maxImageBytes)) };
+}

@@ -1,0 +1,16 @@
+/** What an orchestrator reads. */
+import { z } from 'zod';
+
+const byComponent = z.record(z.string(), z.string());
+
+export const healthSchema = z.object({
+  status: z.enum(['ok', 'stuck']),
+  uptime_seconds: z.int(),
+  stuck: byComponent.optional().describe('What stands still though nothing is known to keep it.'),
+});
+
+export const readySchema = z.object({
+  status: z.enum(['ready', 'degraded', 'not_ready']),
+  troubles: byComponent.optional().describe('What keeps the process from working.'),
+  degraded: byComponent.optional().describe('What works, but not as it was asked to.'),
+});
