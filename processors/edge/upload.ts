@@ -68,8 +68,10 @@ export async function imagesOf(request: FastifyRequest, maxBytes: number): Promi
 async function formFields(request: FastifyRequest, maxBytes: number, tooMuch: () => SaccadeError): Promise<(Buffer | SaccadeError)[]> {
   const images: (Buffer | SaccadeError)[] = [];
   let bytes = 0;
-  // One more than are allowed, so that the refusal is ours to word.
-  for await (const part of request.parts({ throwFileSizeLimit: false, limits: { files: mostImages + 1, parts: mostImages + 9 } })) {
+  // One more than are allowed, so that the refusal is ours to word. A file above its limit would end the whole form by an
+  // error otherwise; the plug-in knows the option, its types do not.
+  const rules = { throwFileSizeLimit: false, limits: { files: mostImages + 1, parts: mostImages + 9 } };
+  for await (const part of request.parts(rules)) {
     if (part.type !== 'file') continue;
     // Left out in silence, it would shift the answers of all that follow.
     if (part.fieldname !== 'images' && part.fieldname !== 'image') throw new SaccadeError('bad_request', `The file field is named '${part.fieldname.slice(0, 80)}'; images is expected.`);
