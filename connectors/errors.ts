@@ -28,6 +28,7 @@ const table = {
   unauthenticated: { status: 401, retryable: false, sentence: 'Who asks is not known.' },
   forbidden: { status: 403, retryable: false, sentence: 'This is not allowed to you.' },
   not_found: { status: 404, retryable: false, sentence: 'There is nothing at this address.' },
+  upgrade_required: { status: 426, retryable: false, sentence: 'This address is a WebSocket.' },
   // the environment
   log_unavailable: { status: 503, retryable: true, sentence: 'The log (Kafka) cannot be reached.' },
   registry_unavailable: { status: 503, retryable: true, sentence: 'The schema registry cannot be reached.' },

@@ -70,6 +70,8 @@ export const handledTopic: TopicName = 'dlq.handled';
 export const overflowTopic: TopicName = 'frames.overflow';
 /** Which sources those are: a table that ingest keeps. */
 export const admissionTopic: TopicName = 'admission';
+/** Which partition of `replies` is whose: a table that the edges keep. */
+export const leasesTopic: TopicName = 'edge.leases';
 /** How each model is served: model-control.ts. */
 export const modelsTopic: TopicName = 'models';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');

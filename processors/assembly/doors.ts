@@ -1,9 +1,11 @@
 /** Where clients come in: the live feed and the edge on the process's HTTP server. */
 import type { Store } from '../../connectors/ports.ts';
+import { leasesTopic } from '../../schemas/topics.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
 import { edgeConfig } from '../edge/config.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
+import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
 import { openStore } from '../connect.ts';
 import type { Foundation } from './foundation.ts';
@@ -22,13 +24,14 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     registry,
     rules,
     clock,
-    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS }),
+    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
     store: openReadingStore(base),
     quota: intake.admission.quota,
     refusal: intake.refusalOfRequests,
+    leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { streamConfig } from './stream/config.ts';
 
 export const edgeConfig = z.strictObject({
   /** How long a client waits for an answer before 504, in milliseconds. */
@@ -13,6 +14,7 @@ export const edgeConfig = z.strictObject({
   maxUploadBytes: z.number().int().positive().default(256 * 1024 * 1024),
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
+  stream: streamConfig.prefault({}),
 });
 
 export type EdgeConfig = z.infer<typeof edgeConfig>;

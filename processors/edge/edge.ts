@@ -14,8 +14,10 @@ import { installDocsPage } from './openapi/docs-page.ts';
 import type { ProblemLog } from './problem.ts';
 import { recentResults } from './recent-results.ts';
 import { type ReplyDesk, replyDesk } from './reply-desk.ts';
+import type { LeaseTable } from './reply-lease.ts';
 import type { HttpServer } from './server.ts';
 import { storeReader } from './store-reader.ts';
+import { streamRoutes } from './stream/stream.ts';
 import { installUploads } from './upload.ts';
 
 export interface EdgeOptions {
@@ -34,6 +36,8 @@ export interface EdgeOptions {
   readonly metrics: Parameters<typeof edgeMetrics>[0];
   /** Requests above it go by the overflow lane; absent: none. */
   readonly quota?: Pick<Quota, 'take'> | null;
+  /** Which partition of replies is whose; absent: there is no other edge. */
+  readonly leases?: () => Promise<LeaseTable>;
   /** Why nothing is accepted at present, or null; absent: nothing is ever in the way. */
   readonly refusal?: () => string | null;
 }
@@ -64,6 +68,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     inferRoutes(scope, intake);
     batchRoutes(scope, intake);
   });
+  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, limits: config.stream });
   return {
     open: () => desk.open(),
     troubles(): Record<string, string> {
@@ -75,6 +80,11 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     get waiting() {
       return desk.waiting;
     },
-    close: () => desk.close(config.drainMs),
+    async close() {
+      streams.stop();
+      // What waits at the desk is requests' and streams' alike.
+      await desk.close(config.drainMs);
+      await streams.close();
+    },
   };
 }

@@ -1,12 +1,13 @@
 /**
- * Where the edge waits for its answers. It claims one partition of `replies`; frames carry that partition and a request id,
- * so no edge reads another's replies on purpose, and one that shares the partition by chance ignores what it did not ask.
+ * Where the edge waits for its answers. It leases one partition of `replies`; frames carry that partition and a request id,
+ * so no edge reads another's replies, and one that has to share a partition ignores what it did not ask.
  */
 import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, Log, LogConsumer, LogProducer, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Prediction, ReplyTo } from '../../schemas/records.ts';
 import type { ProblemLog } from './problem.ts';
+import { leasePartition, type LeaseTable, type ReplyLease } from './reply-lease.ts';
 
 export interface Expected {
   /** The address of one request. */
@@ -47,8 +48,10 @@ export function replyDesk(options: {
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
   readonly logger: ProblemLog;
+  /** Who holds which partition; absent: there is no other edge. */
+  readonly leases?: () => Promise<LeaseTable>;
 }): ReplyDesk {
-  const { log, producer, registry, clock, logger } = options;
+  const { log, producer, registry, clock, logger, leases } = options;
   const instance = randomUUID();
   const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
   /** The same for answers that nobody waits for. */
@@ -58,6 +61,7 @@ export function replyDesk(options: {
   let stopping = false;
   let emptied: (() => void) | null = null;
   let consumer: LogConsumer | null = null;
+  let lease: ReplyLease | null = null;
   let opened = false;
   let positioning = false;
   /** The key of the record that shows the consumer is in place; empty while it has no partition. */
@@ -113,7 +117,9 @@ export function replyDesk(options: {
   return {
     async open() {
       const partitions = await log.partitions(topic);
-      partition = Number.parseInt(instance.slice(0, 8), 16) % partitions;
+      lease = leases ? await leasePartition({ open: leases, partitions, holder: instance, clock }) : null;
+      if (lease && lease.sharedWith > 0) logger.warn({ partitions, partition: lease.partition }, 'there are more edges than partitions of replies: some read the replies of others too');
+      partition = lease?.partition ?? Number.parseInt(instance.slice(0, 8), 16) % partitions;
       consumer = await log.consumer({
         group: `saccade.edge.${instance}`,
         topics: [topic],
@@ -191,7 +197,7 @@ export function replyDesk(options: {
       for (const settle of [...waiting.values(), ...listening.values()]) settle(notReady(stopping));
       waiting.clear();
       listening.clear();
-      await consumer?.close();
+      await Promise.all([consumer?.close(), lease?.release()]);
     },
   };
 }

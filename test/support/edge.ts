@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
+import type { z } from 'zod';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels } from '../../connectors/models/repository.ts';
@@ -13,6 +14,7 @@ import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
 import { openMode } from '../../processors/edge/principal.ts';
 import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
+import type { streamConfig } from '../../processors/edge/stream/config.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
 import { ingestStage } from '../../processors/ingest/ingest.ts';
@@ -36,7 +38,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; stream?: z.input<typeof streamConfig> } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -73,7 +75,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: openMode('default') });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
-  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs });
+  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, stream: options.stream });
   const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: noLive, store: options.store ?? null, logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
   await pipeline.start();
   if (open) await edge.open();

@@ -35,9 +35,7 @@ export function startAsk() {
   new ResizeObserver(draw).observe(byId('asked'));
 }
 
-/** The models there are, by the stages that run them. */
-export function offerModels(stages) {
-  const found = stages.filter(({ stage }) => stage.startsWith('infer.')).map(({ stage }) => stage.slice('infer.'.length));
+export function offerModels(found) {
   if (found.join() === models.join() && byId('model').children.length > 0) return;
   models = found;
   sync(byId('model'), [ALL, ...models], () => el('option'), (option, model) => {

@@ -7,6 +7,7 @@ import { amount } from './format.js';
 import { showLatency } from './latency.js';
 import { showFrame, showPace } from './sources.js';
 import { showEndings, showRecent, startTables } from './tables.js';
+import { offerVideoModels, startVideo } from './video.js';
 
 const states = {
   connecting: 'connecting',
@@ -21,11 +22,16 @@ function showState(state) {
   setText(byId('connection-text'), states[state]);
 }
 
+/** The models there are, by the stages that run them. */
+const modelsOf = (stages) => stages.filter(({ stage }) => stage.startsWith('infer.')).map(({ stage }) => stage.slice('infer.'.length));
+
 function showStats(stats) {
   setText(byId('frames-rate'), amount(stats.total.frames_rate));
   setText(byId('answers-rate'), amount(stats.total.answers_rate));
   showChain(stats.stages);
-  offerModels(stats.stages);
+  const models = modelsOf(stats.stages);
+  offerModels(models);
+  offerVideoModels(models);
   showPace(stats.sources, stats.at);
   showLatency(stats);
   showRecent(stats.recent);
@@ -37,6 +43,7 @@ function showStats(stats) {
 for (const node of document.querySelectorAll('.origin')) setText(node, location.host);
 startTables();
 startAsk();
+startVideo();
 follow('/live/events', {
   state: showState,
   snapshot(snapshot) {

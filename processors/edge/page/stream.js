@@ -1,0 +1,80 @@
+/** A client of /v1/stream; the README describes the protocol. Live: what is lost by a lost connection is not sent again. */
+
+const HEADER_BYTES = 12;
+/** The edge keeps outcomes that are not acknowledged, so that they can be told again; so many at most are worth telling. */
+const ACK_EVERY = 32;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 8_000;
+/** Closed for a reason that another try would only meet again. */
+const FINAL = new Set([1000, 1009, 4400, 4408, 4409, 4429]);
+
+/**
+ * `wish`: {source, model}. `on`: {result, error, dropped} with the message, lost(reason) while it is away, ended(reason)
+ * when it will not come back, ready() when there is room for frames.
+ */
+export function openStream(wish, on) {
+  let socket = null;
+  let session = null;
+  let credits = 0;
+  let next = 0;
+  let acknowledged = -1;
+  let closed = false;
+  let failures = 0;
+
+  function connect() {
+    const query = new URLSearchParams({ ...wish, policy: 'drop_oldest' });
+    if (session) query.set('session', session);
+    if (acknowledged >= 0) query.set('acknowledged', acknowledged);
+    const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/stream?${query}`);
+    socket = mine;
+    mine.addEventListener('message', ({ data }) => hear(JSON.parse(data)));
+    mine.addEventListener('close', ({ code, reason }) => {
+      if (closed || mine !== socket) return;
+      credits = 0;
+      if (FINAL.has(code) || (session === null && failures > 2)) {
+        closed = true;
+        on.ended(reason || 'The connection was refused.');
+        return;
+      }
+      on.lost(reason || 'The connection is lost; trying again.');
+      setTimeout(() => !closed && connect(), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++));
+    });
+  }
+
+  function hear(message) {
+    if (message.type === 'welcome') {
+      session = message.session;
+      credits = 0;
+      failures = 0;
+    }
+    credits += message.credits ?? 0;
+    if (message.type === 'result' || message.type === 'error' || message.type === 'dropped') {
+      acknowledged = message.sequence;
+      if (message.sequence % ACK_EVERY === 0) socket.send(JSON.stringify({ type: 'ack', sequence: message.sequence }));
+      on[message.type](message);
+    }
+  }
+
+  connect();
+  return {
+    /** Whether a frame may be sent: without a credit the picture is better left out, as the next one is newer. */
+    get ready() {
+      return credits > 0 && socket.readyState === WebSocket.OPEN;
+    },
+    /** `image`: an ArrayBuffer. Answers its sequence number. */
+    send(image, capturedAt) {
+      const frame = new Uint8Array(HEADER_BYTES + image.byteLength);
+      const header = new DataView(frame.buffer);
+      header.setUint32(0, next);
+      header.setBigUint64(4, BigInt(capturedAt));
+      frame.set(new Uint8Array(image), HEADER_BYTES);
+      credits -= 1;
+      socket.send(frame);
+      return next++;
+    },
+    close() {
+      closed = true;
+      socket.close(1000);
+    },
+  };
+}

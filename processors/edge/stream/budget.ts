@@ -1,0 +1,35 @@
+/** Bytes of frames in hand, over all sockets. */
+
+export interface Budget {
+  readonly held: number;
+  /** More is in hand than should be: nothing is refused by this, whoever takes asks first. */
+  readonly over: boolean;
+  take(bytes: number): void;
+  give(bytes: number): void;
+  /** Calls back once, when there is room again. */
+  whenFree(callback: () => void): void;
+}
+
+export function createBudget(limit: number): Budget {
+  let held = 0;
+  let waiting: (() => void)[] = [];
+  return {
+    get held() {
+      return held;
+    },
+    get over() {
+      return held > limit;
+    },
+    take(bytes) {
+      held += bytes;
+    },
+    give(bytes) {
+      held -= bytes;
+      if (held > limit || waiting.length === 0) return;
+      const woken = waiting;
+      waiting = [];
+      for (const callback of woken) callback();
+    },
+    whenFree: (callback) => void waiting.push(callback),
+  };
+}

@@ -1,0 +1,156 @@
+/** One socket of /v1/stream: its messages, and every way in which it can end. */
+import type { WebSocket } from '@fastify/websocket';
+import type { Socket } from 'node:net';
+import { asSaccadeError } from '../../../connectors/errors.ts';
+import type { Clock } from '../../../connectors/ports.ts';
+import type { ProblemLog } from '../problem.ts';
+import type { StreamConfig } from './config.ts';
+import { closeCodes, type Opening, readFrame, readMessage } from './protocol.ts';
+import type { Link, Session } from './session.ts';
+
+export interface Connection {
+  /** Once a second: pings, and ends what is silent, idle, too slow or too old. */
+  check(now: number): void;
+  close(code: number, reason: string): void;
+  /** At once, without a word. */
+  terminate(): void;
+}
+
+export interface ConnectionOptions {
+  readonly socket: WebSocket;
+  /** What lies beneath: it knows of bytes that are not a message yet. */
+  readonly raw: Socket;
+  readonly limits: StreamConfig;
+  readonly clock: Clock;
+  readonly logger: ProblemLog;
+  /** From the query; null: the first message says it. */
+  readonly opening: Opening | null;
+  /** Attaches the link to the session that is wanted. Throws bad_request, unknown_model. */
+  open(wish: Opening, link: Link): Session;
+  closed(code: number, session: Session | null): void;
+}
+
+/** After which a socket that was told to close is ended: a client that does not answer must not keep its memory. */
+const lingerMs = 1_000;
+/** What the protocol allows a reason, in bytes. */
+const reasonBytes = 123;
+/** Bytes of pongs and the like, which are not the beginning of a message. */
+const smallBytes = 256;
+
+const shortened = (reason: string): string => {
+  const bytes = Buffer.from(reason);
+  return bytes.length <= reasonBytes ? reason : `${bytes.subarray(0, reasonBytes - 3).toString().replace(/\uFFFD+$/, '')}…`;
+};
+
+export function connect({ socket, raw, limits, clock, logger, opening, open, closed }: ConnectionOptions): Connection {
+  const since = clock.now();
+  let session: Session | null = null;
+  /** What it was closed with by us; null while it is open. */
+  let code: number | null = null;
+  let paused = false;
+  let [heardAt, framedAt, pingedAt] = [since, since, 0];
+  let [readBefore, arrivingSince] = [raw.bytesRead, 0];
+
+  function close(why: number, reason: string): void {
+    if (code !== null) return;
+    code = why;
+    socket.resume();
+    socket.close(why, shortened(reason));
+    setTimeout(() => socket.terminate(), lingerMs).unref();
+  }
+
+  const link: Link = {
+    send(json) {
+      if (code !== null) return;
+      socket.send(json);
+      if (socket.bufferedAmount > limits.unreadBytes) close(closeCodes.slowReader, 'Outcomes are not read.');
+    },
+    close,
+    get slow() {
+      return socket.bufferedAmount > limits.unreadBytes / 4;
+    },
+    pause() {
+      paused = true;
+      socket.pause();
+    },
+    resume() {
+      paused = false;
+      heardAt = clock.now();
+      socket.resume();
+    },
+  };
+
+  function heard(): void {
+    heardAt = clock.now();
+    readBefore = raw.bytesRead;
+    arrivingSince = 0;
+  }
+
+  /** Throws bad_request. */
+  function take(data: Buffer, isBinary: boolean): void {
+    if (isBinary) {
+      if (session === null) return close(closeCodes.malformed, 'A frame before the session is open: open it in the query or by a message of type open.');
+      framedAt = clock.now();
+      return session.receive(readFrame(data));
+    }
+    const message = readMessage(data.toString());
+    if (message.type === 'open') {
+      if (session !== null) return close(closeCodes.malformed, 'The session is open already.');
+      session = open(message, link);
+    } else if (session === null) close(closeCodes.malformed, `A message of type ${message.type} before the session is open.`);
+    else if (message.type === 'ack') session.acknowledge(message.sequence);
+    else session.end();
+  }
+
+  function guarded(act: () => void): void {
+    try {
+      act();
+    } catch (thrown) {
+      const error = asSaccadeError(thrown);
+      if (error.status >= 500) logger.error({ err: thrown }, 'a stream failed');
+      close(error.status < 500 ? closeCodes.malformed : closeCodes.internal, error.status < 500 ? error.message : error.title);
+    }
+  }
+
+  socket.on('message', (data, isBinary) => {
+    heard();
+    if (code === null) guarded(() => take(data as Buffer, isBinary));
+  });
+  socket.on('pong', heard);
+  socket.on('ping', heard);
+  socket.on('close', (given) => {
+    session?.detach(link);
+    closed(code ?? given, session);
+    code ??= given;
+  });
+  if (opening) guarded(() => void (session = open(opening, link)));
+
+  /** A message that trickles in: its bytes are in memory before anybody has counted them. */
+  function trickles(now: number): boolean {
+    if (raw.bytesRead - readBefore <= smallBytes) arrivingSince = 0;
+    else if (arrivingSince === 0) arrivingSince = now;
+    return arrivingSince !== 0 && now - arrivingSince > limits.frameMs;
+  }
+
+  return {
+    check(now) {
+      if (code !== null || paused) return;
+      if (session === null && now - since > limits.openMs) return close(closeCodes.timeout, 'No session was opened in time.');
+      if (now - since > limits.lifeMs) return close(closeCodes.lifetime, 'The socket has reached its longest life: connect again and resume.');
+      if (now - framedAt > limits.idleMs) return close(closeCodes.timeout, 'No frame for a long time.');
+      if (trickles(now)) return close(closeCodes.timeout, 'A message took too long to arrive.');
+      session?.nudge();
+      if (now - heardAt <= limits.pingMs) return;
+      if (pingedAt <= heardAt) {
+        pingedAt = now;
+        socket.ping();
+      } else if (now - pingedAt > limits.pingMs) {
+        // Nobody is there to be told.
+        code = 1006;
+        socket.terminate();
+      }
+    },
+    close,
+    terminate: () => socket.terminate(),
+  };
+}

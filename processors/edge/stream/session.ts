@@ -1,0 +1,272 @@
+/**
+ * One client's stream, which may outlive its sockets: frames in hand, outcomes in the order of their sequence numbers, the
+ * client's credits. Each sequence number gets exactly one outcome; a frame sent twice is one frame.
+ */
+import type { SaccadeError } from '../../../connectors/errors.ts';
+import type { Clock } from '../../../connectors/ports.ts';
+import type { Budget } from './budget.ts';
+import type { StreamConfig } from './config.ts';
+import { keptOutcomes } from './kept-outcomes.ts';
+import type { StreamMetrics } from './metrics.ts';
+import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
+
+/** A socket, as its session sees it. */
+export interface Link {
+  send(json: string): void;
+  close(code: number, reason: string): void;
+  /** It has much that its client has not read. */
+  readonly slow: boolean;
+  /** Reads no more from the client, until resumed. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface About {
+  readonly tenant: string;
+  readonly session: string;
+  readonly source: string;
+  readonly model: string;
+  readonly policy: Opening['policy'];
+  /** The highest sequence whose outcome the client has from another edge; -1: none. */
+  readonly acknowledged: number;
+}
+
+/** A frame that has no ack yet. */
+export interface FrameInHand {
+  readonly sequence: number;
+  readonly capturedAt: number;
+  readonly receivedAt: number;
+  readonly image: Buffer;
+}
+
+export interface Session {
+  readonly about: About;
+  readonly live: boolean;
+  /** Takes the place of the socket there was, welcomes the client and tells it again what it has not acknowledged. */
+  attach(link: Link, resume: 'new' | 'held' | 'moved', acknowledged: number): void;
+  /** The socket has gone; what is in hand goes on. */
+  detach(link: Link): void;
+  readonly attached: boolean;
+  receive(frame: SentFrame): void;
+  acknowledge(sequence: number): void;
+  /** The client sends no more: its socket is closed when all is answered. */
+  end(): void;
+  /** Tells of credits that could not be given before. */
+  nudge(): void;
+  /** The next frame for the log; `later`: there is one, and its source is above its quota. */
+  take(now: number): FrameInHand | 'later' | null;
+  /** What was taken and could not be sent; these are the session's oldest, in order. */
+  putBack(frames: readonly FrameInHand[]): void;
+  acknowledged(frame: FrameInHand): void;
+  refused(frame: FrameInHand, error: SaccadeError): void;
+  /** What became of a frame that the log had acknowledged; null: it will not be known here. */
+  answered(sequence: number, outcome: StreamOutcome | null): void;
+  /** Takes no more, and lets its client go as soon as nothing of it is in the pipeline. */
+  stop(): void;
+  /** Nobody will come back for it. */
+  discard(): void;
+  readonly keptBytes: number;
+}
+
+export interface SessionOptions {
+  readonly about: About;
+  readonly limits: StreamConfig;
+  readonly budget: Budget;
+  readonly clock: Clock;
+  readonly metrics: StreamMetrics;
+  /** Whether the source may send now; counts it if so. */
+  readonly allowed: (now: number) => boolean;
+  /** Has frames that may be taken. */
+  readonly wake: (session: Session) => void;
+  /** The error as the client is told it. */
+  readonly errorOf: (sequence: number, error: SaccadeError) => StreamOutcome;
+}
+
+interface Pending {
+  outcome: StreamOutcome | null;
+}
+
+export function createSession({ about, limits, budget, clock, metrics, allowed, wake, errorOf }: SessionOptions): Session {
+  const live = about.policy === 'drop_oldest';
+  const kept = keptOutcomes(limits);
+  /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
+  const pending = new Map<number, Pending>();
+  let queue: FrameInHand[] = [];
+  let highest = about.acknowledged;
+  /** Taken by the sender and not settled. */
+  let inPipeline = 0;
+  let credits = 0;
+  let link: Link | null = null;
+  let [ending, stopping, discarded] = [false, false, false];
+
+  /** Credits the client gets now: what it may have, less what it has. */
+  function grant(): number {
+    if (link === null || stopping || link.slow) return 0;
+    const target = Math.min(limits.window - (live ? queue.length : pending.size), limits.reorder - pending.size);
+    const more = Math.max(0, target - credits);
+    credits += more;
+    return more;
+  }
+
+  const say = (message: FromServer): void => link?.send(JSON.stringify(message));
+
+  function nudge(): void {
+    const more = grant();
+    if (more > 0) say({ type: 'credits', credits: more });
+  }
+
+  /** Tells what is next in order, as far as it is known. */
+  function flush(): void {
+    for (const [sequence, { outcome }] of pending) {
+      if (outcome === null) break;
+      pending.delete(sequence);
+      const json = JSON.stringify(outcome);
+      kept.add(sequence, json);
+      const more = grant();
+      link?.send(more > 0 ? `${json.slice(0, -1)},"credits":${more}}` : json);
+    }
+    nudge();
+    leaveIfDone();
+  }
+
+  function leaveIfDone(): void {
+    if (stopping && inPipeline === 0) {
+      say({ type: 'bye', unanswered: [...pending.keys()] });
+      link?.close(closeCodes.stopping, 'The edge is stopping: connect again and resume.');
+    } else if (ending && pending.size === 0) link?.close(closeCodes.done, 'All is answered.');
+  }
+
+  function settle(sequence: number, outcome: StreamOutcome): void {
+    const one = pending.get(sequence);
+    if (one) one.outcome = outcome;
+  }
+
+  const letGo = (frame: FrameInHand): void => budget.give(frame.image.length);
+
+  function drop(frame: FrameInHand, reason: DropReason): void {
+    letGo(frame);
+    metrics.dropped(reason);
+    settle(frame.sequence, { type: 'dropped', sequence: frame.sequence, reason });
+  }
+
+  /** A live picture loses its worth by waiting: the newest stay. */
+  function trim(): void {
+    while (queue.length > limits.liveQueue) drop(queue.shift()!, 'behind');
+    while (queue.length > 0 && budget.over) drop(queue.shift()!, 'overloaded');
+  }
+
+  function pauseWhileFull(): void {
+    const mine = link;
+    mine?.pause();
+    budget.whenFree(() => mine?.resume());
+  }
+
+  const session: Session = {
+    about,
+    live,
+    get attached() {
+      return link !== null;
+    },
+    get keptBytes() {
+      return kept.bytes;
+    },
+    attach(next, resume, acknowledged) {
+      link?.close(closeCodes.replaced, 'Another connection has resumed this session.');
+      link = next;
+      kept.acknowledge(acknowledged);
+      credits = 0;
+      const { session: id, source, model, policy } = about;
+      const received = highest < 0 ? null : highest;
+      say({ type: 'welcome', session: id, source, model, policy, resume, received, missing_to: kept.missingTo, frame_bytes: limits.frameBytes, credits: grant() });
+      for (const json of kept.all()) next.send(json);
+      leaveIfDone();
+    },
+    detach(gone) {
+      if (link === gone) link = null;
+    },
+    receive({ sequence, capturedAt, image }) {
+      // It would be answered by nobody: the client sends it again, to another edge.
+      if (stopping) return;
+      if (credits <= 0 || ending) return void link?.close(ending ? closeCodes.malformed : closeCodes.overCredit, ending ? 'A frame after the end.' : 'More frames than credits.');
+      credits -= 1;
+      if (sequence <= highest) {
+        metrics.repeated();
+        const more = grant();
+        return say({ type: 'duplicate', sequence, ...(more > 0 ? { credits: more } : {}) });
+      }
+      highest = sequence;
+      metrics.offered();
+      budget.take(image.length);
+      const receivedAt = clock.now();
+      pending.set(sequence, { outcome: null });
+      queue.push({ sequence, capturedAt: capturedAt ?? receivedAt, receivedAt, image });
+      if (live) trim();
+      else if (budget.over) pauseWhileFull();
+      flush();
+      if (queue.length > 0) wake(session);
+    },
+    acknowledge: (sequence) => kept.acknowledge(sequence),
+    end() {
+      ending = true;
+      leaveIfDone();
+    },
+    nudge,
+    take(now) {
+      const most = live ? limits.liveInFlight : limits.window;
+      const dropped = queue.length;
+      let taken: FrameInHand | 'later' | null = null;
+      while (queue.length > 0 && inPipeline < most && taken === null) {
+        const [first] = queue as [FrameInHand];
+        if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
+        else if (allowed(now)) taken = queue.shift()!;
+        else if (live) drop(queue.shift()!, 'quota');
+        else taken = 'later';
+      }
+      if (taken !== null && taken !== 'later') inPipeline += 1;
+      if (queue.length < dropped) flush();
+      return taken;
+    },
+    putBack(frames) {
+      inPipeline -= frames.length;
+      queue = [...frames, ...queue];
+      if (discarded || stopping) return abandon('not_ready');
+      if (live) trim();
+      flush();
+      if (queue.length > 0) wake(session);
+    },
+    acknowledged(frame) {
+      letGo(frame);
+      metrics.acknowledged();
+    },
+    refused(frame, error) {
+      letGo(frame);
+      metrics.refused(error.code);
+      session.answered(frame.sequence, errorOf(frame.sequence, error));
+    },
+    answered(sequence, outcome) {
+      inPipeline -= 1;
+      if (outcome) settle(sequence, outcome);
+      flush();
+      if (queue.length > 0) wake(session);
+    },
+    stop() {
+      stopping = true;
+      abandon('not_ready');
+    },
+    discard() {
+      discarded = true;
+      abandon('not_ready');
+    },
+  };
+
+  /** Frames that will not be sent: their client is told by the lack of an outcome, and sends them again elsewhere. */
+  function abandon(code: string): void {
+    for (const frame of queue.splice(0)) {
+      letGo(frame);
+      metrics.refused(code);
+    }
+    leaveIfDone();
+  }
+
+  return session;
+}

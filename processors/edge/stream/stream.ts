@@ -1,0 +1,158 @@
+/** GET /v1/stream: video over a WebSocket. Frames into `frames`, outcomes back in order. The README describes the protocol. */
+import websocket from '@fastify/websocket';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { SaccadeError } from '../../../connectors/errors.ts';
+import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
+import type { AcceptRules } from '../../ingest/accept.ts';
+import type { Quota } from '../../ingest/quota.ts';
+import type { ProblemLog } from '../problem.ts';
+import { notReady, type ReplyDesk } from '../reply-desk.ts';
+import { createBudget } from './budget.ts';
+import { connect, type Connection } from './connection.ts';
+import type { StreamConfig } from './config.ts';
+import { frameSender } from './frame-sender.ts';
+import { type StreamMetrics, streamMetrics } from './metrics.ts';
+import { errorOutcome, framePreparer } from './prepare-frame.ts';
+import { headerBytes, type Opening, openingOfQuery } from './protocol.ts';
+import { createSession, type Link, type Session } from './session.ts';
+import { openSessions } from './sessions.ts';
+
+export interface StreamOptions {
+  readonly rules: AcceptRules;
+  readonly producer: LogProducer;
+  readonly registry: SchemaRegistry;
+  readonly desk: ReplyDesk;
+  readonly clock: Clock;
+  readonly limits: StreamConfig;
+  readonly metrics: Parameters<typeof streamMetrics>[0];
+  readonly logger: ProblemLog;
+  /** Null: none. A source above it is held to it: live frames are dropped, others wait. */
+  readonly quota: Pick<Quota, 'take'> | null;
+  /** Why nothing is accepted at present, or null. */
+  refusal(): string | null;
+}
+
+export interface Streams {
+  readonly sockets: number;
+  /** Takes nothing more; each socket is closed once what is in the pipeline for it is answered. */
+  stop(): void;
+  /** Ends the sockets that are left: resolves when all have gone. */
+  close(): Promise<void>;
+}
+
+const checkEveryMs = 1_000;
+const closeMs = 1_500;
+
+/** A page of another site must not stream through a browser that may. Programs send no Origin. */
+function refuseForeignPages(request: FastifyRequest): void {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return;
+  if (!URL.canParse(origin) || new URL(origin).host !== host) throw new SaccadeError('forbidden', `A page of ${origin.slice(0, 100)} may not stream to here.`);
+}
+
+export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
+  const { rules, producer, desk, clock, limits, logger, quota, refusal } = options;
+  const connections = new Set<Connection>();
+  const budget = createBudget(limits.totalBytes);
+  let framesInHand = 0;
+  const counted = streamMetrics(options.metrics, { sockets: () => connections.size, sessions: () => sessions.size, bytes: () => budget.held, frames: () => framesInHand });
+  const metrics: StreamMetrics = {
+    ...counted,
+    offered: () => (framesInHand++, counted.offered()),
+    acknowledged: () => (framesInHand--, counted.acknowledged()),
+    dropped: (reason) => (framesInHand--, counted.dropped(reason)),
+    refused: (code) => (framesInHand--, counted.refused(code)),
+  };
+  const sender = frameSender({
+    clock,
+    prepare: framePreparer({ ...options, metrics }),
+    send: (records) => producer.send(records),
+    held: () => !desk.ready || refusal() !== null,
+    told: (trouble) => logger.warn({ error: trouble?.message ?? null }, trouble ? 'frames of streams wait' : 'frames of streams are taken again'),
+  });
+  const sessions = openSessions(limits, (about) =>
+    createSession({
+      about, limits, budget, clock, metrics,
+      // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
+      allowed: (now) => quota === null || quota.take(`stream/${about.tenant}/${about.source}`, now),
+      wake: (session) => sender.wake(session),
+      errorOf: errorOutcome,
+    }),
+  );
+  let stopping = false;
+
+  function open(tenant: string, wish: Opening, link: Link): Session {
+    const model = wish.model ?? rules.models[0]!;
+    if (!rules.models.includes(model)) throw new SaccadeError('unknown_model', `'${model}' (served: ${rules.models.join(', ')}).`);
+    const { session, resume } = sessions.open(tenant, { ...wish, model });
+    session.attach(link, resume, wish.acknowledged ?? -1);
+    return session;
+  }
+
+  // One library for all sockets of the server; what is not asked for here keeps its defaults.
+  await app.register(websocket, {
+    options: { maxPayload: limits.frameBytes + headerBytes, perMessageDeflate: false },
+    // A protocol error has begun the closing already; only an end that the client holds up is left to do.
+    errorHandler: (_error, socket) => void setTimeout(() => socket.terminate(), checkEveryMs).unref(),
+    // close() has ended them.
+    preClose: (done) => done(),
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/v1/stream',
+    exposeHeadRoute: false,
+    config: { needs: 'operator' },
+    onRequest: async (request) => {
+      refuseForeignPages(request);
+      if (stopping) throw notReady(true);
+      if (connections.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${connections.size} sockets are open.`);
+      // A query that makes no sense is refused with words, which a close code has few of.
+      openingOfQuery(request.query as Record<string, unknown>);
+    },
+    handler: () => {
+      throw new SaccadeError('upgrade_required', 'Open it as a WebSocket.');
+    },
+    wsHandler(socket, request) {
+      const { tenant } = request.principal;
+      const connection: Connection = connect({
+        socket, raw: request.raw.socket, limits, clock, logger,
+        opening: openingOfQuery(request.query as Record<string, unknown>),
+        open: (wish, link) => open(tenant, wish, link),
+        closed(code, session) {
+          connections.delete(connection);
+          metrics.closed(code);
+          if (session) sessions.left(session, clock.now());
+        },
+      });
+      connections.add(connection);
+    },
+  });
+
+  const checking = new AbortController();
+  void (async () => {
+    while (!checking.signal.aborted) {
+      await clock.sleep(checkEveryMs, checking.signal);
+      const now = clock.now();
+      for (const connection of connections) connection.check(now);
+      sessions.sweep(now);
+    }
+  })();
+
+  return {
+    get sockets() {
+      return connections.size;
+    },
+    stop() {
+      stopping = true;
+      for (const session of sessions.all()) session.stop();
+    },
+    async close() {
+      checking.abort();
+      await sender.close();
+      for (const connection of connections) connection.close(1001, 'The edge is stopping: connect again and resume.');
+      for (const until = clock.now() + closeMs; connections.size > 0 && clock.now() < until; ) await clock.sleep(20);
+      for (const connection of connections) connection.terminate();
+    },
+  };
+}
