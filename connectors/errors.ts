@@ -42,6 +42,7 @@ const table = {
   invalid_config: { status: 500, retryable: false, sentence: 'The configuration is invalid.' },
   invalid_model: { status: 500, retryable: false, sentence: 'The model folder or its card is invalid.' },
   incompatible_schema: { status: 500, retryable: false, sentence: 'The schema is not compatible with the registered one.' },
+  forbidden_sql: { status: 403, retryable: false, sentence: 'The query asks for what is not allowed.' },
   query_failed: { status: 400, retryable: false, sentence: 'The store refused the query.' },
 } as const satisfies Record<string, Row>;
 

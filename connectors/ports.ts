@@ -1,4 +1,5 @@
 /** The ports: what Saccade asks of the world. One folder beside this file for each engine that answers. */
+import type { Readable } from 'node:stream';
 import type { KnownAnswer } from '../schemas/known-answer.ts';
 import type { Model } from '../schemas/model-card.ts';
 import type { TopicName, TopicSpec } from '../schemas/topics.ts';
@@ -143,6 +144,34 @@ export interface Store {
   text(sql: string, format: string): Promise<string>;
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface ReadOptions {
+  /** Whose names an unqualified table means. */
+  readonly database: string;
+  /** Any output format of ClickHouse. */
+  readonly format: string;
+  readonly settings: Readonly<Record<string, string | number>>;
+  /** Bind `{name:Type}` placeholders, as a query's. */
+  readonly params?: Readonly<Record<string, unknown>> | undefined;
+  readonly queryId?: string | undefined;
+  /** On a server, the role whose rights hold for this query alone. */
+  readonly role?: string | undefined;
+  /** Ends the query where the engine can, and the waiting for it anywhere. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** SQL of people: on connections that nothing else uses. */
+export interface StoreReader {
+  /** One query that reads: its answer as bytes. Throws query_failed or store_unavailable; the stream may fail with the same. */
+  read(sql: string, options: ReadOptions): Promise<ReadAnswer>;
+  close(): Promise<void>;
+}
+
+export interface ReadAnswer {
+  readonly stream: Readable;
+  /** The engine's own account of it (ClickHouse's X-ClickHouse-Summary), or null. */
+  readonly summary: string | null;
 }
 
 /** Payloads too large for a record, by claim check. A blob is written before the record that names it. */

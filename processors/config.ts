@@ -62,6 +62,7 @@ function crossCheck(s: Settings): void {
   }
   if (s.REDIS_USERNAME !== undefined && s.REDIS_PASSWORD === undefined) refuse('REDIS_USERNAME needs REDIS_PASSWORD.');
   if (s.REDIS_PASSWORD !== undefined && s.REDIS_URL === undefined) refuse('REDIS_PASSWORD is set, REDIS_URL is not.');
+  if (s.CLICKHOUSE_SQL_USER !== undefined && s.CLICKHOUSE_URL === undefined) refuse('CLICKHOUSE_SQL_USER is set, CLICKHOUSE_URL is not.');
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
   }

@@ -4,13 +4,14 @@ import type { SASLOptions } from 'kafkajs';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
 import { memoryCache } from '../connectors/cache/memory.ts';
 import { redisCache } from '../connectors/cache/redis.ts';
+import { clickhouseReader } from '../connectors/clickhouse/reader.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
 import { type KafkaAdmin, kafkaAdmin } from '../connectors/kafka/admin.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { folderJournal } from '../connectors/journal/folder.ts';
-import type { BlobStore, Cache, Log, SchemaRegistry, Store, WorkJournal } from '../connectors/ports.ts';
+import type { BlobStore, Cache, Log, SchemaRegistry, Store, StoreReader, WorkJournal } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
@@ -133,4 +134,12 @@ export function openStore(stack: Stack, database: string): Store {
   if (!stack.clickhouse) throw new SaccadeError('invalid_config', 'The sink needs CLICKHOUSE_URL.');
   const { kind, ...address } = stack.clickhouse;
   return clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
+}
+
+/** For people's SQL: as a user of its own where one is given. A query waits its turn in the engine, and then may take this long. */
+export function openReader({ clickhouse }: Stack, s: Settings): StoreReader {
+  if (!clickhouse) throw new SaccadeError('invalid_config', 'SQL needs CLICKHOUSE_URL.');
+  const { url, username, password } = clickhouse;
+  const login = s.CLICKHOUSE_SQL_USER === undefined ? { username, password } : { username: s.CLICKHOUSE_SQL_USER, password: s.CLICKHOUSE_SQL_PASSWORD };
+  return clickhouseReader({ url, ...login, timeoutMs: (s.SACCADE_SQL_SECONDS + 30) * 1000 });
 }

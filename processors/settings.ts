@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
 import { mostPixels, preprocessConfig } from './preprocess/config.ts';
+import { sqlLimits } from './sql/config.ts';
 import { stageFamilies } from './topology.ts';
 
 const text = z.string().trim().min(1);
@@ -51,6 +52,7 @@ interface Setting {
 const ingest = ingestConfig.parse({});
 const edge = edgeConfig.parse({});
 const preprocess = preprocessConfig.parse({});
+const sql = sqlLimits.parse({});
 
 export const settings = {
   PORT: { check: whole(0, 65535), default: '8080', flag: 'port', help: 'Port of the page and the API; 0 for any free one.' },
@@ -77,6 +79,13 @@ export const settings = {
   CLICKHOUSE_USER: { check: text, default: 'default', help: 'ClickHouse user.' },
   CLICKHOUSE_PASSWORD: { check: z.string(), default: '', help: 'ClickHouse password.' },
   CLICKHOUSE_DATABASE: { check: z.string().regex(/^\w+$/, 'letters, digits and _ are expected'), default: 'saccade', help: 'Database of the tables.' },
+  CLICKHOUSE_SQL_USER: { check: text, help: "The user of CLICKHOUSE_URL that people's SQL runs as: npm run sql -- --grants prints how to make it. Unset: CLICKHOUSE_USER." },
+  CLICKHOUSE_SQL_PASSWORD: { check: z.string(), default: '', help: 'Its password.' },
+  SACCADE_SQL_PORT: { check: whole(0, 65535), help: "Port of ClickHouse's own HTTP interface for people's clients, beside the edge: read-only, each tenant for itself; 0 for any free one. Unset: none." },
+  SACCADE_SQL_SECONDS: { check: whole(1, 3600), default: String(sql.seconds), help: "Seconds one query of people's may take." },
+  SACCADE_SQL_MEMORY_MB: { check: whole(16, 1_048_576), default: String(sql.memoryBytes / 1024 / 1024), help: 'Megabytes of memory it may take.' },
+  SACCADE_SQL_ROWS: { check: whole(1, 1_000_000_000), default: String(sql.rows), help: 'Rows its answer may have.' },
+  SACCADE_SQL_AT_ONCE: { check: whole(1, 64), default: String(sql.atOnce), help: 'Such queries that run at once; others wait.' },
   SACCADE_CACHE: { check: oneOf(['off', 'stills', 'all']), default: 'stills', help: 'Whose answers are given again to identical pictures: stills (all but frames with a deadline that nobody waits for, which are live ones), all, or off: none.' },
   SACCADE_CACHE_EXCEPT: { check: list, default: '', help: 'Sources whose pictures are neither looked up in the cache nor kept there.' },
   SACCADE_CACHE_TTL_S: { check: whole(1, 30 * 86_400), default: '3600', help: 'Seconds an answer is kept in the cache.' },

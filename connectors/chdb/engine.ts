@@ -24,7 +24,8 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-const atOnce = { reads: 4, writes: 2 };
+/** People's own questions come read-only, and are to leave room for the pipeline's. */
+const atOnce = { reads: 3, writes: 2, people: 3 };
 const mayWait = 200;
 
 export async function openEngine(dataDir: string): Promise<Engine> {
@@ -32,13 +33,14 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const incoming = await incomingFiles(join(dataDir, 'incoming'));
   const reads = lane(atOnce.reads, mayWait);
   const writes = lane(atOnce.writes, mayWait);
+  const people = lane(atOnce.people, mayWait);
   const version = await pool.with({ database: null, settings: [], params: [], readOnly: false }, false, async (session) =>
     (await session.queryAsync('SELECT version()', { format: 'TabSeparated' })).text().trim(),
   );
   return {
     version,
     async run(statement, setUp, format, wanted) {
-      const of = statement.kind !== 'sql' || statement.writes ? writes : reads;
+      const of = statement.kind !== 'sql' || statement.writes ? writes : setUp.settings.some(([name]) => name === 'readonly') ? people : reads;
       try {
         return await of.run(async () => {
           if (!wanted()) throw new Exception(394, 'QUERY_WAS_CANCELLED', 'The client went away before its turn came.', 500);

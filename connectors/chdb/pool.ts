@@ -1,2 +1,2 @@
-/** Threads of the libuv pool of the child: more than both of the engine's lanes take, so that gzip never waits for SQL. */
-export const threads = 8;
+/** Threads of the libuv pool of the child: more than all of the engine's lanes take, so that gzip never waits for SQL. */
+export const threads = 10;

@@ -40,9 +40,12 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
       const again = idle.get(key)?.pop();
       if (again) kept--;
       const session = again ?? open(setUp);
-      let reusable = !leavesTraces && !setUp.settings.some(([name]) => name === 'readonly');
+      const locked = setUp.settings.filter(([name]) => name === 'readonly');
+      // Locked, it takes no other parameters any more.
+      let reusable = !leavesTraces && (locked.length === 0 || setUp.params.length === 0);
       try {
         if (setUp.params.length > 0) session.query(setting(setUp.params));
+        if (locked.length > 0 && !again) session.query(setting(locked));
         return await work(session);
       } catch (error) {
         // What a failed query had put out already would come before the next one's answer.
@@ -64,7 +67,7 @@ export function sessions(dataDir: string, keepIdle = 16): Sessions {
     const session = new Session(dataDir, { connectionArgs: engineArgs });
     try {
       if (database !== null && database !== '') session.query(`USE ${backquoted(database)}`);
-      session.query(setting([...serverLike, ...settings]));
+      session.query(setting([...serverLike, ...settings.filter(([name]) => name !== 'readonly')]));
       // Last: it forbids most of the above. 2, as the server does for a GET: settings may still be given.
       if (readOnly) session.query('SET readonly = 2');
       return session;

@@ -11,6 +11,7 @@ import { openDoors } from './doors.ts';
 import { type End, layFoundation } from './foundation.ts';
 import { openInference } from './inference.ts';
 import { openIntake } from './intake.ts';
+import { openSql } from './sql.ts';
 import { keepUp, openCameras, ownTheFolder } from './surroundings.ts';
 
 /** Starts everything; what has to be undone at the end is added to `ending` as it comes up. */
@@ -24,6 +25,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const { pipeline, steps } = makeChain(base, intake, inference, store);
   intake.watch();
 
+  const authenticate = openMode(s.SACCADE_TENANT);
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
@@ -31,14 +33,16 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     stuck: () => pipeline.stuck(),
     startedAt,
     logger: logger.child({ stage: 'edge' }),
-    authenticate: openMode(s.SACCADE_TENANT),
+    authenticate,
   });
   const edge = await openDoors(base, server, intake);
+  const sql = openSql(base, server, authenticate);
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
   if (edge) ending.add('edge', () => edge.close());
   // Listens before the stages are up, so that /health answers and /ready says what is still missing.
   const url = await server.listen(s.HOST, base.port);
+  await sql.listen();
   await Promise.all([pipeline.start(), edge?.open()]);
   if (store) await keepUp(base, store);
   ownTheFolder(base, url);

@@ -8,7 +8,7 @@ import { clickhouseStore } from '../../connectors/clickhouse/store.ts';
 import type { Store } from '../../connectors/ports.ts';
 
 /** To be called inside a describe: starts before its tests, `ready` is given the store, and all of it goes after them. */
-export function embeddedStore(name: string, ready: (store: Store) => void): void {
+export function embeddedStore(name: string, ready: (store: Store, url: string) => void): void {
   let dataDir: string;
   let chdb: Chdb | undefined;
   let store: Store | undefined;
@@ -17,7 +17,7 @@ export function embeddedStore(name: string, ready: (store: Store) => void): void
     chdb = await startChdb({ dataDir });
     store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
     await store.migrate();
-    ready(store);
+    ready(store, chdb.url);
   });
   after(async () => {
     await store?.close();

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SaccadeError } from '../connectors/errors.ts';
+import { type PeopleSql, peopleSql, secret } from './support/people-sql.ts';
+import { attempts } from './reference/sql-attempts.ts';
+import { analysts } from './reference/sql-analysts.ts';
+
+describe("people's SQL", { timeout: 300_000 }, () => {
+  let people: PeopleSql;
+  peopleSql('wall', (made) => (people = made));
+
+  /** The error of a query that must not be answered. Whatever is said about it may name nothing of another tenant's. */
+  async function refusal(sql: string, params?: Record<string, unknown>): Promise<SaccadeError> {
+    try {
+      const answer = await people.answer(sql, { ...(params && { params }) });
+      assert.fail(`answered: ${sql}\n${answer.slice(0, 500)}`);
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      const { code, message } = error as SaccadeError;
+      assert.ok(['forbidden_sql', 'bad_request', 'query_failed'].includes(code), `${sql}: ${code} ${message}`);
+      assert.ok(message.length > 20, message);
+      return error as SaccadeError;
+    }
+  }
+
+  test('the secret is there to be found', async () => {
+    assert.match(await people.store.text('SELECT source FROM predictions', 'TSV'), new RegExp(secret));
+    assert.match(await people.answer('SELECT source FROM predictions', { tenant: 'theirs' }), new RegExp(secret));
+  });
+
+  describe('attempts to break out are refused', () => {
+    for (const [about, queries] of Object.entries(attempts)) {
+      test(about, async () => {
+        for (const sql of queries) {
+          const error = await refusal(sql);
+          assert.ok(!error.message.includes(secret), error.message);
+        }
+      });
+    }
+
+    test('a table by parameter', async () => void (await refusal('SELECT * FROM {t:Identifier}', { t: 'saccade.predictions_raw' })));
+
+    test('with words that say what is wrong', async () => {
+      for (const [sql, why] of [
+        ['SELECT * FROM saccade.predictions_raw', /no table saccade\.predictions_raw for you/],
+        ["SELECT * FROM file('/etc/passwd')", /function file is not allowed/],
+        ['SELECT 1 SETTINGS max_threads = 1', /SETTINGS/],
+        ["SELECT * FROM predictions INTO OUTFILE '/tmp/x'", /OUTFILE/],
+        ["SELECT getSetting('max_threads')", /function getSetting is not allowed/],
+        ['SELECT 1; SELECT 2', /[Mm]ulti|statement|Syntax/],
+        ['DROP TABLE predictions', /only SELECT|Syntax|not allowed/i],
+      ] as const) assert.match((await refusal(sql)).message, why, sql);
+    });
+  });
+
+  describe('what is answered holds nothing of other tenants', () => {
+    for (const sql of [
+      'SELECT * FROM predictions', 'SELECT * FROM detections', 'SELECT * FROM outcomes', 'SELECT * FROM outcomes_by_minute', 'SELECT * FROM outcomes_by_hour',
+      'SELECT * FROM saccade.predictions', 'SELECT * FROM `saccade`.`predictions`', 'SELECT * FROM "saccade"."predictions"', 'SELECT saccade.predictions.source FROM saccade.predictions',
+      'SELECT * FROM system.tables', 'SELECT * FROM system.columns', 'SELECT * FROM system.databases', 'SELECT * FROM system.settings', 'SHOW TABLES', 'SHOW DATABASES', 'DESCRIBE TABLE predictions',
+      "SELECT * FROM predictions WHERE tenant = 'theirs' OR 1", "WITH predictions AS (SELECT * FROM outcomes) SELECT * FROM predictions", 'SELECT currentDatabase()',
+    ]) test(sql, async () => assert.ok(!(await people.answer(sql)).includes(secret)));
+
+    test('and all that is theirs own', async () => {
+      assert.equal(await people.answer('SELECT count(), uniqExact(tenant), any(tenant) FROM predictions'), '2\t1\tmine\n');
+      assert.equal(await people.answer('SELECT sum(n), uniqExact(tenant) FROM outcomes_by_hour'), '2\t1\n');
+      assert.equal(await people.answer('SELECT count() FROM predictions', { tenant: 'nobody' }), '0\n');
+    });
+
+    test('a tenant with a name like another', async () => {
+      assert.equal(await people.answer('SELECT count() FROM predictions', { tenant: 'min_e' }), '0\n');
+      assert.equal(await people.answer('SELECT count() FROM predictions', { tenant: 'mine.x' }), '0\n');
+    });
+  });
+
+  describe('what analysts ask is answered', () => {
+    for (const sql of analysts) test(sql.replaceAll(/\s+/g, ' ').slice(0, 100), async () => void (await people.answer(sql)));
+  });
+
+  test('parameters are values, whatever is in them', async () => {
+    const sql = 'SELECT count() FROM predictions WHERE source = {source:String}';
+    assert.equal(await people.answer(sql, { params: { source: 'gate' } }), '1\n');
+    assert.equal(await people.answer(sql, { params: { source: "x' OR 1=1 --" } }), '0\n');
+    assert.equal(await people.answer('SELECT arrayJoin({of:Array(UInt8)})', { params: { of: [1, 2] } }), '1\n2\n');
+    assert.match((await refusal(sql)).message, /source/);
+  });
+
+  test('combinations by chance never show what is theirs', async () => {
+    // A generator of its own, so that a failure comes again.
+    let state = 42;
+    const below = (n: number): number => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) % n;
+    const of = <T>(list: readonly T[]): T => list[below(list.length)]!;
+    const tables = ['predictions', 'predictions', 'outcomes', '`predictions`', 'saccade.predictions', 'saccade.outcomes', 'outcomes', 'saccade.predictions_raw', '`saccade`.`predictions_raw`', 'predictions_raw', 'system.tables', 'system.parts', '"predictions"', 'saccade_tenant_theirs.predictions', 'detections', 'p', 'q', "file('/etc/passwd')", "merge('saccade', '.*')", "remote('localhost', saccade, predictions_raw)", 'numbers(3)', 'saccade . predictions_raw', 'saccade./**/predictions_raw', '`saccade.predictions_raw`', "viewExplain('EXPLAIN', '', (SELECT 1))", 'default.predictions'];
+    const columns = ['*', '*', 'source', 'source', 'count()', 'tenant', 'p.source', 'tenant', 'saccade.predictions_raw.source', '(SELECT any(source) FROM saccade.predictions_raw)', "dictGet('d', 'x', 1)", '* EXCEPT source', 'COLUMNS(\'.*\')', "joinGet('saccade.predictions_raw', 'source', 1)"];
+    const wheres = ['', '', '', 'WHERE 1', "WHERE tenant = 'theirs'", 'WHERE source IN saccade.predictions_raw', 'WHERE source IN (SELECT source FROM saccade.predictions_raw)', 'WHERE in(source, saccade.predictions_raw)', 'PREWHERE 1'];
+    const tails = ['', '', '', '', 'LIMIT 5', 'FORMAT CSV', 'SETTINGS additional_table_filters = {}', 'FORMAT JSON', 'FORMAT TSV SETTINGS max_threads = 1', "INTO OUTFILE 'x'", '; SELECT 1', '-- \n', '/* */', 'UNION ALL SELECT source FROM saccade.predictions_raw'];
+    let answered = 0;
+    for (let i = 0; i < 400; i++) {
+      const from = (): string => `SELECT ${of(columns)} FROM ${of([...tables, `(SELECT * FROM ${of(tables)})`])} ${of(['', '', 'AS p', 'AS p', 'FINAL', `JOIN ${of(tables)} AS q USING source`])} ${of(wheres)}`;
+      const sql = `${of(['', '', 'WITH p AS (SELECT * FROM predictions) ', 'WITH predictions_raw AS (SELECT 1) ', `WITH p AS (${from()}) `])}${from()} ${of(tails)}`;
+      try {
+        const answer = await people.answer(sql);
+        answered++;
+        assert.ok(!answer.includes(secret), sql);
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        assert.ok(!(error as Error).message.includes(secret), `${sql}\n${(error as Error).message}`);
+      }
+    }
+    assert.ok(answered > 20, `${answered} were answered: the fuzz has to reach the engine`);
+  });
+
+  describe('limits', () => {
+    test('time', async () => assert.rejects(people.answer('SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1', { ask: people.with({ seconds: 1 }) }), /TIMEOUT_EXCEEDED/));
+    test('memory', async () => assert.rejects(people.answer('SELECT uniqExact(number) FROM numbers(100000000)', { ask: people.with({ memoryBytes: 32 * 1024 * 1024 }) }), /MEMORY_LIMIT_EXCEEDED/));
+    test('rows', async () => assert.rejects(people.answer('SELECT number FROM numbers(1001)', { ask: people.with({ rows: 1000 }) }), /TOO_MANY_ROWS_OR_BYTES/));
+    test('length', async () => assert.rejects(people.answer(`SELECT '${'x'.repeat(100_001)}'`), /longer than 100000/));
+    test('nothing and NUL', async () => {
+      await assert.rejects(people.answer(' '), /empty/);
+      await assert.rejects(people.answer('SELECT 1\0 DROP'), /NUL/);
+    });
+    test('the sink goes on inserting, whatever people ask beside it', async () => {
+      await assert.rejects(people.answer('SELECT throwIf(1)'));
+      await people.store.insert('rollup_passes', [{ pass: 1, builder: 'test', started_at: 0, since: 0, until: 0, finished_at: null, hours_rebuilt: 0 }]);
+    });
+  });
+});
