@@ -37,8 +37,8 @@ function allowed(file: string): RegExp {
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {
     return /^(connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
   }
-  // The edge accepts a frame by ingest's own rules and quota.
-  const shared = folder === 'edge' ? '|processors/ingest/(accept|quota)\\.ts' : '';
+  // The edge accepts a frame by ingest's own rules and quota, and lets people ask.
+  const shared = folder === 'edge' ? '|processors/ingest/(accept|quota)\\.ts|processors/sql/[\\w-]+\\.ts' : '';
   return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|processors/stage\\.ts|processors/${folder}/${shared})`);
 }
 

@@ -4,7 +4,8 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../connectors/errors.ts';
 import { installPrincipals, type Principal } from '../processors/edge/principal.ts';
 import { installProblems } from '../processors/edge/problem.ts';
-import { sqlRoutes } from '../processors/sql/sql-routes.ts';
+import { installDocument } from '../processors/edge/openapi/document.ts';
+import { sqlRoutes } from '../processors/edge/sql-routes.ts';
 import { problemOf } from './support/edge.ts';
 import { type PeopleSql, peopleSql, secret } from './support/people-sql.ts';
 
@@ -20,6 +21,7 @@ describe('POST /v1/sql', { timeout: 120_000 }, () => {
       if (headers.authorization !== 'Bearer key-of-mine') throw new SaccadeError('unauthenticated');
       return { id: 'me', tenant: 'mine', role: 'viewer', kind: 'key' };
     });
+    await installDocument(app);
     sqlRoutes(app, { ask: people.ask });
     url = await app.listen({ host: '127.0.0.1', port: 0 });
   });
@@ -76,6 +78,7 @@ describe('POST /v1/sql', { timeout: 120_000 }, () => {
     const without = Fastify();
     installProblems(without);
     installPrincipals(without, async () => ({ id: 'me', tenant: 'mine', role: 'viewer', kind: 'key' }));
+    await installDocument(without);
     sqlRoutes(without, { ask: null });
     const { statusCode, body } = await without.inject({ method: 'POST', url: '/v1/sql', payload: 'select 1', headers: { 'content-type': 'text/plain' } });
     assert.equal(statusCode, 503);

@@ -4,11 +4,11 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { openReader, openStore } from '../connect.ts';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
 import type { HttpServer } from '../edge/server.ts';
+import { sqlRoutes } from '../edge/sql-routes.ts';
 import { type Ask, asking } from '../sql/ask.ts';
 import { sqlLimits } from '../sql/config.ts';
 import { credentialsHook, doorRoutes } from '../sql/door.ts';
 import { roleOf } from '../sql/grants.ts';
-import { sqlRoutes } from '../sql/sql-routes.ts';
 import { tenantViews } from '../sql/views.ts';
 import type { Foundation } from './foundation.ts';
 

@@ -10,7 +10,7 @@ import type { Ask } from './ask.ts';
 import { clientSettings } from './client-settings.ts';
 import { exceptionOf } from './exceptions.ts';
 import { mediaTypeOf } from './formats.ts';
-import { gone } from './sql-routes.ts';
+import { gone } from './gone.ts';
 
 const maxBodyBytes = 1024 * 1024;
 
@@ -84,7 +84,7 @@ const unpacking: Readonly<Record<string, (body: Buffer, options: { maxOutputLeng
 /** The rest of the query, where it did not fit into the URL. */
 async function bodyOf({ body, headers }: FastifyRequest): Promise<string> {
   if (!Buffer.isBuffer(body) || body.length === 0) return '';
-  if (/^multipart\//.test(headers['content-type'] ?? '')) throw new SaccadeError('unsupported_media_type', 'No multipart bodies are read: give parameters in the URL.');
+  if (headers['content-type']?.startsWith('multipart/')) throw new SaccadeError('unsupported_media_type', 'No multipart bodies are read: give parameters in the URL.');
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity') return body.toString();
   const unpack = unpacking[encoding];
@@ -97,7 +97,7 @@ async function bodyOf({ body, headers }: FastifyRequest): Promise<string> {
 const packings = { gzip: createGzip, deflate: createDeflate, br: createBrotliCompress } as const;
 
 function packing(accepted: string): { readonly encoding: string; make(): NodeJS.ReadWriteStream } | null {
-  const offered = accepted.split(',').map((part) => part.split(';')[0]!.trim());
-  for (const [encoding, make] of Object.entries(packings)) if (offered.includes(encoding)) return { encoding, make };
+  const offered = new Set(accepted.split(',').map((part) => part.split(';')[0]!.trim()));
+  for (const [encoding, make] of Object.entries(packings)) if (offered.has(encoding)) return { encoding, make };
   return null;
 }

@@ -1,0 +1,10 @@
+import type { FastifyReply } from 'fastify';
+
+/** Aborts when the client is gone before the answer is out. */
+export function gone(reply: FastifyReply): AbortSignal {
+  const aborting = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) aborting.abort();
+  });
+  return aborting.signal;
+}
