@@ -36,6 +36,7 @@ const table = {
   blobs_unavailable: { status: 503, retryable: true, sentence: 'The blob store cannot be reached.' },
   cache_unavailable: { status: 503, retryable: true, sentence: 'The cache (Redis) cannot be reached.' },
   engine_unavailable: { status: 503, retryable: true, sentence: 'The inference engine is not available.' },
+  masking_unavailable: { status: 503, retryable: true, sentence: 'Faces cannot be covered at present, so the picture is not shown.' },
   overloaded: { status: 503, retryable: true, sentence: 'The pipeline is behind; try again later.' },
   not_ready: { status: 503, retryable: true, sentence: 'The service is not ready yet.' },
   // the set-up

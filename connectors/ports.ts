@@ -209,6 +209,22 @@ export interface AnswerCache {
   keep(question: Question, answer: KnownAnswer): void;
 }
 
+/** A picture for a person's eyes, or for keeping. */
+export interface Shown {
+  readonly contentType: string;
+  readonly bytes: Buffer;
+}
+
+/** Whoever shows or keeps a picture passes it through here first. */
+export interface Masker {
+  /**
+   * The picture with its faces covered as the tenant wants it (null, where nobody knows whose it is: as the strictest does);
+   * null where that is not at all, and the picture may be shown as it came. Throws masking_unavailable, and what is said of
+   * pictures that cannot be decoded: nothing of the picture may be shown or kept then.
+   */
+  mask(picture: Buffer, tenant: string | null): Promise<Shown | null>;
+}
+
 /** A record inside one stage's `process`. In a fused chain it is the chain's input. */
 export interface InWork {
   readonly stage: string;

@@ -12,13 +12,16 @@ export interface Announcement {
   readonly served: ServedModels | null;
   readonly steps: readonly Step[];
   readonly cache: string;
+  /** How faces are covered; null where they are not. */
+  readonly faces: string | null;
   readonly say: (line: string) => void;
 }
 
-export function announce({ settings: s, models, served, steps, cache, say }: Announcement): void {
+export function announce({ settings: s, models, served, steps, cache, faces, say }: Announcement): void {
   say(`models      ${models.map(({ card }) => served?.describe(card.name) ?? `${card.name}@${card.version}`).join(', ')}${served ? `; ${served.engine.workers} workers` : ''}`);
   for (const trouble of Object.values(served?.degraded() ?? {})) say(`!! ${trouble}`);
   say(`cache       ${cache}`);
+  if (faces) say(`faces       ${faces}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   for (const [first, second] of s.SACCADE_FUSE ?? []) {
     for (const topic of new Set(steps.filter((step) => family(step) === second && step.bypassable !== false).map(({ from }) => from))) {

@@ -1,6 +1,6 @@
 /** Deletes payloads that no record can name any more: without this the folder of blobs only grows. */
 import type { BlobStore, Clock } from '../connectors/ports.ts';
-import { deadLetterTopic, describeTopic } from '../schemas/topics.ts';
+import { deadLetterTopic, type TopicSpec } from '../schemas/topics.ts';
 
 const hourMs = 3_600_000;
 
@@ -14,12 +14,15 @@ export interface BlobExpiryOptions {
 }
 
 /**
- * The longest that a record with a claim lies in the log, in milliseconds, and a day: what is replayed from the dead letters
- * in their last hour is still to be read, and Kafka deletes later than it may.
+ * The longest that a claim lies in the log, in milliseconds: as a dead letter, and, replayed in its last hour, as a frame once
+ * more. `topics`: as this deployment has them.
  */
-export function blobAgeMs(): number {
-  const hours = ['frames', deadLetterTopic('frames')].map((topic) => describeTopic(topic)?.retentionHours ?? 0);
-  return (Math.max(...hours) + 24) * hourMs;
+export function blobAgeMs(topics: readonly TopicSpec[]): number {
+  const kept = (topic: string): number => {
+    const spec = topics.find(({ name }) => name === topic);
+    return spec ? spec.retentionMs + (spec.segmentMs ?? 0) : 0;
+  };
+  return kept('frames') + kept(deadLetterTopic('frames'));
 }
 
 /** Expires at once and then every hour, until the signal aborts. A failure is logged and tried again an hour later. */

@@ -11,7 +11,7 @@ import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kaf
 import { type KafkaAdmin, kafkaAdmin } from '../connectors/kafka/admin.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { folderJournal } from '../connectors/journal/folder.ts';
-import type { BlobStore, Cache, Log, SchemaRegistry, Store, StoreReader, WorkJournal } from '../connectors/ports.ts';
+import type { BlobStore, Cache, Log, SchemaRegistry, Store, StoreReader, TopicSpec, WorkJournal } from '../connectors/ports.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
@@ -53,6 +53,18 @@ export function storeAt(s: Settings, running: RunFile | null): { readonly url: s
 
 export function openLog(config: Config, stack: Stack, logger: KafkaLogger): Log {
   return stack.kafka.kind === 'memory' ? memoryLog() : kafkaLog(kafkaOptions(config.settings, stack.kafka.brokers, 'saccade', logger));
+}
+
+/** Of these topics, those that the broker keeps for longer than is specified: for `ms` milliseconds. Throws as a log does. */
+export async function keptTooLong(config: Config, stack: Stack, topics: readonly TopicSpec[], logger: KafkaLogger): Promise<{ readonly spec: TopicSpec; readonly ms: number }[]> {
+  if (stack.kafka.kind === 'memory') return [];
+  const admin = kafkaAdmin(kafkaOptions(config.settings, stack.kafka.brokers, 'saccade', logger));
+  try {
+    const kept = await admin.keptMs(topics.map(({ name }) => name));
+    return topics.map((spec) => ({ spec, ms: kept.get(spec.name)! })).filter(({ spec: { retentionMs, segmentMs = 0 }, ms }) => ms > retentionMs + segmentMs);
+  } finally {
+    await admin.close();
+  }
 }
 
 /** How the settings say to reach these brokers. */
@@ -98,6 +110,11 @@ export function openRunningLog(s: Settings, clientId: string, wants: string, tas
   return { log, admin, running, data, close: async () => void (await Promise.all([log.close(), admin.close()])) };
 }
 
+/** The registry of the settings, else of the pipeline that runs, else schemas from files. */
+export function openRunningRegistry(s: Settings, running: RunFile | null): SchemaRegistry {
+  return registryAt(s, s.SCHEMA_REGISTRY_URL ?? running?.registry.url ?? null);
+}
+
 /** Where claim-checked images lie. */
 export const openBlobs = (s: Settings, data: string): BlobStore => folderBlobs(s.SACCADE_BLOBS_DIR ?? join(data, 'blobs'));
 
@@ -123,10 +140,12 @@ export async function openCache(s: Settings, log: { info(message: string): void;
 export const openJournal = (log: Log, data: string, logger: Parameters<typeof folderJournal>[0]['log']): WorkJournal | undefined =>
   log.durable ? folderJournal({ folder: join(data, 'in-work'), self: identify(process.pid), isAlive, log: logger }) : undefined;
 
-export function openRegistry(config: Config, stack: Stack): SchemaRegistry {
-  if (stack.registry.url === null) return fileRegistry();
-  const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config.settings;
-  return confluentRegistry({ url: stack.registry.url, ...(username && password ? { auth: { username, password } } : {}) });
+export const openRegistry = (config: Config, stack: Stack): SchemaRegistry => registryAt(config.settings, stack.registry.url);
+
+function registryAt(s: Settings, url: string | null): SchemaRegistry {
+  if (url === null) return fileRegistry();
+  const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = s;
+  return confluentRegistry({ url, ...(username && password ? { auth: { username, password } } : {}) });
 }
 
 /** The sink puts the tables in place when it starts. */

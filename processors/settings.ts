@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
+import { coverings, maskConfig, type Covering } from './mask/config.ts';
 import { mostPixels, preprocessConfig } from './preprocess/config.ts';
 import { sqlLimits } from './sql/config.ts';
 import { stageFamilies } from './topology.ts';
@@ -30,6 +31,12 @@ function hasLogin(value: string): boolean {
 }
 /** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
 const days = whole(0, 20_000);
+/** NAME=VALUE with commas, each name once. */
+const byTenant = list
+  .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}=(off|blur|pixelate)$/, 'TENANT=off, TENANT=blur or TENANT=pixelate is expected')))
+  .transform((items) => items.map((item) => item.split('=') as [string, Covering]))
+  .refine((items) => new Set(items.map(([tenant]) => tenant)).size === items.length, { error: 'a tenant is named twice' })
+  .transform((items): ReadonlyMap<string, Covering> => new Map(items));
 const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');
 const fusePair = z
   .string()
@@ -53,6 +60,7 @@ const ingest = ingestConfig.parse({});
 const edge = edgeConfig.parse({});
 const preprocess = preprocessConfig.parse({});
 const sql = sqlLimits.parse({});
+const mask = maskConfig.parse({});
 
 export const settings = {
   PORT: { check: whole(0, 65535), default: '8080', flag: 'port', help: 'Port of the page and the API; 0 for any free one.' },
@@ -96,6 +104,11 @@ export const settings = {
   SACCADE_KEEP_DAYS: { check: days, default: '0', help: 'Days the store keeps predictions, boxes and outcomes; 0: for ever.' },
   SACCADE_KEEP_EMBEDDINGS_DAYS: { check: days, default: '0', help: 'Days the store keeps embeddings, the largest part of a row; 0: as long as the row.' },
   SACCADE_KEEP_ROLLUPS_DAYS: { check: days, default: '0', help: 'Days the store keeps counts by minute and hour; 0: for ever.' },
+  SACCADE_MASK_FACES: { check: oneOf(coverings), default: 'off', help: 'How faces are covered in every picture that is shown or kept: blur, pixelate, or off: not at all.' },
+  SACCADE_MASK_TENANTS: { check: byTenant, default: '', help: 'Tenants that want it otherwise: TENANT=off, TENANT=blur or TENANT=pixelate, with commas.' },
+  SACCADE_MASK_MODEL: { check: text, default: 'ultraface', help: 'Model that finds those faces, as NAME or NAME@VERSION.' },
+  SACCADE_MASK_SCORE: { check: whole(1, 99), default: String(mask.score * 100), help: 'Percent of certainty from which something is covered as a face; lower covers more.' },
+  SACCADE_MASK_RAW_HOURS: { check: whole(1, 720), default: '24', help: 'Hours, at most, that topics, dead letters and claim-checked images keep pictures as they came, where faces are covered.' },
   SACCADE_PARTITIONS: { check: whole(1, 1024), default: '8', help: 'Partitions of topics that are created.' },
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },

@@ -15,6 +15,8 @@ export interface TopicDescription {
   readonly producers: readonly string[];
   readonly consumers: readonly string[];
   readonly retentionHours: number;
+  /** Its records, and so its dead letters, hold pictures as they came, faces and all. */
+  readonly pictures?: boolean;
   /** Only the latest value of a key is kept, for ever: a table of control records, in one partition. */
   readonly compacted?: boolean;
 }
@@ -28,6 +30,8 @@ export interface TopicSpec {
   readonly replication: number;
   readonly minInSync: number;
   readonly retentionMs: number;
+  /** How long records lie together before the file is closed that is deleted as a whole; absent: as the broker likes, a week perhaps. */
+  readonly segmentMs?: number;
   readonly compacted?: boolean;
   /** Largest record, in bytes. */
   readonly maxRecordBytes: number;
@@ -38,6 +42,8 @@ export interface TopicDefaults {
   readonly replication: number;
   readonly minInSync: number;
   readonly maxRecordBytes: number;
+  /** Hours at most that pictures are kept as they came; absent: as topics.json says. */
+  readonly rawHours?: number | undefined;
 }
 
 /** Record limit of every hop, in bytes. */
@@ -78,7 +84,7 @@ const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
 /** Every topic of a deployment that serves these models, dead letters included. */
-export function topicSpecs(models: readonly string[], defaults: TopicDefaults): TopicSpec[] {
+export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...defaults }: TopicDefaults): TopicSpec[] {
   const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
@@ -93,9 +99,25 @@ export function topicSpecs(models: readonly string[], defaults: TopicDefaults): 
       ...(description.compacted ? { compacted: true, partitions: 1 } : {}),
       // A dead letter is its record with the reason added: the largest record must still fit.
       maxRecordBytes: defaults.maxRecordBytes + (isDeadLetterTopic(name) ? recordOverheadBytes : 0),
-      retentionMs: description.retentionHours * 3_600_000,
+      ...keptFor(name, description, rawHours),
     };
   });
+}
+
+const hourMs = 3_600_000;
+
+/** Whether the records of a topic, or of the topic whose dead letters they are, hold pictures as they came. */
+export const holdsPictures = (name: TopicName): boolean => describeTopic(isDeadLetterTopic(name) ? name.slice(0, -deadLetterTopic('').length) : name)?.pictures ?? false;
+
+/**
+ * A broker deletes whole files, once the youngest record in one is too old, and goes on with a file for a week: for a limit
+ * to hold for the oldest record too, what may be in its file counts towards it.
+ */
+function keptFor(name: TopicName, { retentionHours }: TopicDescription, rawHours: number): Pick<TopicSpec, 'retentionMs' | 'segmentMs'> {
+  if (!holdsPictures(name) || rawHours === Infinity) return { retentionMs: retentionHours * hourMs };
+  const most = Math.min(retentionHours, rawHours) * hourMs;
+  const segmentMs = Math.round(most / 6);
+  return { retentionMs: most - segmentMs, segmentMs };
 }
 
 /** The Avro schema's text. */

@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { memoryBlobs } from '../connectors/blobs/memory.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { kafkaAdmin } from '../connectors/kafka/admin.ts';
-import type { Log, LogRecord, OutgoingRecord } from '../connectors/ports.ts';
+import type { Log, LogRecord, Masker, OutgoingRecord } from '../connectors/ports.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { readArguments } from '../processors/dead-letters/arguments.ts';
 import { original } from '../processors/dead-letters/letter.ts';
@@ -81,10 +81,13 @@ describe('a dead letter becomes the record it was', () => {
   });
 });
 
+const unmasked: Masker = { mask: async () => null };
+
 describe('the picture in a dead letter', () => {
   const registry = fileRegistry();
   const blobs = memoryBlobs();
-  const of = async (topic: string, value: Buffer | null) => pictureOf(letterOf(record({ topic, value })), registry, blobs);
+  const means = { registry, blobs, masker: unmasked, tenant: 'own' };
+  const of = async (topic: string, value: Buffer | null, masker = unmasked) => pictureOf(letterOf(record({ topic, value })), { ...means, masker });
   const frame = { id: '1', tenant: 't', source: 's', sequence: null, captured_at: 1, accepted_at: 1, content_type: 'image/jpeg', size: 1, image: null, claim: null, models: ['m'], deadline: null, reply: null };
 
   test('plain bytes, FrameIn, Frame and claim check are the image itself', async () => {
@@ -111,6 +114,31 @@ describe('the picture in a dead letter', () => {
     assert.ok('bytes' in picture, JSON.stringify(picture));
     const { width, height } = await sharp(picture.bytes).metadata();
     assert.deepEqual([width, height, picture.extension], [4, 2, 'png']);
+  });
+
+  test('goes through the masker, as its tenant\'s', async () => {
+    const tenants: (string | null)[] = [];
+    const masker: Masker = {
+      async mask(bytes, tenant) {
+        tenants.push(tenant);
+        return { contentType: 'image/png', bytes: await sharp(bytes).resize(8, 8).png().toBuffer() };
+      },
+    };
+    const tensor = exampleRecord('tensor') as unknown as { tenant: string };
+    const values = [
+      ['frames.in', coffee],
+      ['frames', await registry.encode('frames', { ...frame, image: coffee })],
+      ['tensors.nanodet', await registry.encode('tensors.nanodet', { ...tensor, width: 4, height: 2, pixels: Buffer.alloc(24, 200) })],
+      ['somebody-elses', coffee],
+    ] as const;
+    for (const [topic, value] of values) {
+      const picture = await of(topic, value, masker);
+      assert.ok('bytes' in picture && picture.extension === 'png' && /8×8, its faces covered/.test(picture.note), topic);
+    }
+    assert.deepEqual(tenants, ['own', 't', tensor.tenant, null]);
+    const failing: Masker = { mask: () => Promise.reject(new SaccadeError('masking_unavailable', 'no model')) };
+    const none = await of('frames.in', coffee, failing);
+    assert.ok('none' in none && /cannot be covered.*no model/.test(none.none));
   });
 
   test('a sentence says why there is none', async () => {
@@ -145,7 +173,7 @@ describe('the bytes of a dead letter', () => {
   test('which fitted nowhere are said to be lost', async () => {
     const lost = without({ 'saccade-sha256': 'abc', 'saccade-bytes': '123456' });
     await assert.rejects(withPayload(lost, blobs), { code: 'payload_too_large', message: /123456 bytes.*abc/ });
-    const picture = await pictureOf(lost, fileRegistry(), blobs);
+    const picture = await pictureOf(lost, { registry: fileRegistry(), blobs, masker: unmasked, tenant: 'own' });
     assert.ok('none' in picture && picture.none.includes('123456'));
   });
 });
@@ -214,7 +242,7 @@ describe('dead letters on Kafka', { skip: needsKafka, timeout: 180_000 }, () => 
     log = testKafkaLog();
     survey = kafkaAdmin({ brokers: kafkaBrokers ?? [], clientId: 'saccade-test', log: silent });
     const handledSpec = topicSpecs([], { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }).find(({ name }) => name === handledTopic)!;
-    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), clock: systemClock, handledSpec, stopping: new AbortController().signal };
+    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), masker: unmasked, tenant: 'default', clock: systemClock, handledSpec, stopping: new AbortController().signal };
   });
   after(async () => {
     await survey?.close();

@@ -106,7 +106,7 @@ function joined(hasPicture = (_id: string) => true) {
   return { shown, join: joiner({ hasPicture, show: (event) => shown.push(event) }) };
 }
 const frame = (id: string, models = ['a', 'b']): Pick<Frame, 'id' | 'source' | 'models'> => ({ id, source: 'gate', models });
-const pictured = (id: string, source: string, bytes: number) => ({ id, source, content_type: 'image/jpeg', image: Buffer.alloc(bytes), claim: null });
+const pictured = (id: string, source: string, bytes: number) => ({ id, source, tenant: 't', content_type: 'image/jpeg', image: Buffer.alloc(bytes), claim: null });
 
 describe('joining', () => {
   test('shows a frame once all models it asked for have answered, whichever came first', () => {
@@ -187,14 +187,56 @@ describe('pictures', () => {
         throw new SaccadeError(claim === 'gone' ? 'blob_missing' : 'blobs_unavailable');
       },
     };
-    const held = pictures(100_000, blobs);
-    for (const claim of ['c1', 'gone', 'away']) held.keep({ id: claim, source: 'a', content_type: 'image/png', image: null, claim });
+    const held = pictures(100_000, { blobs });
+    for (const claim of ['c1', 'gone', 'away']) held.keep({ id: claim, source: 'a', tenant: 't', content_type: 'image/png', image: null, claim });
     assert.deepEqual(await held.get('c1'), { contentType: 'image/png', bytes: Buffer.from('bytes') });
     assert.equal(await held.get('gone'), null);
     await assert.rejects(held.get('away'), { code: 'blobs_unavailable' });
     const without = pictures(100_000);
-    without.keep({ id: 'c1', source: 'a', content_type: 'image/png', image: null, claim: 'c1' });
+    without.keep({ id: 'c1', source: 'a', tenant: 't', content_type: 'image/png', image: null, claim: 'c1' });
     assert.equal(without.has('c1'), false);
+  });
+
+  test('are masked once, when first asked for, and held masked from then on', async () => {
+    const seen: [string, string | null][] = [];
+    const held = pictures(100_000, {
+      blobs: { get: async () => Buffer.from('from the blob') },
+      masker: {
+        async mask(bytes, tenant) {
+          seen.push([bytes.toString(), tenant]);
+          await new Promise((resolve) => setImmediate(resolve));
+          return tenant === 'open' ? null : { contentType: 'image/webp', bytes: Buffer.alloc(5000, 'm') };
+        },
+      },
+    });
+    held.keep({ ...pictured('1', 'a', 0), image: Buffer.from('raw') });
+    const before = held.size();
+    const [one, two] = await Promise.all([held.get('1'), held.get('1')]);
+    assert.deepEqual(one, { contentType: 'image/webp', bytes: Buffer.alloc(5000, 'm') });
+    assert.equal(two, one, 'two viewers, one work');
+    assert.deepEqual(await held.get('1'), one);
+    assert.deepEqual(seen, [['raw', 't']]);
+    assert.equal(held.size(), before - 3 + 5000, 'what came is not held any more');
+    held.keep({ ...pictured('2', 'a', 0), image: null, claim: 'c' });
+    assert.equal((await held.get('2'))?.contentType, 'image/webp');
+    held.keep({ ...pictured('3', 'a', 0), tenant: 'open', image: Buffer.from('as it came') });
+    assert.deepEqual(await held.get('3'), { contentType: 'image/jpeg', bytes: Buffer.from('as it came') });
+  });
+
+  test('that cannot be masked are not shown, and tried again the next time', async () => {
+    let works = false;
+    const held = pictures(100_000, {
+      masker: {
+        async mask() {
+          if (!works) throw new SaccadeError('masking_unavailable');
+          return { contentType: 'image/jpeg', bytes: Buffer.from('masked') };
+        },
+      },
+    });
+    held.keep({ ...pictured('1', 'a', 0), image: Buffer.from('raw') });
+    await assert.rejects(held.get('1'), { code: 'masking_unavailable' });
+    works = true;
+    assert.equal((await held.get('1'))?.bytes.toString(), 'masked');
   });
 
   test('of many frames only as many are decoded as are seen, the newest of a batch first', async () => {

@@ -1,5 +1,5 @@
 /** Questions about topics and groups, asked through one admin connection that is made anew after a failure. */
-import type { Admin, ITopicMetadata } from 'kafkajs';
+import kafkajs, { type Admin, type ITopicMetadata } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Position, TopicPartition, TopicSpec } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
@@ -72,6 +72,20 @@ export function kafkaAdmin(options: KafkaOptions) {
         await awaitLeaders(admin, [topic], count);
       }),
 
+    /** Milliseconds that a topic's records are kept at most, by topic: until the file they lie in is closed, and then its retention. */
+    keptMs: (topics: readonly string[]): Promise<ReadonlyMap<string, number>> =>
+      ask('asking how long topics are kept', async (admin) => {
+        const configNames = ['retention.ms', 'segment.ms'];
+        const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: topics.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames })) });
+        return new Map(
+          resources.map(({ resourceName, configEntries }) => {
+            const [retention, segment] = configNames.map((name) => Number(configEntries.find(({ configName }) => configName === name)?.configValue));
+            // -1 is for ever.
+            return [resourceName, retention! < 0 ? Infinity : retention! + segment!];
+          }),
+        );
+      }),
+
     /** Groups whose name begins so and that have members now, with how many. */
     liveGroups: (prefix: string): Promise<ReadonlyMap<string, number>> =>
       ask('asking for the groups', async (admin) => {
@@ -117,6 +131,7 @@ function creation(spec: TopicSpec) {
     replicationFactor: spec.replication,
     configEntries: [
       ...(spec.compacted ? [{ name: 'cleanup.policy', value: 'compact' }] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
+      ...(spec.segmentMs ? [{ name: 'segment.ms', value: String(spec.segmentMs) }] : []),
       { name: 'max.message.bytes', value: String(spec.maxRecordBytes + headerAllowance) },
       { name: 'min.insync.replicas', value: String(spec.minInSync) },
     ],

@@ -1,5 +1,5 @@
 /** Where clients come in: the live feed and the edge on the process's HTTP server. */
-import type { Store } from '../../connectors/ports.ts';
+import type { Masker, Store } from '../../connectors/ports.ts';
 import { leasesTopic } from '../../schemas/topics.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
 import { edgeConfig } from '../edge/config.ts';
@@ -12,10 +12,10 @@ import type { Foundation } from './foundation.ts';
 import type { Intake } from './intake.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, masker: Masker): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, logger: logger.child({ stage: 'live' }) });
+  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   return createEdge({
     server,

@@ -12,6 +12,8 @@ import { parseSources, type SourceSpec } from '../camera/source-spec.ts';
 import type { Config } from '../config.ts';
 import { connect, openBlobs, openLog, openRegistry } from '../connect.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
+import { maskPolicyOf } from '../masking.ts';
+import { masksAnybody } from '../mask/policy.ts';
 import { camerasOf, type Place, portOf, takePlace } from '../joining.ts';
 import { checkPort } from '../preflight.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -84,6 +86,7 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
     replication: s.SACCADE_REPLICATION,
     minInSync: Math.min(2, s.SACCADE_REPLICATION),
     maxRecordBytes: recordLimitBytes,
+    rawHours: masksAnybody(maskPolicyOf(s)) ? s.SACCADE_MASK_RAW_HOURS : undefined,
   });
   const patience = { clock, say };
   await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);

@@ -10,6 +10,7 @@ import { makeChain } from './chain.ts';
 import { openDoors } from './doors.ts';
 import { type End, layFoundation } from './foundation.ts';
 import { openInference } from './inference.ts';
+import { openMasker } from './masker.ts';
 import { openIntake } from './intake.ts';
 import { openSql } from './sql.ts';
 import { keepUp, openCameras, ownTheFolder } from './surroundings.ts';
@@ -22,6 +23,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const store = base.wants('sink') ? openStore(base.stack, s.CLICKHOUSE_DATABASE) : null;
   if (store) ending.add('store', () => store.close());
   const inference = await openInference(base);
+  const masking = await openMasker(base, inference);
   const { pipeline, steps } = makeChain(base, intake, inference, store);
   intake.watch();
 
@@ -29,13 +31,13 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
-    degraded: inference.degraded,
+    degraded: () => ({ ...inference.degraded(), ...masking.degraded() }),
     stuck: () => pipeline.stuck(),
     startedAt,
     logger: logger.child({ stage: 'edge' }),
     authenticate,
   });
-  const edge = await openDoors(base, server, intake);
+  const edge = await openDoors(base, server, intake, masking.masker);
   const sql = openSql(base, server, authenticate);
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
@@ -47,6 +49,6 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   if (store) await keepUp(base, store);
   ownTheFolder(base, url);
   openCameras(base, intake);
-  announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, say });
+  announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
 }

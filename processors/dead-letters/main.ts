@@ -2,11 +2,11 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../../connectors/errors.ts';
-import { confluentRegistry } from '../../connectors/registry/confluent.ts';
-import { fileRegistry } from '../../connectors/registry/files.ts';
+import { openRepository } from '../../connectors/models/repository.ts';
 import { handledTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
-import { openBlobs, openRunningLog } from '../connect.ts';
+import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
+import { openMasking } from '../masking.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readArguments } from './arguments.ts';
 import { runCommand } from './commands.ts';
@@ -46,8 +46,7 @@ export async function dlqCommand(argv: readonly string[], env: NodeJS.ProcessEnv
 /** Connects to nothing yet. Throws log_unavailable when there is no log that another process can reach. */
 function open({ settings: s }: Config, stopping: AbortSignal): { world: World; close(): Promise<void> } {
   const { log, admin, running, data, close } = openRunningLog(s, 'saccade-dlq', 'ask', 'read its dead letters');
-  const registryUrl = s.SCHEMA_REGISTRY_URL ?? running?.registry.url;
-  const { SCHEMA_REGISTRY_USERNAME: user, SCHEMA_REGISTRY_PASSWORD: secret } = s;
+  const masking = openMasking({ settings: s, repository: openRepository(s.SACCADE_MODELS_DIR), engine: null, clock: systemClock });
   const specs = topicSpecs([], {
     partitions: s.SACCADE_PARTITIONS,
     replication: s.SACCADE_REPLICATION,
@@ -58,13 +57,15 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
     world: {
       log,
       survey: admin,
-      registry: registryUrl ? confluentRegistry({ url: registryUrl, ...(user && secret ? { auth: { username: user, password: secret } } : {}) }) : fileRegistry(),
+      registry: openRunningRegistry(s, running),
       blobs: openBlobs(s, data),
+      masker: masking.masker,
+      tenant: s.SACCADE_TENANT,
       clock: systemClock,
       handledSpec: specs.find(({ name }) => name === handledTopic)!,
       stopping,
     },
-    close,
+    close: async () => void (await Promise.all([masking.close(), close()])),
   };
 }
 

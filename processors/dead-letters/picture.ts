@@ -1,11 +1,12 @@
-/** The picture in a dead letter, as far as there is one. */
+/** The picture in a dead letter, as far as there is one: with its faces covered, where its tenant's policy says so. */
 import sharp from 'sharp';
 import { asSaccadeError } from '../../connectors/errors.ts';
-import type { BlobStore, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
+import type { LogRecord } from '../../connectors/ports.ts';
 import type { Frame, FrameIn, Tensor } from '../../schemas/records.ts';
 import { describeTopic } from '../../schemas/topics.ts';
 import { homeOf } from './letter.ts';
 import { withPayload } from './payload.ts';
+import type { World } from './world.ts';
 
 export interface Picture {
   readonly bytes: Buffer;
@@ -18,49 +19,61 @@ export interface Picture {
 /** A sentence instead, when the record has no picture or none can be got at. */
 export type MaybePicture = Picture | { readonly none: string };
 
+type Means = Pick<World, 'registry' | 'blobs' | 'masker' | 'tenant'>;
+
+/** Bytes that may be a picture, what they are, and whose; tenant null: nobody knows. */
+interface Found {
+  readonly bytes: Buffer;
+  readonly what: string;
+  readonly tenant: string | null;
+}
+
 /** Wire format of Avro values; no image begins with it. */
 const wireMagic = 0;
 
-export async function pictureOf(letter: LogRecord, registry: SchemaRegistry, blobs: BlobStore): Promise<MaybePicture> {
+export async function pictureOf(letter: LogRecord, means: Means): Promise<MaybePicture> {
   try {
-    return await look(await withPayload(letter, blobs), registry, blobs);
+    const found = await find(await withPayload(letter, means.blobs), means);
+    return 'none' in found ? found : await shown(found, means);
   } catch (error) {
     return { none: asSaccadeError(error).message };
   }
 }
 
-async function look(record: LogRecord, registry: SchemaRegistry, blobs: BlobStore): Promise<MaybePicture> {
+async function find(record: LogRecord, means: Means): Promise<Found | { none: string }> {
   const { value } = record;
   if (value === null || value.length === 0) return { none: 'The record has no payload.' };
   const home = homeOf(record.topic);
   const description = describeTopic(home);
-  if (!description?.schema) return named(value, 'its bytes');
-  if (description.plainBytes && value[0] !== wireMagic) return named(value, 'its bytes, as the producer sent them');
-  return encoded(description.schema, await registry.decode(home, value), blobs);
+  if (!description?.schema) return { bytes: value, what: 'its bytes', tenant: null };
+  if (description.plainBytes && value[0] !== wireMagic) return { bytes: value, what: 'its bytes, as the producer sent them', tenant: means.tenant };
+  return encoded(description.schema, await means.registry.decode(home, value), means);
 }
 
-async function encoded(schema: string, value: unknown, blobs: BlobStore): Promise<MaybePicture> {
-  if (schema === 'frame-in') return named((value as FrameIn).image, 'the image offered');
+async function encoded(schema: string, value: unknown, { blobs, tenant: own }: Means): Promise<Found | { none: string }> {
+  if (schema === 'frame-in') return { bytes: (value as FrameIn).image, what: 'the image offered', tenant: own };
   if (schema === 'frame') {
-    const { image, claim } = value as Frame;
-    if (image !== null) return named(image, 'the frame');
+    const { image, claim, tenant } = value as Frame;
+    if (image !== null) return { bytes: image, what: 'the frame', tenant };
     if (claim === null) return { none: 'The frame carries neither an image nor a claim check.' };
-    return named(await blobs.get(claim), 'the frame, by its claim check');
+    return { bytes: await blobs.get(claim), what: 'the frame, by its claim check', tenant };
   }
   if (schema === 'tensor') {
-    const { pixels, width, height, model } = value as Tensor;
+    const { pixels, width, height, model, tenant } = value as Tensor;
     const bytes = await sharp(pixels, { raw: { width, height, channels: 3 } }).png().toBuffer();
-    return { bytes, extension: 'png', note: `what ${model} was to see, ${width}×${height}` };
+    return { bytes, what: `what ${model} was to see`, tenant };
   }
   return { none: `A ${schema} carries no picture.` };
 }
 
-/** Only the header is read: an image that breaks off later is still worth a look. */
-async function named(bytes: Buffer, what: string): Promise<MaybePicture> {
-  if (bytes.length === 0) return { none: 'The image is empty.' };
+/** Uncovered, only the header is read: an image that breaks off later is still worth a look. What is to be covered has to be whole. */
+async function shown({ bytes: raw, what, tenant }: Found, { masker }: Means): Promise<MaybePicture> {
+  if (raw.length === 0) return { none: 'The image is empty.' };
+  const masked = await masker.mask(raw, tenant);
+  const bytes = masked?.bytes ?? raw;
   try {
     const { format, width, height } = await sharp(bytes).metadata();
-    return { bytes, extension: format === 'jpeg' ? 'jpg' : format, note: `${what}, ${width}×${height}` };
+    return { bytes, extension: format === 'jpeg' ? 'jpg' : format, note: `${what}, ${width}×${height}${masked ? ', its faces covered' : ''}` };
   } catch {
     return { bytes, extension: 'bin', note: `${what}, which no decoder takes for a picture; it begins with ${bytes.subarray(0, 8).toString('hex')}` };
   }

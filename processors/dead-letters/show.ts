@@ -30,7 +30,7 @@ export async function show(world: World, id: Place & { readonly id: string }, ou
   for (const [name, value] of rows) print(`${name.padEnd(10)} ${value}`);
   print('headers');
   for (const [name, value] of Object.entries(record.headers)) print(`  ${plain(name)}: ${plain(value)}`);
-  print(`${'picture'.padEnd(10)} ${await save(letter.id, await pictureOf(record, world.registry, world.blobs), out)}`);
+  print(`${'picture'.padEnd(10)} ${await save(letter.id, await pictureOf(record, world), out)}`);
 }
 
 function origin({ topic, headers, partition, offset }: LogRecord): string {

@@ -1,5 +1,5 @@
 /** What the commands need of the world; main.ts picks it, a test brings its own. */
-import type { BlobStore, Clock, Log, SchemaRegistry, TopicPartition, TopicSpec } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, Log, Masker, SchemaRegistry, TopicPartition, TopicSpec } from '../../connectors/ports.ts';
 
 /** The records of a partition from `low` up to, not including, `high`. */
 export interface Span extends TopicPartition {
@@ -19,6 +19,9 @@ export interface World {
   readonly survey: Survey;
   readonly registry: SchemaRegistry;
   readonly blobs: BlobStore;
+  readonly masker: Masker;
+  /** Whose the images in frames.in are. */
+  readonly tenant: string;
   readonly clock: Clock;
   /** How the topic of the marks is created where it is missing. */
   readonly handledSpec: TopicSpec;

@@ -1,12 +1,12 @@
 /** What the page shows, computed from the stream itself: right whichever processes run the stages. */
 import { randomUUID } from 'node:crypto';
 import { asSaccadeError } from '../../connectors/errors.ts';
-import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
+import type { BlobStore, Clock, Log, Masker, SchemaRegistry, Shown } from '../../connectors/ports.ts';
 import type { LiveEvent, Snapshot, StageState, Stats } from './events.ts';
 import { frameTap } from './frame-tap.ts';
 import { joiner } from './joiner.ts';
 import { onDemand } from './on-demand.ts';
-import { pictures, type Picture } from './pictures.ts';
+import { pictures } from './pictures.ts';
 import { predictionTap } from './prediction-tap.ts';
 import { stageLag, type WatchedGroup } from './stage-lag.ts';
 import { tally } from './tally.ts';
@@ -19,6 +19,8 @@ export interface LiveOptions {
   readonly groups: readonly WatchedGroup[];
   /** Without it a frame that travels as a claim check is shown without its picture. */
   readonly blobs?: Pick<BlobStore, 'get'>;
+  /** Without it pictures are shown as they came. */
+  readonly masker?: Masker;
   readonly logger?: { warn(fields: Readonly<Record<string, unknown>>, message: string): void };
   /** Pictures held in memory, while somebody looks. */
   readonly pictureBytes?: number;
@@ -28,8 +30,8 @@ export interface Live {
   snapshot(): Snapshot;
   /** Events until the answered function is called. The first subscriber sets the costly parts going, the last stops them. */
   subscribe(listener: (event: LiveEvent) => void): () => void;
-  /** Null when it is not held. Throws blobs_unavailable. */
-  picture(frameId: string): Promise<Picture | null>;
+  /** Null when it is not held. Throws blobs_unavailable, masking_unavailable. */
+  picture(frameId: string): Promise<Shown | null>;
   close(): Promise<void>;
 }
 
@@ -41,12 +43,12 @@ const LINGER_MS = 10_000;
 const JOINING_MS = 5_000;
 
 /** Resolves once the predictions are being read. Throws log_unavailable. */
-export async function startLive({ log, registry, clock, groups, blobs, logger, pictureBytes = 32 * 1024 * 1024 }: LiveOptions): Promise<Live> {
+export async function startLive({ log, registry, clock, groups, blobs, masker, logger, pictureBytes = 32 * 1024 * 1024 }: LiveOptions): Promise<Live> {
   const group = `saccade.live.${randomUUID()}`;
   const stop = new AbortController();
   const listeners = new Set<(event: LiveEvent) => void>();
   const counts = tally(clock.now());
-  const held = pictures(pictureBytes, blobs);
+  const held = pictures(pictureBytes, { blobs, masker });
   const emit = (event: LiveEvent): void => {
     for (const listener of listeners) listener(event);
   };

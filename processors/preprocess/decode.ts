@@ -21,9 +21,11 @@ export interface Bitmap extends Size {
  * - an embedded ICC profile is converted to sRGB, CMYK and greyscale too, 16 bits to 8;
  * - the first frame of an animation stands for it.
  *
+ * `inputs`: of the models that tensors are to be cut for, which may allow a smaller rendering; null: in full size.
+ *
  * Throws payload_empty, unsupported_media_type, too_many_pixels (by the header, before decoding), undecodable_image.
  */
-export async function decodeImage(bytes: Buffer, inputs: readonly ModelCard['input'][], limits: DecodeLimits): Promise<Bitmap> {
+export async function decodeImage(bytes: Buffer, inputs: readonly ModelCard['input'][] | null, limits: DecodeLimits): Promise<Bitmap> {
   if (bytes.length === 0) throw new SaccadeError('payload_empty');
   // libvips picks a loader by magic bytes and knows many more formats (SVG reads files, PDF runs programs): three are let in.
   if (!sniffImage(bytes)) throw new SaccadeError('unsupported_media_type');
@@ -31,7 +33,7 @@ export async function decodeImage(bytes: Buffer, inputs: readonly ModelCard['inp
   if (original.width * original.height > limits.maxPixels) {
     throw new SaccadeError('too_many_pixels', `It has ${original.width} x ${original.height}, the limit is ${limits.maxPixels} pixels.`);
   }
-  const factor = shrinkFor(inputs, original);
+  const factor = inputs === null ? 1 : shrinkFor(inputs, original);
   const image = sharp(bytes, { failOn: 'error', limitInputPixels: limits.maxPixels, sequentialRead: true })
     .autoOrient()
     .timeout({ seconds: limits.decodeSeconds });

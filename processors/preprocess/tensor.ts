@@ -15,8 +15,10 @@ export interface CutTensor {
  * Cuts a model's part out of the bitmap and scales it to the tensor's size, antialiased when shrinking (it then agrees with
  * Pillow's to a fraction of a grey level).
  */
-export async function cutTensor(bitmap: Bitmap, input: ModelCard['input']): Promise<CutTensor> {
-  const region = regionOf(input.fit, bitmap);
+export const cutTensor = (bitmap: Bitmap, input: ModelCard['input']): Promise<CutTensor> => cutRegion(bitmap, regionOf(input.fit, bitmap), input);
+
+/** The same of any region of the bitmap. */
+export async function cutRegion(bitmap: Bitmap, region: Region, input: ModelCard['input']): Promise<CutTensor> {
   const size = { width: Math.min(region.width, input.width), height: Math.min(region.height, input.height) };
   const shrinks = size.width < region.width || size.height < region.height;
   const whole = region.width === bitmap.width && region.height === bitmap.height;

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import Fastify from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
-import type { Clock, LogProducer } from '../../connectors/ports.ts';
+import type { Clock, LogProducer, Masker } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
 import { liveRoutes } from '../../processors/edge/live-routes.ts';
 import { installProblems } from '../../processors/edge/problem.ts';
@@ -43,14 +43,14 @@ function cannedAnswer(image: Buffer, model = '') {
   throw new SaccadeError('unknown_model', model);
 }
 
-export async function fedPage({ port = 0, clock = realClock as Clock } = {}): Promise<FedPage> {
+export async function fedPage({ port = 0, clock = realClock as Clock, masker }: { port?: number; clock?: Clock; masker?: Masker } = {}): Promise<FedPage> {
   const log = memoryLog();
   const registry = fileRegistry();
   const specs = topicSpecs(MODELS, { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 8 * 1024 * 1024 });
   await log.ensureTopics(specs);
   await registry.prepare(specs);
   const groups = stagesToWatch(MODELS);
-  const live = await startLive({ log, registry, clock, groups });
+  const live = await startLive({ log, registry, clock, groups, ...(masker ? { masker } : {}) });
   const producer = await log.producer();
   const app = Fastify({ forceCloseConnections: true, bodyLimit: 8 * 1024 * 1024 });
   installProblems(app);

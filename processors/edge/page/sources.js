@@ -68,11 +68,11 @@ async function follow(card) {
   while (card.next) {
     const frame = card.next;
     card.next = null;
-    const image = frame.picture ? await fetchPicture(frame.frame_id) : null;
+    const { image, why } = frame.picture ? await fetchPicture(frame.frame_id) : NOT_HELD;
     // Without its picture a frame's boxes would lie on another one; better to keep what is shown.
     if (!image && card.image) continue;
     card.image?.close();
-    Object.assign(card, { frame, image });
+    Object.assign(card, { frame, image, why });
     await new Promise(requestAnimationFrame);
     draw(card);
     write(card);
@@ -80,12 +80,16 @@ async function follow(card) {
   card.busy = false;
 }
 
+const NOT_HELD = { image: null, why: 'the picture is not held' };
+
 async function fetchPicture(id) {
   try {
     const response = await fetch(`/live/frames/${encodeURIComponent(id)}`);
-    return response.ok ? await createImageBitmap(await response.blob()) : null;
+    if (response.ok) return { image: await createImageBitmap(await response.blob()) };
+    // Where faces are to be covered and cannot be, this says so.
+    return response.status === 503 ? { image: null, why: (await response.json()).title } : NOT_HELD;
   } catch {
-    return null; // gone meanwhile, or the connection is: the stream says so by itself
+    return NOT_HELD; // gone meanwhile, or the connection is: the stream says so by itself
   }
 }
 
@@ -115,7 +119,7 @@ function write(card) {
   fillClasses(card.classes, classes);
   fillCounts(card.counts, detectionsOf(frame));
   const ended = answers.filter(([, { status }]) => status !== 'ok');
-  const note = ended.length > 0 ? ended.map(([model, { status, reason }]) => `${model}: ${words(status)}, ${words(reason ?? 'no reason given')}`).join('\n') : image ? '' : 'the picture is not held';
+  const note = ended.length > 0 ? ended.map(([model, { status, reason }]) => `${model}: ${words(status)}, ${words(reason ?? 'no reason given')}`).join('\n') : image ? '' : card.why;
   setText(card.note, note);
   card.note.hidden = note === '';
   if (now - card.spokenAt > SPOKEN_EVERY_MS) {
