@@ -13,7 +13,9 @@ import { plainJpeg } from '../processors/preprocess/fast-jpeg/header.ts';
 import { fastJpegPool } from '../processors/preprocess/fast-jpeg/pool.ts';
 import { measureQuality } from '../processors/preprocess/quality.ts';
 import { cutTensor } from '../processors/preprocess/tensor.ts';
-import { arithmetic, disoriented, photo, withSegment } from './reference/pictures.ts';
+import { isSrgb } from '../processors/preprocess/fast-jpeg/srgb.ts';
+import { iccProfile, parametric, tableOf, withProfile } from './reference/colour-profiles.ts';
+import { arithmetic, disoriented, greyFactors, photo, withSegment } from './reference/pictures.ts';
 
 const models = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), ['efficientnet-lite0', 'nanodet', 'ultraface']);
 const inputs = models.map(({ card }) => card.input);
@@ -48,6 +50,44 @@ const alike = (a: Uint8Array, b: Uint8Array, what: string): void => {
   assert.ok(mean < 1.2 && max <= 16 && bias < 0.6, `${what}: mean ${mean.toFixed(2)}, most ${max}, bias ${bias.toFixed(2)}`);
 };
 
+const curve = (v: number): number => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const srgbProfiles: Record<string, Buffer> = {
+  'a table of 1024 values': iccProfile({ curve: tableOf(1024, curve) }),
+  'a table of 4096 values': iccProfile({ curve: tableOf(4096, curve) }),
+  'a parametric curve': iccProfile({ curve: parametric(3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]) }),
+};
+
+describe('a colour profile', () => {
+  for (const [what, profile] of Object.entries(srgbProfiles)) test(`with ${what} is sRGB`, () => assert.ok(isSrgb(profile)));
+  test('that libvips embeds as sRGB is sRGB', async () => assert.ok(isSrgb((await sharp(await small().withIccProfile('srgb').jpeg().toBuffer()).metadata()).icc!)));
+
+  const good = srgbProfiles['a parametric curve']!;
+  const changed = (at: number, value: number): Buffer => {
+    const copy = Buffer.from(good);
+    copy[at] = value;
+    return copy;
+  };
+  const others: Record<string, Buffer> = {
+    'a gamma of 2.2': iccProfile({ curve: tableOf(1, () => 2.2) }),
+    'linear light': iccProfile({ curve: tableOf(0, curve) }),
+    'a coarse table': iccProfile({ curve: tableOf(16, curve) }),
+    'a curve that is a little brighter': iccProfile({ curve: tableOf(1024, (v) => curve(v) ** 0.98) }),
+    'the colours of Adobe RGB': iccProfile({ curve: parametric(0, [2.2]), columns: [[0.60974, 0.31111, 0.01947], [0.20528, 0.62567, 0.06087], [0.14919, 0.06322, 0.74457]] }),
+    'red and blue exchanged': iccProfile({ curve: tableOf(1024, curve), columns: [[0.14307, 0.06061, 0.7141], [0.38515, 0.71687, 0.09708], [0.43607, 0.22249, 0.01392]] }),
+    'tables of its own': iccProfile({ curve: tableOf(1024, curve), more: { A2B0: Buffer.alloc(32) } }),
+    'a curve that is missing': iccProfile({ curve: tableOf(1024, curve), without: 'gTRC' }),
+    'a curve of a kind that nobody knows': iccProfile({ curve: parametric(9, [1]) }),
+    'another size than it says': changed(3, 1),
+    'another class': changed(12, 0x70),
+    'more tags than there are': changed(130, 0xff),
+    'a tag beyond its end': changed(132 + 4, 0xff),
+  };
+  for (const [what, profile] of Object.entries(others)) test(`with ${what} is not`, () => assert.equal(isSrgb(profile), false));
+  test('cut off anywhere is not, and breaks nothing', () => {
+    for (let length = 0; length < good.length; length += 7) assert.equal(isSrgb(good.subarray(0, length)), false);
+  });
+});
+
 describe('a plain JPEG, decoded fast', () => {
   for (const name of ['astronaut', 'coffee', 'chelsea']) {
     for (const [width, height, quality, chromaSubsampling] of [
@@ -56,7 +96,7 @@ describe('a plain JPEG, decoded fast', () => {
       test(`${name} at ${width} x ${height}, quality ${quality}, ${chromaSubsampling}: as libvips has it`, async () => {
         const bytes = await sized(name, width, height).jpeg({ quality, chromaSubsampling }).toBuffer();
         const found = plainJpeg(bytes)!;
-        assert.deepEqual(found, { width, height, exif: false });
+        assert.deepEqual(found, { width, height, exif: false, grey: false });
         const [quick, slow] = [fast(bytes, found, inputs), await slowly(bytes)];
         quick.tensors.forEach((tensor, i) => alike(tensor, slow.tensors[i]!.pixels, models[i]!.card.name));
         assert.ok(Math.abs(quick.quality.luma - slow.quality.luma) < 0.3, 'luma');
@@ -64,6 +104,35 @@ describe('a plain JPEG, decoded fast', () => {
         assert.ok(Math.abs(quick.quality.sharpness - slow.quality.sharpness) <= 0.03 * slow.quality.sharpness + 1, 'sharpness');
       });
     }
+  }
+
+  for (const name of ['astronaut', 'coffee', 'chelsea']) {
+    for (const [width, height, quality] of [[640, 480, 80], [333, 251, 90], [61, 47, 50], [9, 9, 90]] as const) {
+      test(`${name} in grey at ${width} x ${height}, quality ${quality}: as libvips has it`, async () => {
+        const bytes = await sized(name, width, height).greyscale().toColourspace('b-w').jpeg({ quality }).toBuffer();
+        const found = plainJpeg(bytes)!;
+        assert.deepEqual(found, { width, height, exif: false, grey: true });
+        const [quick, slow] = [fast(bytes, found, inputs), await slowly(bytes)];
+        quick.tensors.forEach((tensor, i) => {
+          alike(tensor, slow.tensors[i]!.pixels, models[i]!.card.name);
+          for (let at = 0; at < tensor.length; at += 3) assert.ok(tensor[at] === tensor[at + 1] && tensor[at] === tensor[at + 2]);
+        });
+        assert.ok(Math.abs(quick.quality.luma - slow.quality.luma) < 0.3, `luma ${quick.quality.luma} ${slow.quality.luma}`);
+        assert.ok(Math.abs(quick.quality.contrast - slow.quality.contrast) < 0.3, 'contrast');
+        assert.ok(Math.abs(quick.quality.sharpness - slow.quality.sharpness) <= 0.03 * slow.quality.sharpness + 1, 'sharpness');
+      });
+    }
+  }
+
+  for (const [what, profile] of Object.entries(srgbProfiles)) {
+    test(`with ${what}: as libvips converts it`, async () => {
+      for (const name of ['astronaut', 'coffee', 'chelsea']) {
+        const bytes = withProfile(await sized(name, 640, 480).jpeg({ quality: 90 }).toBuffer(), profile);
+        const [quick, slow] = [fast(bytes, plainJpeg(bytes)!, inputs), await slowly(bytes)];
+        quick.tensors.forEach((tensor, i) => alike(tensor, slow.tensors[i]!.pixels, `${name} ${models[i]!.card.name}`));
+        assert.ok(Math.abs(quick.quality.luma - slow.quality.luma) < 0.3, 'luma');
+      }
+    });
   }
 
   test('one pixel is a picture', async () => {
@@ -93,14 +162,21 @@ describe('who may take the fast path', () => {
     'optimised tables': () => small().jpeg({ optimiseCoding: true }).toBuffer(),
     'an EXIF block': () => small().withExif({ IFD0: { Make: 'Camera' } }).jpeg().toBuffer(),
     'XMP': async () => withSegment(plain, 0xe1, Buffer.from('http://ns.adobe.com/xap/1.0/\0<x/>')),
+    'greyscale': () => small().greyscale().toColourspace('b-w').jpeg().toBuffer(),
+    'greyscale with factors of 2': async () => greyFactors(await small().greyscale().toColourspace('b-w').jpeg().toBuffer(), 0x22),
+    'the sRGB profile that libvips embeds': () => small().withIccProfile('srgb').jpeg().toBuffer(),
+    'a profile of sRGB as a table': async () => withProfile(plain, srgbProfiles['a table of 1024 values']!),
     'a comment': async () => withSegment(plain, 0xfe, Buffer.from('hello')),
     'Adobe\'s YCbCr': async () => withSegment(plain, 0xee, Buffer.from('Adobe\0\x64\0\0\0\0\x01', 'latin1')),
   };
   const no: Record<string, () => Promise<Buffer>> = {
     'progressive': () => small().jpeg({ progressive: true }).toBuffer(),
     'CMYK': () => small().toColourspace('cmyk').jpeg().toBuffer(),
-    'greyscale': () => small().greyscale().toColourspace('b-w').jpeg().toBuffer(),
-    'an ICC profile': () => small().withIccProfile('p3').jpeg().toBuffer(),
+    'the profile of another colour space': () => small().withIccProfile('p3').jpeg().toBuffer(),
+    'a profile in two parts': async () => withProfile(plain, srgbProfiles['a table of 1024 values']!, 1, 2),
+    'two profiles': async () => withProfile(withProfile(plain, srgbProfiles['a table of 1024 values']!), srgbProfiles['a table of 1024 values']!),
+    'greyscale with a profile': async () => withProfile(await small().greyscale().toColourspace('b-w').jpeg().toBuffer(), srgbProfiles['a table of 1024 values']!),
+    'two components': async () => withSegment(Buffer.from('ffd8ffda0008020100020011', 'hex'), 0xc0, Buffer.from('0801400140020111000211', 'hex')),
     'Adobe\'s RGB': async () => withSegment(plain, 0xee, Buffer.from('Adobe\0\x64\0\0\0\0\0', 'latin1')),
     'arithmetic coding': async () => arithmetic(plain),
     'a marker that is none': async () => withSegment(plain, 0x4f, Buffer.alloc(4)),
@@ -141,6 +217,7 @@ describe('the cutter', () => {
   for (const [what, make] of Object.entries({
     'a progressive JPEG': () => small().jpeg({ progressive: true }).toBuffer(),
     'a picture that has to be turned': async () => disoriented(await small().png().toBuffer(), 6, 'jpeg'),
+    'a picture of another colour space': () => small().withIccProfile('p3').jpeg().toBuffer(),
     'a picture that is shrunk while decoding': () => sized('coffee', 4000, 3000).jpeg().toBuffer(),
     'a picture of many pixels and few lines': () => sized('coffee', 16000, 300).jpeg().toBuffer(),
   })) {

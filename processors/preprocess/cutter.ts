@@ -4,10 +4,10 @@ import type { ModelCard } from '../../schemas/model-card.ts';
 import type { Quality } from '../../schemas/records.ts';
 import type { DecodeLimits } from './config.ts';
 import { decodeImage } from './decode.ts';
-import { plainJpeg } from './fast-jpeg/header.ts';
+import { type FastSize, plainJpeg } from './fast-jpeg/header.ts';
 import { fastJpegPool } from './fast-jpeg/pool.ts';
 import { measureQuality } from './quality.ts';
-import { regionOf, shrinkFor, type Size } from './region.ts';
+import { regionOf, shrinkFor } from './region.ts';
 import { type CutTensor, cutTensor, geometryOf } from './tensor.ts';
 
 export interface Cutter {
@@ -33,13 +33,13 @@ export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimi
   const pool = fastJpegPool();
 
   /** The size of a picture that the fast path may try, or null. */
-  async function fastSize(bytes: Buffer): Promise<Size | null> {
+  async function fastSize(bytes: Buffer): Promise<FastSize | null> {
     const found = plainJpeg(bytes);
     if (!found || found.width * found.height > Math.min(limits.maxPixels, mostFastPixels)) return null;
     // Where libvips gets most of the shrink for nothing while decoding, it is faster.
     if (shrinkFor(served, found) > 1) return null;
     if (found.exif && (await isTurned(bytes))) return null;
-    return { width: found.width, height: found.height };
+    return { width: found.width, height: found.height, grey: found.grey };
   }
 
   async function fast(bytes: Buffer, wanted: readonly ModelCard['input'][]): Promise<Cuts | null> {

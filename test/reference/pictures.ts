@@ -64,3 +64,10 @@ export function arithmetic(jpeg: Buffer): Buffer {
   copy[copy.indexOf(Buffer.from([0xff, 0xc0])) + 1] = 0xc9;
   return copy;
 }
+
+/** The grey JPEG with other sampling factors in its header: of a single component they mean nothing. */
+export function greyFactors(jpeg: Buffer, factors: number): Buffer {
+  const copy = Buffer.from(jpeg);
+  copy[copy.indexOf(Buffer.from([0xff, 0xc0])) + 11] = factors;
+  return copy;
+}

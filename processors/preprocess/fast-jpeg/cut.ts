@@ -3,8 +3,9 @@ import jpeg from '@julusian/jpeg-turbo';
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
 import { measureQuality } from '../quality.ts';
-import { filterOf, regionOf, type Size } from '../region.ts';
+import { filterOf, regionOf } from '../region.ts';
 import { resampler } from '../resample/resample.ts';
+import type { FastSize } from './header.ts';
 
 export interface FastCut {
   readonly quality: Quality;
@@ -16,14 +17,16 @@ export interface FastCut {
  * The binding asks libjpeg-turbo for its fast inverse DCT, which drops fractions instead of rounding them: half a level of
  * Y, Cb and Cr. In red, green and blue that is this much too little (measured on photos, at qualities from 50 to 95).
  */
-const owed = [1.1, 0, 1.25] as const;
-const owedLuma = 0.299 * owed[0] + 0.587 * owed[1] + 0.114 * owed[2];
+const owedColour = [1.1, 0, 1.25] as const;
+/** Without Cb and Cr, what it drops of Y alone. */
+const owedGrey = [0.46, 0.46, 0.46] as const;
+const lumaOf = ([red, green, blue]: readonly [number, number, number]): number => 0.299 * red + 0.587 * green + 0.114 * blue;
 
 /**
  * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
  * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
-export function fastCutter(): (bytes: Uint8Array, size: Size, inputs: readonly ModelCard['input'][]) => FastCut {
+export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
   const { room, resample } = resampler();
   return (bytes, size, inputs) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -31,9 +34,10 @@ export function fastCutter(): (bytes: Uint8Array, size: Size, inputs: readonly M
     // The size is asked for again: a decoder that finds another one than the header's reader did must not be believed.
     const found = jpeg.decompressSync(source, pixels, { format: jpeg.FORMAT_RGB });
     if (found.width !== size.width || found.height !== size.height) throw new RangeError(`it is ${found.width} x ${found.height}`);
+    const owed = size.grey ? owedGrey : owedColour;
     const { luma, ...rest } = measureQuality({ pixels, ...size });
     return {
-      quality: { luma: Math.min(255, luma + owedLuma), ...rest },
+      quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
       tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),
     };
   };

@@ -1,11 +1,11 @@
 /** What the pool and its threads say to each other. Pixels travel by transfer: moved, not copied. */
 import type { ModelCard } from '../../../schemas/model-card.ts';
-import type { Size } from '../region.ts';
 import type { FastCut } from './cut.ts';
+import type { FastSize } from './header.ts';
 
 export interface CutRequest {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly size: Size;
+  readonly size: FastSize;
   readonly inputs: readonly ModelCard['input'][];
 }
 

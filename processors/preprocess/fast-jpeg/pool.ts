@@ -2,15 +2,15 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { ModelCard } from '../../../schemas/model-card.ts';
-import type { Size } from '../region.ts';
 import type { FastCut } from './cut.ts';
+import type { FastSize } from './header.ts';
 import type { CutRequest, FromCutThread } from './messages.ts';
 
 export interface FastJpegPool {
   /** Resolves when the first thread is up, or has failed to come up: the fast path is an advantage, not a need. */
   start(): Promise<void>;
   /** null where the slow path has to decide: the data is not clean, or no thread can be had. Never rejects. */
-  cut(bytes: Buffer, size: Size, inputs: readonly ModelCard['input'][]): Promise<FastCut | null>;
+  cut(bytes: Buffer, size: FastSize, inputs: readonly ModelCard['input'][]): Promise<FastCut | null>;
   /** What is under way is answered with null. */
   stop(): Promise<void>;
 }
