@@ -1,5 +1,6 @@
 /** The embedded ClickHouse: one per process and folder, answering as many questions at once as it has lanes for. */
-import { drainPending } from 'chdb';
+import { randomUUID } from 'node:crypto';
+import { type ChdbResult, drainPending, type Session } from 'chdb';
 import { join } from 'node:path';
 import { Exception } from './exception.ts';
 import { incomingFiles } from './incoming.ts';
@@ -18,8 +19,8 @@ export interface Answer {
 
 export interface Engine {
   readonly version: string;
-  /** Throws Exception, or what the engine throws. `wanted` is asked when its turn comes: nobody's question is not run. */
-  run(statement: Statement, setUp: SetUp, format: string, wanted: () => boolean): Promise<Answer>;
+  /** Throws Exception, or what the engine throws. A question that nobody waits for any more is not run, or ended if it only reads. */
+  run(statement: Statement, setUp: SetUp, format: string, unwanted: AbortSignal): Promise<Answer>;
   /** Resolves when what runs has ended and the folder is free. */
   close(): Promise<void>;
 }
@@ -27,6 +28,7 @@ export interface Engine {
 /** People's own questions come read-only, and are to leave room for the pipeline's. */
 const atOnce = { reads: 3, writes: 2, people: 3 };
 const mayWait = 200;
+const noSetUp: SetUp = { database: null, settings: [], params: [], readOnly: false };
 
 export async function openEngine(dataDir: string): Promise<Engine> {
   const pool = sessions(dataDir);
@@ -34,17 +36,17 @@ export async function openEngine(dataDir: string): Promise<Engine> {
   const reads = lane(atOnce.reads, mayWait);
   const writes = lane(atOnce.writes, mayWait);
   const people = lane(atOnce.people, mayWait);
-  const version = await pool.with({ database: null, settings: [], params: [], readOnly: false }, false, async (session) =>
+  const version = await pool.with(noSetUp, false, async (session) =>
     (await session.queryAsync('SELECT version()', { format: 'TabSeparated' })).text().trim(),
   );
   return {
     version,
-    async run(statement, setUp, format, wanted) {
+    async run(statement, setUp, format, unwanted) {
       const of = statement.kind !== 'sql' || statement.writes ? writes : setUp.settings.some(([name]) => name === 'readonly') ? people : reads;
       try {
         return await of.run(async () => {
-          if (!wanted()) throw new Exception(394, 'QUERY_WAS_CANCELLED', 'The client went away before its turn came.', 500);
-          return await answer(statement, setUp, format);
+          if (unwanted.aborted) throw new Exception(394, 'QUERY_WAS_CANCELLED', 'The client went away before its turn came.', 500);
+          return await answer(statement, setUp, format, unwanted);
         });
       } catch (error) {
         if (error instanceof LaneFull)
@@ -58,7 +60,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
     },
   };
 
-  function answer(statement: Statement, setUp: SetUp, format: string): Promise<Answer> {
+  function answer(statement: Statement, setUp: SetUp, format: string, unwanted: AbortSignal): Promise<Answer> {
     if (statement.kind === 'rows') {
       return pool.with(setUp, false, async (session) => {
         const { table, columns, rows } = statement;
@@ -84,7 +86,7 @@ export async function openEngine(dataDir: string): Promise<Engine> {
       );
     }
     return pool.with(setUp, statement.leavesTraces, async (session) => {
-      const result = await session.queryAsync(statement.sql, { format });
+      const result = statement.writes ? await session.queryAsync(statement.sql, { format }) : await endable(session, statement.sql, format, unwanted);
       return {
         bytes: result.bytes(),
         seconds: result.elapsed,
@@ -94,5 +96,18 @@ export async function openEngine(dataDir: string): Promise<Engine> {
         bytesWritten: 0,
       };
     });
+  }
+
+  /** The binding cannot interrupt a query; the engine can, by what stands in front of it. */
+  async function endable(session: Session, sql: string, format: string, unwanted: AbortSignal): Promise<ChdbResult> {
+    const mark = `/*${randomUUID()}*/`;
+    const end = (): void =>
+      void pool.with(noSetUp, false, (other) => other.queryAsync(`KILL QUERY WHERE startsWith(query, '${mark}') ASYNC`)).catch(() => {});
+    unwanted.addEventListener('abort', end, { once: true });
+    try {
+      return await session.queryAsync(`${mark}${sql}`, { format });
+    } finally {
+      unwanted.removeEventListener('abort', end);
+    }
   }
 }

@@ -45,7 +45,9 @@ async function serve(req: IncomingMessage, res: ServerResponse, engine: Engine, 
     throw new Exception(62, 'SYNTAX_ERROR', 'Empty query');
   }
   const statement = readStatement(ask.sql, ask.body);
-  const answer = await engine.run(statement, ask, ask.format, () => !res.destroyed);
+  const unwanted = new AbortController();
+  res.once('close', () => unwanted.abort());
+  const answer = await engine.run(statement, ask, ask.format, unwanted.signal);
   const format = (statement.kind === 'sql' && statement.format) || ask.format;
   res.setHeader('Content-Type', contentType(format));
   res.setHeader('X-ClickHouse-Format', format);

@@ -1,16 +1,15 @@
 /** SQL for people: the route on the edge, and ClickHouse's own HTTP interface on a port of its own. */
-import Fastify from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { openReader, openStore } from '../connect.ts';
-import { type Authenticate, installPrincipals } from '../edge/principal.ts';
+import type { Authenticate } from '../edge/principal.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { sqlRoutes } from '../edge/sql-routes.ts';
 import { type Ask, asking } from '../sql/ask.ts';
 import { sqlLimits } from '../sql/config.ts';
-import { credentialsHook, doorRoutes } from '../sql/door.ts';
 import { roleOf } from '../sql/grants.ts';
 import { tenantViews } from '../sql/views.ts';
 import type { Foundation } from './foundation.ts';
+import { sqlDoor } from './sql-door.ts';
 
 /** Adds the route; `listen` opens the port, where one is set. Nothing where this process has no edge. */
 export function openSql(base: Foundation, server: HttpServer, authenticate: Authenticate): { listen(): Promise<void> } {
@@ -42,11 +41,7 @@ function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
 }
 
 async function openDoor({ settings: s, ending, say }: Foundation, ask: Ask, authenticate: Authenticate, port: number): Promise<void> {
-  // A query may come in the URL whole.
-  const app = Fastify({ logger: false, forceCloseConnections: true, http: { maxHeaderSize: 256 * 1024 } });
-  credentialsHook(app);
-  installPrincipals(app, authenticate);
-  doorRoutes(app, { ask, shown: s.CLICKHOUSE_DATABASE });
+  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate });
   ending.add('SQL port', () => app.close());
   try {
     say(`sql         ${await app.listen({ host: s.HOST, port })} (ClickHouse's HTTP interface, read-only)`);

@@ -69,9 +69,8 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     const role = roleOf?.(tenant);
     const under = { database, role, signal };
     const bound = Object.fromEntries(Object.entries(escapedParams).map(([name, value]) => [`param_${name}`, value]));
-    // In hex, so that nothing in it can end the literal it travels in.
-    const [canonical] = await column(`SELECT formatQuerySingleLine(unhex('${Buffer.from(sql).toString('hex')}'))`, under);
-    const question = reworded(canonical!, { shown, database, views: viewNames });
+    const canonical = await inItsWords(sql, under);
+    const question = reworded(canonical, { shown, database, views: viewNames });
     const format = question.format ?? fallback;
     if (!isFormat(format)) throw new SaccadeError('forbidden_sql', `There is no format ${format} here.`);
     // In parentheses no FORMAT, no SETTINGS after it and no second statement can stand.
@@ -80,6 +79,19 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     const read = await reader.read(question.sql, { ...under, format, params, queryId, settings: { ...settings, ...bound, ...limiting(settings) } });
     read.stream.once('close', leave);
     return { ...read, format, queryId };
+  }
+
+  /** In hex, so that nothing in it can end the literal it travels in. */
+  async function inItsWords(sql: string, under: Parameters<typeof column>[1]): Promise<string> {
+    try {
+      return (await column(`SELECT formatQuerySingleLine(unhex('${Buffer.from(sql).toString('hex')}'))`, under))[0]!;
+    } catch (cause) {
+      const error = asSaccadeError(cause);
+      if (error.code !== 'query_failed') throw error;
+      // A client takes the first word in capitals and parentheses for the name of the error.
+      const [at] = error.detail.replace(/:? ?In scope SELECT formatQuerySingleLine.*$/s, '').replace(/ \(SYNTAX_ERROR\)$/, '').split(/\. Expected one of|\n/);
+      throw new SaccadeError('query_failed', `${at!.replace(/ \((\w+)\)/, " ('$1')")} (SYNTAX_ERROR)`, error);
+    }
   }
 
   async function column(sql: string, options: Omit<ReadOptions, 'format' | 'settings'>, bound: Readonly<Record<string, string>> = {}): Promise<string[]> {
