@@ -9,11 +9,12 @@ import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
 import { openStore } from '../connect.ts';
 import type { Foundation } from './foundation.ts';
+import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, masker: Masker): Promise<Edge | null> {
-  const { settings: s, log, producer, registry, rules, blobs, clock, names, logger, metrics, ending, wants } = base;
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current }: Inference, masker: Masker): Promise<Edge | null> {
+  const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const live = await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
@@ -29,6 +30,8 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     metrics,
     live,
     store: openReadingStore(base),
+    catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
+    startedAt,
     quota: intake.admission.quota,
     refusal: intake.refusalOfRequests,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),

@@ -19,7 +19,8 @@ export async function openInference(base: Foundation) {
   const { cache, said } = await openCache(s, logger.child({ component: 'cache' }));
   if (cache) ending.add('cache', () => cache.close());
   const answers = cache && answerCache({ cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000, metrics: cacheMetrics(metrics) });
-  const chosen = answers && !served && wants('preprocess') ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
+  // The cache asks by the version that answers, and the edge tells which one that is.
+  const chosen = !served && ((answers && wants('preprocess')) || wants('edge')) ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
   if (chosen) ending.add('models topic', () => chosen.close());
   return {
     /** Null where this process does not infer. */

@@ -37,7 +37,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     logger: logger.child({ stage: 'edge' }),
     authenticate,
   });
-  const edge = await openDoors(base, server, intake, masking.masker);
+  const edge = await openDoors(base, server, intake, inference, masking.masker);
   const sql = openSql(base, server, authenticate);
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.

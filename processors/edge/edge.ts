@@ -8,8 +8,13 @@ import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
 import { openInquiries } from './inquiries.ts';
 import { openIntake } from './intake.ts';
+import { historyRoutes } from './history/history-routes.ts';
 import { resultsRoutes } from './history/results-routes.ts';
+import { protocolInfer } from './inference-protocol/protocol-infer.ts';
+import { protocolErrors, protocolRoutes } from './inference-protocol/protocol-routes.ts';
 import { edgeMetrics } from './metrics.ts';
+import type { ModelCatalog } from './models/catalog.ts';
+import { modelsRoutes } from './models/models-routes.ts';
 import { installDocsPage } from './openapi/docs-page.ts';
 import type { ProblemLog } from './problem.ts';
 import { recentResults } from './recent-results.ts';
@@ -31,6 +36,9 @@ export interface EdgeOptions {
   readonly logger: ProblemLog;
   /** Null: this process has none, and what is asked of it is refused. */
   readonly store: Pick<Store, 'query'> | null;
+  readonly catalog: ModelCatalog;
+  /** Of the process, in milliseconds since the epoch. */
+  readonly startedAt: number;
   /** What the page shows. */
   readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
@@ -54,19 +62,27 @@ export interface Edge {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, clock, config, rules, quota = null, refusal = () => null } = options;
+  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
   const inquiries = openInquiries({ ...options, desk, quota, results });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
   await installDocsPage(server.app);
   liveRoutes(server.app, { live: options.live });
-  resultsRoutes(server.app, { ask: storeReader(options.store), results, clock });
+  const ask = storeReader(options.store);
+  resultsRoutes(server.app, { ask, results, clock });
+  historyRoutes(server.app, { ask, clock, startedAt });
+  modelsRoutes(server.app, { catalog });
   // In a scope of their own: what they read as a body is no other route's.
   await server.app.register(async (scope) => {
     await installUploads(scope, rules.maxImageBytes);
     inferRoutes(scope, intake);
     batchRoutes(scope, intake);
+  });
+  await server.app.register(async (scope) => {
+    protocolErrors(scope);
+    protocolRoutes(scope, { catalog, ready: () => desk.ready && refusal() === null });
+    protocolInfer(scope, intake, catalog);
   });
   const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, limits: config.stream });
   return {

@@ -4,7 +4,7 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
-import { installProblems, type ProblemLog } from './problem.ts';
+import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
@@ -28,6 +28,10 @@ export async function httpServer(options: OpsOptions & { readonly logger: Proble
     forceCloseConnections: 'idle',
     requestTimeout: 60_000,
     connectionTimeout: 0,
+    // A name in the path that is too long is for its route to refuse, which knows what it stands for.
+    routerOptions: { maxParamLength: 4096 },
+    // What is refused before there is a route.
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply as never, asProblem(error)),
   });
   installProblems(app, options.logger);
   installPrincipals(app, options.authenticate);

@@ -20,7 +20,7 @@ export const pendingMs = 3_600_000;
 
 const stored = `
   SELECT ${columns} FROM predictions_raw FINAL
-  WHERE tenant = {tenant:String} AND frame_id = {id:UUID} AND ({model:String} = '' OR model = {model:String})
+  WHERE tenant = {tenant:String} AND predictions_raw.frame_id = {id:UUID} AND ({model:String} = '' OR model = {model:String})
   ORDER BY model LIMIT 64`;
 
 /** Throws not_found; store_unavailable where nothing is known here and the store cannot be asked. */

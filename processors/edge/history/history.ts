@@ -1,0 +1,51 @@
+/** A page of what has been seen, newest first. */
+import type { History, HistoryQuery, Seen } from '../../../schemas/api/history.ts';
+import type { AskStore } from '../store-reader.ts';
+import { cursorOf, placeOf } from './cursor.ts';
+import { answerOfStored, columns, failureOf, type StoredPrediction } from './stored-prediction.ts';
+
+/** Each where its filter is given: fixed text, whose values the store binds. */
+const conditions: Record<Exclude<keyof HistoryQuery, 'limit'>, string> = {
+  source: 'source = {source:String}',
+  model: 'model = {model:String}',
+  label: '(has(labels.label, {label:String}) OR has(detections.label, {label:String}))',
+  status: 'status = {status:String}',
+  min_score: 'arrayMax(arrayPushBack(arrayConcat(labels.score, detections.score), toFloat32(-1))) >= toFloat32({min_score:Float64})',
+  since: "captured_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
+  until: "captured_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')",
+  cursor: "(predictions_raw.captured_at, predictions_raw.id) < (fromUnixTimestamp64Milli({cursor_ms:Int64}, 'UTC'), {cursor_id:UUID})",
+};
+const scoreOfLabel = `arrayExists((name, score) -> name = {label:String} AND score >= toFloat32({min_score:Float64}),
+  arrayConcat(labels.label, detections.label), arrayConcat(labels.score, detections.score))`;
+
+/** Throws bad_request for a cursor that is none, store_unavailable. */
+export async function historyOf(tenant: string, query: HistoryQuery, ask: AskStore): Promise<History> {
+  const { limit, cursor, ...filters } = query;
+  const place = cursor === undefined ? null : placeOf(cursor);
+  const given = (Object.keys(conditions) as (keyof typeof conditions)[]).filter((name) => query[name] !== undefined);
+  const where = given.map((name) => (name === 'min_score' && query.label !== undefined ? scoreOfLabel : conditions[name]));
+  const rows = await ask<StoredPrediction>(
+    `SELECT ${columns} FROM predictions_raw FINAL
+     WHERE ${['tenant = {tenant:String}', ...where].join('\n       AND ')}
+     ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC LIMIT {rows:UInt32}`,
+    // One more than is shown tells whether there is a next page.
+    { tenant, ...filters, rows: limit + 1, ...(place && { cursor_ms: place.capturedMs, cursor_id: place.id }) },
+  );
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return { items: items.map(seen), next: rows.length > limit && last ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
+}
+
+const seen = (row: StoredPrediction): Seen => ({
+  id: row.id,
+  frame_id: row.frame_id,
+  source: row.source,
+  sequence: row.sequence,
+  captured_at: new Date(row.captured_ms).toISOString(),
+  completed_at: new Date(row.completed_ms).toISOString(),
+  latency_ms: row.completed_ms - row.captured_ms,
+  model: row.model,
+  status: row.status,
+  ...(row.status === 'ok' ? { answer: answerOfStored(row) } : { error: failureOf(row), ...(row.stage === null ? {} : { stage: row.stage }) }),
+  trace_id: row.trace_id,
+});

@@ -1,0 +1,60 @@
+/** Programs of others, unmodified: the client of the Open Inference Protocol, and a tester that knows the document alone. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Store } from '../../connectors/ports.ts';
+import { type EdgeUnderTest, startEdgeUnderTest } from '../support/edge.ts';
+import { embeddedStore } from '../support/embedded-store.ts';
+import { needsPython, pythonFor, run } from '../support/python.ts';
+import { prediction } from '../contracts/store.ts';
+import { storePredictions } from '../support/rows.ts';
+
+describe('programs of others', { skip: needsPython, timeout: 290_000 }, () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'saccade-strangers-'));
+  let store: Store;
+  let edge: EdgeUnderTest;
+  let python: string;
+  embeddedStore('strangers', (opened) => (store = opened));
+  before(async () => {
+    python = await pythonFor('test/api/requirements.txt');
+    await storePredictions(store, [prediction(), prediction({ task: 'classification' })]);
+    edge = await startEdgeUnderTest({ store });
+  });
+  after(async () => {
+    await edge.close();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  test('tritonclient over HTTP', async () => {
+    const { code, stdout, stderr } = await run(python, ['test/api/triton_client.py', new URL(edge.url).host, 'media']);
+    assert.equal(code, 0, stderr);
+    const seen = JSON.parse(stdout) as Record<string, unknown>;
+    assert.deepEqual([seen.live, seen.ready, seen.model_ready, seen.other_version_ready], [true, true, true, false]);
+    assert.equal((seen.model as { name: string }).name, 'nanodet');
+    assert.ok((seen.server as { extensions: string[] }).extensions.includes('binary_tensor_data'));
+    assert.equal((seen.labels as string[])[0], 'espresso');
+    assert.deepEqual([seen.scores, seen.id, seen.same_gzipped, seen.asynchronous, seen.pixels], ['float32', 'mine', true, ['espresso'], [1, 5]]);
+    const counts = seen.counts as number[];
+    assert.ok((seen.found as string[]).includes('person'));
+    assert.deepEqual(seen.boxes, [2, Math.max(...counts), 4]);
+    assert.deepEqual(seen.json_counts, counts);
+    assert.match(seen.unknown as string, /resnet/);
+    assert.match(seen.wrong_output as string, /logits/);
+  });
+
+  test('schemathesis finds no answer that the document does not allow, and no 5xx', async () => {
+    const { code, stdout } = await run(
+      python,
+      [
+        '-m', 'schemathesis.cli', 'run', `${edge.url}/openapi.json`,
+        '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance',
+        '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color',
+      ],
+      { HYPOTHESIS_STORAGE_DIRECTORY: join(scratch, 'hypothesis') },
+    );
+    assert.equal(code, 0, stdout.slice(-8000));
+    assert.match(stdout, /No issues found|[1-9]\d* passed/, stdout.slice(-2000));
+  });
+});
