@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
+import { fuzz } from './fuzz/fuzz.ts';
 import { journalBench } from './journal.ts';
 import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
@@ -15,6 +16,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   cache: cacheBench,
   decode,
   fairness,
+  fuzz,
   journal: journalBench,
   latency,
   pipeline,
@@ -62,6 +64,10 @@ const help = `npm run bench -- NAME [options]
 
   backpressure   sources ten times as fast as inference, a live one and one of files: memory of every process, and what became of the frames
             --seconds S    of load (default 120); --limit M of MiB for each process (default 600); --out FOLDER for the picture
+
+  fuzz      malformed requests against a pipeline that runs: what it answers, and whether its memory comes back
+            --url URL      the edge (default: the one in <data>/run.json)
+            --count N      requests (default 10000); --rounds N (default 4), of a seed each, from --seed N (default 1); --at-once N (default 8)
 
   fairness  a slow camera beside a flood on its partition, with a quota and without
             --seconds S    of each phase (default 30); --rounds N (default 2)

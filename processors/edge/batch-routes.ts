@@ -56,7 +56,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
     const waits = request.query.wait === '1';
     const images = await imagesOf(request, config.maxBatchBytes);
     const { traceparent: caller, 'idempotency-key': key } = request.headers;
-    const span = startRequestSpan('POST /v1/batch_infer', caller, startedAt);
+    const span = startRequestSpan('POST /v1/batch_infer', caller || undefined, startedAt);
     void reply.header('traceparent', span.traceparent);
     try {
       const whole = images.flatMap((image, index): (Inquiry & { index: number })[] => (Buffer.isBuffer(image) ? [{ index, image, model, key: key ? `${key}.${index}` : null }] : []));

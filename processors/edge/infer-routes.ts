@@ -44,7 +44,7 @@ export function inferRoutes(server: FastifyInstance, intake: Intake): void {
     const waits = request.query.wait === '1';
     const image = await imageOf(request);
     const { traceparent: caller, 'idempotency-key': key } = request.headers;
-    const span = startRequestSpan('POST /v1/infer', caller, startedAt);
+    const span = startRequestSpan('POST /v1/infer', caller || undefined, startedAt);
     let result: string | undefined;
     try {
       const [asked] = await inquiries.ask([{ image, model, key: key || null }], { tenant, traceparent: span.traceparent, startedAt, waits });
