@@ -37,6 +37,7 @@ const table = {
   cache_unavailable: { status: 503, retryable: true, sentence: 'The cache (Redis) cannot be reached.' },
   engine_unavailable: { status: 503, retryable: true, sentence: 'The inference engine is not available.' },
   masking_unavailable: { status: 503, retryable: true, sentence: 'Faces cannot be covered at present, so the picture is not shown.' },
+  server_unavailable: { status: 503, retryable: true, sentence: 'A local server could not be started.' },
   overloaded: { status: 503, retryable: true, sentence: 'The pipeline is behind; try again later.' },
   not_ready: { status: 503, retryable: true, sentence: 'The service is not ready yet.' },
   // the set-up

@@ -15,6 +15,7 @@ import { SaccadeError } from '../connectors/errors.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { sinkConfig } from '../processors/sink/config.ts';
 import { columns, table } from '../processors/sink/row.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
 import { sinkStage } from '../processors/sink/sink.ts';
 import type { Input } from '../processors/stage.ts';
 import { predictionId } from '../schemas/ids.ts';
@@ -110,7 +111,7 @@ async function round(chdb: Chdb, rows: number, embedding: boolean): Promise<Reco
   const store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
   const registry = fileRegistry();
   await registry.prepare(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 8_000_000 }));
-  const stage = sinkStage({ store, batch });
+  const stage = sinkStage({ store, clock: systemClock, batch });
   await stage.start!();
   const records = await Promise.all(Array.from({ length: rows }, () => registry.encode('predictions', prediction(embedding))));
   const values = (await Promise.all(records.map((bytes) => registry.decode('predictions', bytes)))) as Prediction[];

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { nodeFlags } from '../deploy/local/node-flags.mjs';
 import { SaccadeError } from '../connectors/errors.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -25,7 +26,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 
 /** Resolves when it is ready. Throws not_ready with what it printed. It ends with the bench, however that ends. */
 export async function startStage(stage: string, env: Readonly<Record<string, string>>, withinMs = 120_000): Promise<StageProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'processors/main.ts', '--stages', stage, '--source', 'none'], {
+  const child = spawn(process.execPath, [...nodeFlags, '--import', 'tsx', 'processors/main.ts', '--stages', stage, '--source', 'none'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // What is measured is work: few pictures are sent many times, and would be answered from the cache.

@@ -39,7 +39,8 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
     await command.run(rest, open, output, stopping);
     return 0;
   } catch (cause) {
-    if (stopping.aborted) {
+    // What failed while stopping, after something was changed, is told as what it is.
+    if (stopping.aborted && (cause === stopping.reason || (cause as Error).cause === stopping.reason)) {
       output.say('interrupted: everything is as it was');
       return 130;
     }

@@ -9,6 +9,7 @@ import { SaccadeError } from '../connectors/errors.ts';
 import type { Store } from '../connectors/ports.ts';
 import { sinkConfig } from '../processors/sink/config.ts';
 import { columns } from '../processors/sink/row.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
 import { sinkStage } from '../processors/sink/sink.ts';
 import type { Input, Outcome } from '../processors/stage.ts';
 import type { Prediction } from '../schemas/records.ts';
@@ -42,7 +43,7 @@ describe('the sink', { timeout: 120_000 }, () => {
     dataDir = await mkdtemp(join(tmpdir(), 'saccade-sink-'));
     chdb = await startChdb({ dataDir });
     store = clickhouseStore({ url: chdb.url, kind: 'chdb' });
-    await sinkStage({ store, batch }).start!();
+    await sinkStage({ store, clock: systemClock, batch }).start!();
   });
   after(async () => {
     await store?.close();
@@ -53,7 +54,7 @@ describe('the sink', { timeout: 120_000 }, () => {
   test('stores a batch in one insert, and emits nothing for each input', async () => {
     const predictions = [...many(500, { source: 'a' }), prediction({ source: 'a', status: 'dropped', stage: 'infer', reason: 'deadline' })];
     const earlier = await inserts();
-    const outcomes = await sinkStage({ store, batch }).process(inputs(predictions), signal);
+    const outcomes = await sinkStage({ store, clock: systemClock, batch }).process(inputs(predictions), signal);
     assert.deepEqual(outcomes, predictions.map(() => ({ kind: 'emit', records: [] })));
     assert.deepEqual(await stored('a'), predictions.map(({ frame_id, status }) => ({ frame_id, status })));
     assert.equal((await inserts()) - earlier, 1);
@@ -66,7 +67,7 @@ describe('the sink', { timeout: 120_000 }, () => {
 
   test('takes the trace id from the header', async () => {
     const p = prediction({ source: 'traced' });
-    await sinkStage({ store, batch }).process(inputs([p], { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }), signal);
+    await sinkStage({ store, clock: systemClock, batch }).process(inputs([p], { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }), signal);
     assert.deepEqual(await store.query('SELECT trace_id FROM outcomes WHERE frame_id = {id:UUID}', { id: p.frame_id }), [
       { trace_id: '0af7651916cd43dd8448eb211c80319c' },
     ]);
@@ -78,7 +79,7 @@ describe('the sink', { timeout: 120_000 }, () => {
     for (const i of culprits) predictions[i] = { ...predictions[i]!, id: 'no uuid' };
     // Found before the store is asked.
     predictions[7] = { ...predictions[7]!, embedding: Buffer.alloc(5) };
-    const outcomes = await sinkStage({ store, batch }).process(inputs(predictions), signal);
+    const outcomes = await sinkStage({ store, clock: systemClock, batch }).process(inputs(predictions), signal);
     assert.deepEqual(kinds(outcomes), predictions.map((_, i) => (i === 7 || culprits.includes(i) ? 'reject rejected_by_store' : 'emit')));
     const rows = (await stored('b')) as { status: string }[];
     assert.equal(rows.filter(({ status }) => status === 'ok').length, predictions.length - culprits.length - 1);
@@ -90,7 +91,7 @@ describe('the sink', { timeout: 120_000 }, () => {
 
   test('stores a redelivered batch once', async () => {
     const batchOf = inputs(many(50, { source: 'c' }));
-    const sink = sinkStage({ store, batch });
+    const sink = sinkStage({ store, clock: systemClock, batch });
     await sink.process(batchOf, signal);
     await sink.process(batchOf, signal);
     assert.equal((await stored('c')).length, 50);
@@ -108,7 +109,7 @@ describe('the sink', { timeout: 120_000 }, () => {
         throw new SaccadeError('store_unavailable', 'the answer was lost');
       };
     };
-    const sink = sinkStage({ store: { ...store, inserter }, batch });
+    const sink = sinkStage({ store: { ...store, inserter }, clock: systemClock, batch });
     assert.deepEqual(kinds(await sink.process(batchOf, signal)), batchOf.map(() => 'retry store_unavailable'));
     assert.equal((await stored('lost-ack')).length, 30, 'they are there, and nobody was told');
     assert.deepEqual(kinds(await sink.process(batchOf, signal)), batchOf.map(() => 'emit'));
@@ -118,7 +119,7 @@ describe('the sink', { timeout: 120_000 }, () => {
   test('has all retried when the store is away, says so, and stores them when it is back', async () => {
     const predictions = inputs(many(20, { source: 'd' }));
     const away = clickhouseStore({ url: 'http://127.0.0.1:9' });
-    const sink = sinkStage({ store: { ...away, inserter: (t, of) => (rows) => (gone ? away : store).inserter(t, of)(rows) }, batch });
+    const sink = sinkStage({ store: { ...away, inserter: (t, of) => (rows) => (gone ? away : store).inserter(t, of)(rows) }, clock: systemClock, batch });
     let gone = true;
     assert.deepEqual(kinds(await sink.process(predictions, signal)), predictions.map(() => 'retry store_unavailable'));
     assert.match(sink.trouble!()!, /cannot be reached/);
@@ -129,13 +130,13 @@ describe('the sink', { timeout: 120_000 }, () => {
   });
 
   test('asks nothing more of the store once it is told to stop', async () => {
-    const outcomes = await sinkStage({ store, batch }).process(inputs(many(2, { source: 'e' })), AbortSignal.abort());
+    const outcomes = await sinkStage({ store, clock: systemClock, batch }).process(inputs(many(2, { source: 'e' })), AbortSignal.abort());
     assert.deepEqual(kinds(outcomes), ['retry store_unavailable', 'retry store_unavailable']);
     assert.deepEqual(await stored('e'), []);
   });
 
   test('answers an empty batch with nothing', async () => {
-    assert.deepEqual(await sinkStage({ store, batch }).process([], signal), []);
+    assert.deepEqual(await sinkStage({ store, clock: systemClock, batch }).process([], signal), []);
   });
 });
 
@@ -145,6 +146,6 @@ test('a row has a value for every field of the prediction', () => {
 });
 
 test('the sink refuses settings that make no batch', () => {
-  assert.deepEqual(sinkConfig.parse({}), { records: 10_000, bytes: 16 * 1024 * 1024, waitMs: 200, concurrency: 2 });
-  for (const wrong of [{ records: 0 }, { bytes: -1 }, { waitMs: 'soon' }, { concurrency: 1.5 }]) assert.equal(sinkConfig.safeParse(wrong).success, false);
+  assert.deepEqual(sinkConfig.parse({}), { records: 10_000, bytes: 16 * 1024 * 1024, waitMs: 200, steadyWaitMs: 1_000, concurrency: 2 });
+  for (const wrong of [{ records: 0 }, { bytes: -1 }, { waitMs: 'soon' }, { steadyWaitMs: -1 }, { concurrency: 1.5 }]) assert.equal(sinkConfig.safeParse(wrong).success, false);
 });

@@ -15,6 +15,15 @@ describe('what is chosen from what was measured', () => {
     assert.deepEqual(chosen(measured(2.5, 2.3, 2.4)), { rows: 1, buckets: [1], delayMs: 0 }, 'less than the margin is noise');
   });
 
+  test('a few rows together on a processor, where that costs nothing and is over soon', () => {
+    const onCpu = { onCpu: true };
+    assert.deepEqual(chosen(measured(2.5, 2.5, 2.6), onCpu), { rows: 4, buckets: [1, 2, 4], delayMs: 0 });
+    assert.deepEqual(chosen(measured(2.5, 2.5, 2.6, 2.5, 2.5), onCpu), { rows: 4, buckets: [1, 2, 4], delayMs: 0 }, 'and no more than a few');
+    assert.deepEqual(chosen(measured(6, 6, 6), onCpu), { rows: 2, buckets: [1, 2], delayMs: 0 }, 'whoever waits would wait for all of them');
+    assert.deepEqual(chosen(measured(30, 29, 30), onCpu), { rows: 1, buckets: [1], delayMs: 0 });
+    assert.deepEqual(chosen(measured(2.5, 2.9, 3), onCpu), { rows: 1, buckets: [1], delayMs: 0 }, 'together they are slower');
+  });
+
   test('the smallest size that is close to the best, and a wait no longer than a row saves', () => {
     assert.deepEqual(chosen(measured(10, 6, 3, 1.5, 1.45)), { rows: 8, buckets: [1, 2, 4, 8], delayMs: 5 }, 'and no longer than 5 ms');
     assert.deepEqual(chosen(measured(4, 2, 1)), { rows: 4, buckets: [1, 2, 4], delayMs: 3 });

@@ -1,6 +1,7 @@
 /** One place for the settings of every kafkajs client, and for its chatter. */
 import { Kafka, logLevel, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
 import './codecs/register.ts';
+import './large-records.ts';
 
 type Write = (fields: object, message: string) => void;
 

@@ -82,8 +82,9 @@ export function createGeneration({ number, membership, partitions, options, admi
     next.delete(keyOf(at));
     membership.pause([at]);
     await persist(async () => {
-      const low = (await admin.bounds(at.topic)).find(({ partition }) => partition === at.partition)?.low ?? expected;
-      if (!signal.aborted) place([{ ...at, offset: Math.max(low, expected) }]);
+      const { low, high } = (await admin.bounds(at.topic)).find(({ partition }) => partition === at.partition) ?? { low: expected, high: expected };
+      // Behind the end of what is there: the topic was deleted and made anew, and all of it is yet to be read.
+      if (!signal.aborted) place([{ ...at, offset: expected > high ? low : Math.max(low, expected) }]);
     });
   }
 

@@ -23,6 +23,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 const { ensureInstalled } = await import('./install.mjs');
+const { nodeFlags } = await import('./node-flags.mjs');
 try {
   // Beside npm's own download: one of them waits for the network while the other unpacks.
   if (!asks && !process.env.KAFKA_BROKERS && !args.includes('--help')) fetchJarsAhead();
@@ -46,7 +47,7 @@ function fetchJarsAhead() {
 async function runProgram() {
   const { watchNpmLayers } = await import('./npm-layers.mjs');
   const tied = !asks;
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), fileURLToPath(new URL(program, new URL('../../', import.meta.url))), ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, '--import', import.meta.resolve('tsx'), fileURLToPath(new URL(program, new URL('../../', import.meta.url))), ...args], {
     // The channel is never written to. It closes when this process ends, however that happens (watchdog.ts).
     stdio: ['inherit', 'inherit', 'inherit', ...(tied ? ['ipc'] : [])],
     env: tied ? { ...process.env, SACCADE_TIED: '1' } : process.env,

@@ -23,7 +23,7 @@ export interface LocalKafka {
   readonly child: Leashed;
 }
 
-/** Resolves when a client can create topics. Throws engine_unavailable. */
+/** Resolves when a client can create topics. Throws server_unavailable. */
 export async function startKafka({ java, classpath, folder, readyWithinMs = 60_000 }: StartKafkaOptions): Promise<LocalKafka> {
   mkdirSync(folder, { recursive: true });
   const data = join(folder, 'data');
@@ -37,10 +37,10 @@ export async function startKafka({ java, classpath, folder, readyWithinMs = 60_0
   const broker = `127.0.0.1:${ports.broker}`;
   const within = AbortSignal.timeout(readyWithinMs);
   while (!(await answers(broker))) {
-    if (child.hasEnded()) throw new SaccadeError('engine_unavailable', await child.ended);
+    if (child.hasEnded()) throw new SaccadeError('server_unavailable', await child.ended);
     if (within.aborted) {
       await child.stop();
-      throw new SaccadeError('engine_unavailable', `Kafka was not ready within ${readyWithinMs / 1000} s; its log is ${child.logFile}`);
+      throw new SaccadeError('server_unavailable', `Kafka was not ready within ${readyWithinMs / 1000} s; its log is ${child.logFile}`);
     }
     await sleep(100);
   }
@@ -61,9 +61,9 @@ function say(command: string, args: readonly string[]): Promise<string> {
     let err = '';
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-    child.on('error', (error) => reject(new SaccadeError('engine_unavailable', `${command}: ${error.message}`, error)));
+    child.on('error', (error) => reject(new SaccadeError('server_unavailable', `${command}: ${error.message}`, error)));
     child.on('close', (code) =>
-      code === 0 ? resolve(out) : reject(new SaccadeError('engine_unavailable', `Kafka's storage could not be formatted: ${err.slice(-500)}`)),
+      code === 0 ? resolve(out) : reject(new SaccadeError('server_unavailable', `Kafka's storage could not be formatted: ${err.slice(-500)}`)),
     );
   });
 }

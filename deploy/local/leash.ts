@@ -33,7 +33,7 @@ export interface Leashed {
   stop(): Promise<void>;
 }
 
-/** Starts the command. Throws engine_unavailable when it cannot be started. */
+/** Starts the command. Throws server_unavailable when it cannot be started. */
 export async function startLeashed(options: LeashedOptions): Promise<Leashed> {
   const { name, folder } = options;
   mkdirSync(folder, { recursive: true });
@@ -59,7 +59,7 @@ export async function startLeashed(options: LeashedOptions): Promise<Leashed> {
     return how;
   });
   const pid = await Promise.race([reportedPid(child), ended]);
-  if (typeof pid !== 'number') throw new SaccadeError('engine_unavailable', pid);
+  if (typeof pid !== 'number') throw new SaccadeError('server_unavailable', pid);
   if (!over) writeFileSync(pidFile, JSON.stringify(identify(pid)));
   return { name, pid, logFile, ended, hasEnded: () => over, stop: () => stop(child, ended) };
 }
@@ -100,7 +100,7 @@ async function endEarlier(pidFile: string): Promise<void> {
     if (waited === 0) process.kill(earlier.pid, 'SIGTERM');
     if (waited === graceSeconds * 1000) process.kill(earlier.pid, 'SIGKILL');
     if (waited > graceSeconds * 2000) {
-      throw new SaccadeError('engine_unavailable', `process ${earlier.pid}, left by an earlier run, does not end (${pidFile})`);
+      throw new SaccadeError('server_unavailable', `process ${earlier.pid}, left by an earlier run, does not end (${pidFile})`);
     }
     await sleep(100);
   }

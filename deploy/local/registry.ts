@@ -21,7 +21,7 @@ export interface LocalRegistry {
   readonly child: Leashed;
 }
 
-/** Resolves when the registry answers. Throws engine_unavailable. */
+/** Resolves when the registry answers. Throws server_unavailable. */
 export async function startRegistry({ java, jar, folder, readyWithinMs = 60_000 }: StartRegistryOptions): Promise<LocalRegistry> {
   mkdirSync(folder, { recursive: true });
   const { http } = await choosePorts(join(folder, 'ports.json'), ['http']);
@@ -47,10 +47,10 @@ export async function startRegistry({ java, jar, folder, readyWithinMs = 60_000 
   const url = `http://127.0.0.1:${http}/apis/ccompat/v7`;
   const within = AbortSignal.timeout(readyWithinMs);
   while (!(await answers(url))) {
-    if (child.hasEnded()) throw new SaccadeError('engine_unavailable', await child.ended);
+    if (child.hasEnded()) throw new SaccadeError('server_unavailable', await child.ended);
     if (within.aborted) {
       await child.stop();
-      throw new SaccadeError('engine_unavailable', `the registry was not ready within ${readyWithinMs / 1000} s; its log is ${child.logFile}`);
+      throw new SaccadeError('server_unavailable', `the registry was not ready within ${readyWithinMs / 1000} s; its log is ${child.logFile}`);
     }
     await sleep(100);
   }

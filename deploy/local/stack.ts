@@ -41,7 +41,7 @@ interface Part<T> {
   readonly child?: { readonly name: string; readonly pid: number; stop(): Promise<void>; readonly died: Promise<Error | null> };
 }
 
-/** Starts what is not given, all at once. Throws invalid_config when another process owns the folder, engine_unavailable, store_unavailable. */
+/** Starts what is not given, all at once. Throws invalid_config when another process owns the folder, server_unavailable, store_unavailable. */
 export async function startStack(given: StackOptions): Promise<Stack> {
   // The children have working directories of their own.
   const options = { ...given, dataDir: absolute(given.dataDir) };
@@ -62,7 +62,7 @@ export async function startStack(given: StackOptions): Promise<Stack> {
   const failure = settled.find((one) => one.status === 'rejected');
   if (failure) {
     await stop();
-    throw asSaccadeError(failure.reason, 'engine_unavailable');
+    throw asSaccadeError(failure.reason, 'server_unavailable');
   }
   const [log, schemas, store] = await Promise.all(starting);
   return {
@@ -149,4 +149,4 @@ async function clickhouse(options: StackOptions): Promise<Part<Stack['clickhouse
   return { value: { kind: 'chdb', url: chdb.url, username: 'default', password: '' }, child };
 }
 
-const dead = (ended: Promise<string>): Promise<Error> => ended.then((how) => new SaccadeError('engine_unavailable', how));
+const dead = (ended: Promise<string>): Promise<Error> => ended.then((how) => new SaccadeError('server_unavailable', how));

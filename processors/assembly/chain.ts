@@ -27,7 +27,7 @@ export function makeChain(base: Foundation, { admission }: Intake, { served, ans
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
-    sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, batch: sinkConfig.parse({}) }),
+    sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, clock, batch: sinkConfig.parse({}) }),
   });
   const journal = openJournal(log, data, logger.child({ component: 'journal' }));
   // After the pipeline has stopped: what it could not finish in time killed nobody.

@@ -1,4 +1,5 @@
 /** What is taken in, and what is not: quotas of sources and lanes, and whether there is room behind. */
+import { overflowTopic } from '../../schemas/topics.ts';
 import { createAdmission } from '../admission.ts';
 import { ingestConfig } from '../ingest/config.ts';
 import { nearRetention } from '../ingest/near-retention.ts';
@@ -32,7 +33,7 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
     /** Why nothing more is taken from cameras, or null. */
     refusal: acceptance.refusal,
     /** Why no request is taken, or null. */
-    refusalOfRequests: () => (producer.held('frames') ? 'Partitions are being added; frames are taken again in a moment.' : acceptance.refusal()),
+    refusalOfRequests: () => (producer.held('frames') || producer.held(overflowTopic) ? 'Partitions are being added; frames are taken again in a moment.' : acceptance.refusal()),
   };
 }
 

@@ -78,7 +78,7 @@ export function createEngine(options: EngineOptions): Engine {
   /** How many rows of a graph wait or run, and how many have asked for it to be loaded. */
   const inUse = new Map<string, number>();
   const owners = new Map<string, number>();
-  const spare = new WeakMap<WorkerThread, Uint8Array<ArrayBuffer>>();
+  const spare = new WeakMap<WorkerThread, ArrayBuffer>();
   let stopping = false;
   const settled = new Set<() => void>();
   const pool = workerPool({ ...options, log, lost, entry, free: () => feed() });
@@ -89,20 +89,27 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Gives work to whoever is idle. */
   function feed(): void {
-    const now = clock.now();
-    giveBack(queue.remove(({ deadline }) => deadline !== null && deadline < now), new SaccadeError('deadline_exceeded'));
     for (let worker = pool.idle(); worker; worker = pool.idle()) {
       const next = queue.waiting();
       if (!next) return;
-      const rows = queue.take(share(next, pool.idleCount()));
-      track(work(worker, rows));
+      const rows = inTime(queue.take(share(next)));
+      if (rows.length > 0) track(work(worker, rows));
     }
   }
 
-  /** Rows of a run: a size that is warm, and no more than an idle neighbour would leave. */
-  function share({ model, rows }: { model: string; rows: number }, idle: number): number {
+  /** Those that are not late; the others are told so. */
+  function inTime(rows: Row[]): Row[] {
+    const now = clock.now();
+    const late = rows.filter(({ deadline }) => deadline !== null && deadline < now);
+    if (late.length === 0) return rows;
+    giveBack(late, new SaccadeError('deadline_exceeded'));
+    return rows.filter((row) => !late.includes(row));
+  }
+
+  /** Rows of a run: a size that is warm, and no more than its share, since a neighbour that is busy will be free before this run ends. */
+  function share({ model, rows }: { model: string; rows: number }): number {
     const buckets = pool.graphs.get(model)?.policy.buckets ?? [1];
-    const most = Math.ceil(rows / idle);
+    const most = Math.ceil(rows / pool.size);
     return buckets.findLast((size) => size <= most) ?? 1;
   }
 
@@ -112,7 +119,8 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       const heads = rows.map(({ head }) => head);
       const answer = await worker.ask({ kind: 'run', key: model, heads, pixels }, ['answers'], [pixels.buffer]);
-      spare.set(worker, answer.pixels);
+      // The largest that came back: runs have several sizes.
+      spare.set(worker, answer.pixels.buffer);
       pool.answered();
       rows.forEach((row, i) => row.done(resultOf(answer.rows[i]!, answer.ms)));
     } catch (error) {
@@ -123,12 +131,12 @@ export function createEngine(options: EngineOptions): Engine {
 
   /**
    * The one copy on the way to the model: the rows are slices of records, which cannot be moved to another thread, and ONNX
-   * Runtime takes no shared memory. Into the memory of the run before where it fits: new memory costs as much as the copy.
+   * Runtime takes no shared memory. Into the memory of a run before where it fits: new memory costs as much as the copy.
    */
   function pack(worker: WorkerThread, rows: readonly Row[]): Uint8Array<ArrayBuffer> {
     const bytes = rows.reduce((sum, { pixels }) => sum + pixels.length, 0);
     const used = spare.get(worker);
-    const packed = used?.length === bytes ? used : new Uint8Array(bytes);
+    const packed = new Uint8Array(used && used.byteLength >= bytes ? used : new ArrayBuffer(bytes), 0, bytes);
     let at = 0;
     for (const { pixels } of rows) {
       packed.set(pixels, at);

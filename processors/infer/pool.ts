@@ -22,7 +22,6 @@ export interface Pool {
   readonly size: number;
   /** A worker that has everything loaded and nothing to do. */
   idle(): WorkerThread | null;
-  idleCount(): number;
   /** Loads a graph into every worker while they go on with the others'. Throws invalid_model; nothing of it is left then. */
   load(model: Model): Promise<void>;
   unload(key: string): Promise<void>;
@@ -158,7 +157,6 @@ export function workerPool(options: PoolOptions): Pool {
       return size;
     },
     idle: () => idle()[0] ?? null,
-    idleCount: () => idle().length,
     load: (model) => serially(() => load(model)).finally(free),
     unload: (key) => serially(() => drop(key)).finally(free),
     answered: () => void (deaths = 0),

@@ -20,6 +20,11 @@ export const sizesToMeasure: readonly number[] = [1, 2, 4, 8, 16];
 /** A larger run delays its first row until its last is done: it must save this share of the time of a row. */
 const worthwhile = 0.15;
 const longestDelayMs = 5;
+/** Rows that gain nothing from each other go together all the same where a row takes so little that handing it over counts. */
+const handedOverTogether = 4;
+const noLoss = 0.08;
+/** What somebody who waits may have to wait longer for such a run to end. */
+const longestRunMs = 20;
 
 const best = (measured: readonly Measured[]): number => Math.min(...measured.map(({ ms }) => ms));
 
@@ -43,7 +48,8 @@ export function choosePolicy(measured: readonly Measured[], set: Choice): RunPol
   const goal = best(measured);
   // Against noise: only what beats a run of one by the margin is a reason to make runs larger at all.
   const gains = goal < one.ms * (1 - worthwhile);
-  const chosen = gains ? measured.find(({ ms }) => ms <= goal * (1 + worthwhile / 2))! : one;
+  const together = measured.filter(({ rows, ms }) => set.onCpu && rows <= handedOverTogether && ms <= one.ms * (1 + noLoss) && rows * ms <= longestRunMs);
+  const chosen = gains ? measured.find(({ ms }) => ms <= goal * (1 + worthwhile / 2))! : (together.at(-1) ?? one);
   const rows = set.maxBatch ?? chosen.rows;
   const buckets = [...new Set([1, ...sizesToMeasure.filter((size) => size < rows), rows])];
   const delayMs = set.delayMs ?? (rows === 1 || set.onCpu ? 0 : Math.min(longestDelayMs, Math.max(0, Math.floor(one.ms - chosen.ms))));

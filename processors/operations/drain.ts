@@ -30,7 +30,8 @@ export async function untilQuiet(world: World, topics: readonly string[], output
     if (grown === 0) continue;
     ends = now;
     since = world.clock.now();
-    if (since - told > 2_000) output.say(`${topics.join(', ')}: records still come in (${grown} more)`);
+    if (since - told <= 2_000) continue;
+    output.say(`${topics.join(', ')}: records still come in (${grown} more)`);
     told = since;
   }
   return ends;

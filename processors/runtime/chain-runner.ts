@@ -63,7 +63,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   function charge(entry: Entry, bytes: number): void {
     if (!current(entry)) return;
     entry.bytes += bytes;
-    budget.take(bytes);
+    if (bytes < 0) budget.give(-bytes);
+    else budget.take(bytes);
   }
 
   function executorFor(part: Chain): StageExecutor {

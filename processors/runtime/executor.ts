@@ -37,7 +37,7 @@ export interface ExecutorOptions {
   produced(entry: Entry, bytes: number): void;
   /** Where a dead letter too large for its topic leaves its bytes. */
   readonly blobs: Pick<BlobStore, 'put'> | undefined;
-  /** The budget is charged for what fused stages hand over. */
+  /** The budget is charged for what fused stages hand over, and with a negative figure given it back when that is done with. */
   charge(entry: Entry, bytes: number): void;
   /** A record of the source has left this stage: as a dead letter for this error, or (null) otherwise. */
   left(source: string, error: SaccadeError | null): void;

@@ -38,7 +38,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   let blocked: SaccadeError | null = null;
   let draining = false;
   let scheduled = false;
-  let timer: AbortController | null = null;
+  let timer: { readonly at: number; readonly cancel: AbortController } | null = null;
 
   /** Microtask, so that records handed over together are batched together. */
   function schedule(): void {
@@ -64,14 +64,18 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   }
 
   function wakeWhenDue(): void {
-    timer?.abort();
-    timer = null;
-    const due = draining || blocked || options.hold() || running.size >= stage.batch.concurrency ? null : queue.dueIn(clock.now());
+    const now = clock.now();
+    const due = draining || blocked || options.hold() || running.size >= stage.batch.concurrency ? null : queue.dueIn(now);
     if (due === null) return;
-    const own = new AbortController();
+    const at = now + Math.max(1, due);
+    // One that wakes earlier will look again: a new one for each record costs more than a look in vain. Far ahead: the clock was set back.
+    if (timer && timer.at <= at) return;
+    timer?.cancel.abort();
+    const own = { at, cancel: new AbortController() };
     timer = own;
-    void clock.sleep(Math.max(1, due), own.signal).then(() => {
-      if (!own.signal.aborted) schedule();
+    void clock.sleep(Math.max(1, due), own.cancel.signal).then(() => {
+      if (timer === own) timer = null;
+      if (!own.cancel.signal.aborted) schedule();
     });
   }
 
@@ -183,6 +187,8 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       }
     }
     options.left(sourceOf(input), outcome.kind === 'reject' ? outcome.error : null);
+    // Its pixels are garbage now, while the entry may wait for a store: counted on, they would hold up what could be in work.
+    if (work.handedOver) options.charge(entry, -work.bytes);
     entry.open -= 1;
     if (entry.open === 0 && options.current(entry)) options.finished(entry);
   }
@@ -247,7 +253,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     },
     async drain() {
       draining = true;
-      timer?.abort();
+      timer?.cancel.abort();
       await Promise.allSettled(running);
     },
     trouble: () => blocked?.message ?? stage.trouble?.() ?? null,

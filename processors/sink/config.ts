@@ -10,6 +10,8 @@ export const sinkConfig = z.object({
   bytes: count.default(16 * 1024 * 1024),
   /** Milliseconds the first record of an insert waits for company: what a prediction is late in SQL at most. */
   waitMs: z.coerce.number().int().nonnegative().default(200),
+  /** The same while inserts follow each other: an insert costs ClickHouse as much as hundreds of rows. */
+  steadyWaitMs: z.coerce.number().int().nonnegative().default(1_000),
   /** Inserts under way at once: one is encoded while the other is stored. */
   concurrency: count.default(2),
 });

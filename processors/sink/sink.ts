@@ -1,6 +1,6 @@
 /** The end of the chain: every prediction, drop and dead letter becomes one row of the store. */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import type { Store } from '../../connectors/ports.ts';
+import type { Clock, Store } from '../../connectors/ports.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
 import { emit, failed, type BatchPolicy, type Input, type Outcome, type Stage } from '../stage.ts';
@@ -8,12 +8,14 @@ import { columns, table, type Row } from './row.ts';
 
 export interface SinkOptions {
   readonly store: Store;
-  readonly batch: BatchPolicy;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly batch: BatchPolicy & { readonly steadyWaitMs: number };
 }
 
 /** Reads `predictions`, and has no outputs: an input emits nothing once its row is stored. */
-export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
+export function sinkStage({ store, clock, batch: { steadyWaitMs, ...batch } }: SinkOptions): Stage<Prediction> {
   let trouble: string | null = null;
+  let insertedAt = Number.NEGATIVE_INFINITY;
   const insertRows = store.inserter(table, columns);
 
   /**
@@ -35,7 +37,13 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
 
   return {
     name: 'sink',
-    batch,
+    batch: {
+      ...batch,
+      /** The first row after a pause is soon in SQL; in a stream, rows gather. */
+      get waitMs() {
+        return Math.abs(clock.now() - insertedAt) < 2 * steadyWaitMs ? Math.max(batch.waitMs, steadyWaitMs) : batch.waitMs;
+      },
+    },
     start: () => store.migrate(),
     trouble: () => trouble,
 
@@ -52,6 +60,7 @@ export function sinkStage({ store, batch }: SinkOptions): Stage<Prediction> {
         try {
           await insertRows(part.map(({ value, headers }): Row => ({ prediction: value, headers })));
           trouble = null;
+          insertedAt = clock.now();
           all(emit());
         } catch (cause) {
           const error = asSaccadeError(cause);

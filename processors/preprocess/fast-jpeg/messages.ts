@@ -9,5 +9,11 @@ export interface CutRequest {
   readonly inputs: readonly ModelCard['input'][];
 }
 
-/** `ready` once; then an answer to each request, in their order. null: this one is not for the fast path. */
-export type FromCutThread = 'ready' | FastCut | null;
+/** To each request, in their order. `cut` null: this one is not for the fast path. `bytes`: given back to be filled again. */
+export interface CutReply {
+  readonly cut: FastCut | null;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** `ready` once, then replies. */
+export type FromCutThread = 'ready' | CutReply;

@@ -21,11 +21,15 @@ interface Thread {
   readonly waiting: ((answer: FastCut | null) => void)[];
 }
 
+/** Memory for pictures on their way to a thread, in steps so that pictures of like size can use each other's. */
+const [sparesKept, spareStep, largestSpare] = [8, 64 * 1024, 1024 * 1024];
+
 /** One works, one lies ready: a thread does not wait for the main one between two pictures. */
 const ahead = 2;
 
 export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJpegPool {
   const threads = new Set<Thread>();
+  const spare: ArrayBuffer[] = [];
   let starting: Promise<void> | null = null;
   /** Stopped, or the code cannot be loaded here: no thread will do better. */
   let over = false;
@@ -39,7 +43,8 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
           threads.add(thread);
           settled();
         } else {
-          thread.waiting.shift()?.(message);
+          if (spare.length < sparesKept && message.bytes.buffer.byteLength <= largestSpare) spare.push(message.bytes.buffer);
+          thread.waiting.shift()?.(message.cut);
         }
         if (thread.waiting.length === 0) worker.unref();
       });
@@ -57,6 +62,12 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
     return (starting ??= hire().finally(() => (starting = null)));
   }
 
+  /** New memory for each picture would be garbage by the megabyte a second, and its collection costs more than the copy. */
+  function memoryFor(size: number): ArrayBuffer {
+    const at = spare.findIndex(({ byteLength }) => byteLength >= size);
+    return spare.splice(at, at < 0 ? 0 : 1)[0] ?? new ArrayBuffer(Math.ceil(size / spareStep) * spareStep);
+  }
+
   const freest = (): Thread | undefined => [...threads].sort((a, b) => a.waiting.length - b.waiting.length)[0];
 
   return {
@@ -70,7 +81,8 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
       if (thread.waiting.length >= ahead && threads.size < width && !over) void startAnother();
       const answer = new Promise<FastCut | null>((done) => thread.waiting.push(done));
       // A slice of a fetch from Kafka: it cannot be moved, and is a tenth of its pixels.
-      const copy = new Uint8Array(bytes);
+      const copy = new Uint8Array(memoryFor(bytes.length), 0, bytes.length);
+      copy.set(bytes);
       thread.worker.ref();
       thread.worker.postMessage({ bytes: copy, size, inputs } satisfies CutRequest, [copy.buffer]);
       return answer;

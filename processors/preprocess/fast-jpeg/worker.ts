@@ -1,18 +1,18 @@
 /** A thread that decodes: the thread that answers Kafka's heartbeats is not to wait for pixels. */
 import { parentPort } from 'node:worker_threads';
-import { fastCutter } from './cut.ts';
+import { type FastCut, fastCutter } from './cut.ts';
 import type { CutRequest, FromCutThread } from './messages.ts';
 
 const port = parentPort!;
 const cut = fastCutter();
 
 port.on('message', ({ bytes, size, inputs }: CutRequest) => {
-  let answer: FromCutThread = null;
+  let found: FastCut | null = null;
   try {
-    answer = cut(bytes, size, inputs);
+    found = cut(bytes, size, inputs);
   } catch {
     // libvips has the last word on what is broken, and says it better.
   }
-  port.postMessage(answer, answer?.tensors.map(({ buffer }) => buffer) ?? []);
+  port.postMessage({ cut: found, bytes } satisfies FromCutThread, [bytes.buffer, ...(found?.tensors.map(({ buffer }) => buffer) ?? [])]);
 });
 port.postMessage('ready' satisfies FromCutThread);

@@ -57,7 +57,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
   const ports = broken.ports?.(portsOf(world, life), { random, life }) ?? portsOf(world, life);
   const variant = (stage: Stage<never>): Stage<never> => broken.stage?.(stage) ?? stage;
   const cast = (stage: unknown): Stage<never> => variant(stage as Stage<never>);
-  const sinkBatch = { records: 50, bytes: 100_000, waitMs: 200, concurrency: random.pick([1, 2]) };
+  const sinkBatch = { records: 50, bytes: 100_000, waitMs: 200, steadyWaitMs: random.pick([0, 1_000]), concurrency: random.pick([1, 2]) };
 
   const clock = broken.clock?.(life.clock) ?? life.clock;
   const admission = createAdmission({ log: ports.log, producer: ports.producer, clock, models, rules: scenario.quota, reader: life.name });
@@ -69,7 +69,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
       preprocess: () => cast(cheapPreprocess(world, life, ports.blobs)),
       overflow: () => admission.overflow,
       infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
-      sink: () => cast(sinkStage({ store: ports.store, batch: sinkBatch })),
+      sink: () => cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })),
     }),
     fuse: plan.fused ? [['preprocess', 'infer']] : [],
     clock,
