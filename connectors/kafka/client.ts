@@ -2,6 +2,7 @@
 import { Kafka, logLevel, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
 import './codecs/register.ts';
 import './large-records.ts';
+import { socketFactory } from './socket.ts';
 
 type Write = (fields: object, message: string) => void;
 
@@ -34,6 +35,7 @@ export function kafkaClient(options: KafkaOptions): Kafka {
     clientId: options.clientId,
     ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
     ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+    socketFactory,
     connectionTimeout: 3_000,
     authenticationTimeout: 10_000,
     requestTimeout: 12_000,
