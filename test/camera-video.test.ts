@@ -12,20 +12,11 @@ import { findFfmpeg } from '../processors/camera/ffmpeg.ts';
 import { noCounts, runCamera } from '../processors/camera/run-camera.ts';
 import { parseSource } from '../processors/camera/source-spec.ts';
 import { collectingProducer, jumpingClock, quiet, realClock, sequences, until } from './support/camera.ts';
-import { skipUnless } from './support/components.ts';
+import { needsFfmpeg } from './support/ffmpeg.ts';
 import { rtspCamera } from './support/rtsp-camera.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'saccade-video-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-function hasFfmpeg(): boolean {
-  try {
-    findFfmpeg();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const alive = (pid: number): boolean => {
   try {
@@ -52,7 +43,7 @@ function running(what: string): string[] {
   });
 }
 
-describe('video', { skip: skipUnless(hasFfmpeg(), 'ffmpeg', 'apt-get install ffmpeg') }, () => {
+describe('video', { skip: needsFfmpeg }, () => {
   const video = join(folder, 'bars.mp4');
   const film = (): void => {
     const made = spawnSync(findFfmpeg(), ['-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'testsrc=size=160x120:rate=20:duration=1', '-c:v', 'mpeg4', video]);

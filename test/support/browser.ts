@@ -17,5 +17,5 @@ const found = places.find((path) => {
 export const needsBrowser = skipUnless(found !== undefined, 'a browser', 'apt-get install chromium, or name one in SACCADE_TEST_BROWSER');
 
 /** Without the sandbox, which containers do not allow; the pages it opens are ours alone. */
-export const openBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: found!, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+export const openBrowser = (...args: readonly string[]): Promise<Browser> =>
+  chromium.launch({ executablePath: found!, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...args] });

@@ -18,12 +18,13 @@ import type { streamConfig } from '../../processors/edge/stream/config.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
 import { ingestStage } from '../../processors/ingest/ingest.ts';
+import { startLive } from '../../processors/live/live.ts';
 import { preprocessConfig } from '../../processors/preprocess/config.ts';
 import { preprocessStage } from '../../processors/preprocess/preprocess.ts';
 import { systemClock } from '../../processors/runtime/clock.ts';
 import { runtimeMetrics } from '../../processors/runtime/metrics.ts';
 import { createPipeline } from '../../processors/runtime/pipeline.ts';
-import { type StageFamily, topology } from '../../processors/topology.ts';
+import { type StageFamily, stagesToWatch, topology } from '../../processors/topology.ts';
 import { topicSpecs } from '../../schemas/topics.ts';
 import { always, engineWith } from './models.ts';
 import { quiet } from './pipeline.ts';
@@ -38,7 +39,7 @@ export interface EdgeUnderTest {
 
 const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; stream?: z.input<typeof streamConfig> } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; stream?: z.input<typeof streamConfig>; live?: boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -76,9 +77,10 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: openMode('default') });
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, stream: options.stream });
+  const live = options.live ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
   const catalog = { served: () => models, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);
@@ -90,6 +92,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     async close() {
       await edge.close();
       await server.close();
+      await live?.close();
       admission.release();
       await pipeline.stop(1000);
       await admission.close();

@@ -1,0 +1,108 @@
+/** Video on the page, in a real browser with a made-up webcam, through the real edge and models. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { findFfmpeg } from '../processors/camera/ffmpeg.ts';
+import { needsBrowser, openBrowser } from './support/browser.ts';
+import { type EdgeUnderTest, picture, startEdgeUnderTest } from './support/edge.ts';
+import { needsFfmpeg } from './support/ffmpeg.ts';
+
+/** Asked from outside: the page's own policy forbids code made of text. */
+async function holds(page: Page, script: string): Promise<void> {
+  for (let tries = 0; !(await page.evaluate(script)); tries++) {
+    assert.ok(tries < 200, `does not come to hold: ${script}`);
+    await page.waitForTimeout(100);
+  }
+}
+
+/** The picture fills the canvas, in many colours, and in it is the box's own colour. */
+const drawn = `(() => {
+  const canvas = document.getElementById('video-canvas');
+  const chip = [...document.querySelectorAll('#video-counts li')].find((li) => li.textContent.includes('person'));
+  if (!chip) return false;
+  const swatch = document.createElement('canvas').getContext('2d');
+  swatch.fillStyle = getComputedStyle(chip.querySelector('i')).backgroundColor;
+  swatch.fillRect(0, 0, 1, 1);
+  const [r, g, b] = swatch.getImageData(0, 0, 1, 1).data;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const colours = new Set();
+  let box = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (i % 148 === 0) colours.add((data[i] >> 4) + ',' + (data[i + 1] >> 4) + ',' + (data[i + 2] >> 4));
+    if (Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 30) box++;
+  }
+  return colours.size > 100 && box > 200;
+})()`;
+
+describe('video of the viewer on the page', { skip: needsBrowser }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'saccade-video-'));
+  let browser: Browser;
+  let edge: EdgeUnderTest;
+  before(async () => {
+    const frame = await sharp(picture('astronaut')).resize(640, 480, { fit: 'cover', position: 'top' }).jpeg().toBuffer();
+    // Motion JPEG is JPEGs, one after the other.
+    writeFileSync(join(folder, 'webcam.mjpeg'), Buffer.concat(Array.from({ length: 10 }, () => frame)));
+    writeFileSync(join(folder, 'frame.jpg'), frame);
+    browser = await openBrowser('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${join(folder, 'webcam.mjpeg')}`);
+    edge = await startEdgeUnderTest({ live: true });
+  });
+  after(async () => {
+    await browser.close();
+    await edge.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function visit(act: (page: Page) => Promise<void>): Promise<void> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, permissions: ['camera'] });
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    const complaints: string[] = [];
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    try {
+      await page.goto(edge.url);
+      await page.locator('#video-model option').nth(1).waitFor({ state: 'attached' });
+      await act(page);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await context.close();
+    }
+  }
+
+  test('the webcam: boxes on the picture, its pace, another model, and an end', () =>
+    visit(async (page) => {
+      await page.getByRole('button', { name: 'Webcam' }).click();
+      await holds(page, drawn);
+      await holds(page, `/fps, \\d+ ms/.test(document.getElementById('video-pace').textContent)`);
+      const shot = process.env.SACCADE_TEST_SHOT;
+      if (shot) await page.screenshot({ path: shot });
+      // It is a source like others: the cameras show it too.
+      await page.locator('.source h2', { hasText: /^page-/ }).waitFor();
+      await page.locator('#video-model').selectOption('efficientnet-lite0');
+      await holds(page, `document.querySelectorAll('#video-classes li').length === 5`);
+      await page.getByRole('button', { name: 'Stop' }).click();
+      await holds(page, `document.getElementById('video-stop').hidden`);
+      assert.equal(await page.locator('#video-problem').isVisible(), false);
+    }));
+
+  test('a video file', { skip: needsFfmpeg }, () =>
+    visit(async (page) => {
+      const file = join(folder, 'clip.webm');
+      execFileSync(findFfmpeg(), ['-loglevel', 'error', '-loop', '1', '-t', '2', '-r', '10', '-i', join(folder, 'frame.jpg'), '-c:v', 'libvpx', '-b:v', '1M', '-pix_fmt', 'yuv420p', file]);
+      await page.locator('#video-file').setInputFiles(file);
+      await holds(page, drawn);
+    }));
+
+  test('what is no video is said in words', () =>
+    visit(async (page) => {
+      const file = join(folder, 'no.webm');
+      writeFileSync(file, 'nothing of the kind');
+      await page.locator('#video-file').setInputFiles(file);
+      await page.locator('#video-problem').getByText('cannot be shown').waitFor();
+    }));
+});
