@@ -149,7 +149,7 @@ function answer(mine, message) {
   mine.pacedAt = now;
   mine.came = mine.came.filter((one) => now - one.now < 2_000);
   const ms = mine.came.reduce((sum, one) => sum + one.ms, 0) / mine.came.length;
-  const fps = (mine.came.length - 1) / ((now - mine.came[0].now) / 1000 || 1);
+  const fps = mine.came.length > 1 ? (mine.came.length - 1) / ((now - mine.came[0].now) / 1000) : null;
   setText(byId('video-pace'), `${amount(fps)} fps, ${duration(ms)}${mine.dropped > 0 ? `, ${mine.dropped} left out` : ''}`);
   fillClasses(byId('video-classes'), message.predictions ? [{ model: message.model, labels: message.predictions }] : []);
   fillCounts(byId('video-counts'), message.detections ?? []);
