@@ -9,6 +9,7 @@ import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { sink } from './sink.ts';
+import { stream } from './stream/stream.ts';
 import { transactions } from './transactions/transactions.ts';
 
 const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
@@ -22,6 +23,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   pipeline,
   'rolling-restart': rollingRestart,
   sink,
+  stream,
   transactions,
 };
 
@@ -50,6 +52,10 @@ const help = `npm run bench -- NAME [options]
 
   sink      predictions through the sink's own path into ClickHouse, and its parts; starts its own ClickHouse
             --rows N       rows of a round (default 40000); --rounds N (default 3)
+
+  stream    video over WebSockets: one source beside the same frames over HTTP, and sixteen; starts its own Kafka and ClickHouse
+            --seconds S    of each run (default 20; 120 with --sockets); --rounds N (default 3); --model NAME
+            --sockets N    instead: as many sockets, each a frame every --every S (default 5), and the edge's memory
 
   transactions   a hop with Kafka's transactions beside the runtime's delivery; starts its own Kafka, unless KAFKA_BROKERS names one
             --sizes LIST   records of a batch (default 1,16,100); --rounds N (default 3)

@@ -133,6 +133,22 @@ describe('sessions are bounded', () => {
       await again.close();
     }));
 
+  test('all sessions together keep no more than the total: those without a client go first', () =>
+    withEdge({ stream: { keepTotalBytes: 6_000 } }, async (edge) => {
+      const left = await streamClient(edge.url, { source: 'left', policy: 'wait' });
+      for (const i of upTo(4)) await left.paced(i, small);
+      await answered(left, 4);
+      await left.close();
+      const busy = await streamClient(edge.url, { source: 'busy', policy: 'wait' });
+      for (const i of upTo(40)) await busy.paced(i, small);
+      await answered(busy, 40);
+      await eventually(async () => (await metric(edge, 'saccade_stream_sessions')) === 1, 'the end of the one that was left');
+      busy.socket.terminate();
+      const back = await streamClient(edge.url, { source: 'busy', policy: 'wait', session: String(busy.welcome().session) });
+      assert.ok((back.welcome().missing_to as number) > 20);
+      await back.close();
+    }));
+
   test('one that nobody comes back for is forgotten after a while, and comes back as moved', () =>
     withEdge({ stream: { keepMs: 1_000 } }, async (edge) => {
       const client = await streamClient(edge.url, { source: 'left' });
@@ -271,14 +287,20 @@ describe('what is not taken now', () => {
   });
 
   test('a source above its quota: live frames are dropped with that reason, those that are waited for wait', () =>
-    withEdge({ quota: { framesPerSecond: 20, burst: 5, calmMs: 1000 } }, async (edge) => {
+    withEdge({ quota: { framesPerSecond: 1, burst: 5, calmMs: 1000 } }, async (edge) => {
       const live = await streamClient(edge.url, { source: 'quick' });
       const patient = await streamClient(edge.url, { source: 'thorough', policy: 'wait' });
       await Promise.all([
-        (async () => { for (const i of upTo(40)) await live.paced(i, small); })(),
-        (async () => { for (const i of upTo(15)) await patient.paced(i, small); })(),
+        // One after the other: it is never behind.
+        (async () => {
+          for (const i of upTo(40)) {
+            await live.paced(i, small);
+            await answered(live, i + 1);
+          }
+        })(),
+        (async () => { for (const i of upTo(8)) await patient.paced(i, small); })(),
       ]);
-      await Promise.all([answered(live, 40), answered(patient, 15)]);
+      await Promise.all([answered(live, 40), answered(patient, 8)]);
       assert.ok(live.outcomes().some(({ reason }) => reason === 'quota'));
       assert.ok(live.outcomes().filter(({ type }) => type === 'result').length >= 5);
       assert.ok(patient.outcomes().every(({ type }) => type === 'result'));
@@ -287,15 +309,18 @@ describe('what is not taken now', () => {
 
   test('more bytes than may be in hand: a live session drops, one that waits is not read from, and nothing is lost', async () => {
     const { wrap, state } = failing();
-    await withEdge({ wrap, stream: { totalBytes: 3 * small.length } }, async (edge) => {
+    // So large that no two of them come in one piece.
+    const large = await sharp(picture('coffee')).resize(1500, 1000).jpeg({ quality: 95 }).toBuffer();
+    assert.ok(large.length > 200_000);
+    await withEdge({ wrap, stream: { totalBytes: 3 * large.length } }, async (edge) => {
       state.away = true;
       const patient = await Promise.all(upTo(4).map((i) => streamClient(edge.url, { source: `p${i}`, policy: 'wait' })));
-      for (const client of patient) for (const i of upTo(8)) client.frame(i, small);
+      for (const client of patient) for (const i of upTo(8)) client.frame(i, large);
       const live = await streamClient(edge.url, { source: 'live' });
-      for (const i of upTo(10)) await live.paced(i, small);
+      for (const i of upTo(10)) await live.paced(i, large);
       await sleep(300);
       // One message of each socket may come on top of the limit: it was read already.
-      assert.ok((await metric(edge, 'saccade_stream_in_hand_bytes')) <= (3 + 5) * small.length);
+      assert.ok((await metric(edge, 'saccade_stream_in_hand_bytes')) <= (3 + 5) * large.length);
       assert.ok(live.outcomes().some(({ reason }) => reason === 'overloaded'));
       state.away = false;
       await Promise.all(patient.map((client) => answered(client, 8)));

@@ -129,6 +129,7 @@ describe('/v1/stream', () => {
     }
     const cases: [string, (client: StreamClient) => void, number, RegExp, null?][] = [
       ['text where a frame is due', (c) => c.socket.send('hello'), 4400, /JSON message; frames are binary/],
+      ['text as long as a picture', (c) => c.socket.send('x'.repeat(100_000)), 4400, /100000 characters/],
       ['a message of no known type', (c) => c.say({ type: 'hurry' }), 4400, /type/],
       ['a field too many', (c) => c.say({ type: 'ack', sequence: 1, speed: 2 }), 4400, /speed/],
       ['an ack of nonsense', (c) => c.say({ type: 'ack', sequence: -1 }), 4400, /sequence/],

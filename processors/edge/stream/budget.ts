@@ -1,4 +1,4 @@
-/** Bytes of frames in hand, over all sockets. */
+/** Bytes in memory over all sessions: of frames in hand, or of outcomes kept. */
 
 export interface Budget {
   readonly held: number;

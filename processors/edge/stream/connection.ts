@@ -135,6 +135,8 @@ export function connect({ socket, raw, limits, clock, logger, opening, open, clo
   return {
     check(now) {
       if (code !== null || paused) return;
+      // Not only by what is sent here: each ping of its is answered too.
+      if (socket.bufferedAmount > limits.unreadBytes) return close(closeCodes.slowReader, 'Outcomes are not read.');
       if (session === null && now - since > limits.openMs) return close(closeCodes.timeout, 'No session was opened in time.');
       if (now - since > limits.lifeMs) return close(closeCodes.lifetime, 'The socket has reached its longest life: connect again and resume.');
       if (now - framedAt > limits.idleMs) return close(closeCodes.timeout, 'No frame for a long time.');

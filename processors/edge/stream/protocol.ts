@@ -4,6 +4,7 @@ import { SaccadeError } from '../../../connectors/errors.ts';
 
 /** Before the image: the sequence number (4 bytes) and when it was taken (8 bytes, milliseconds since the epoch, 0: now), big endian. */
 export const headerBytes = 12;
+const longestMessage = 4_096;
 export const highestSequence = 0xffff_ffff;
 /** The year 9999: above it a number is not milliseconds. */
 const latestMs = 253_402_300_799_999;
@@ -51,6 +52,8 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
 
 /** Throws bad_request naming the field. */
 export function readMessage(text: string): FromClient {
+  // The limit of a message is that of a frame, and none of these is as long.
+  if (text.length > longestMessage) throw new SaccadeError('bad_request', `Text of ${text.length} characters; a message has at most ${longestMessage}.`);
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -65,13 +65,15 @@ export interface Session {
   stop(): void;
   /** Nobody will come back for it. */
   discard(): void;
-  readonly keptBytes: number;
 }
 
 export interface SessionOptions {
   readonly about: About;
   readonly limits: StreamConfig;
+  /** Of frames in hand. */
   readonly budget: Budget;
+  /** Of outcomes kept. */
+  readonly keptBudget: Budget;
   readonly clock: Clock;
   readonly metrics: StreamMetrics;
   /** Whether the source may send now; counts it if so. */
@@ -86,9 +88,9 @@ interface Pending {
   outcome: StreamOutcome | null;
 }
 
-export function createSession({ about, limits, budget, clock, metrics, allowed, wake, errorOf }: SessionOptions): Session {
+export function createSession({ about, limits, budget, keptBudget, clock, metrics, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
-  const kept = keptOutcomes(limits);
+  const kept = keptOutcomes(limits, keptBudget);
   /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
   const pending = new Map<number, Pending>();
   let queue: FrameInHand[] = [];
@@ -121,7 +123,7 @@ export function createSession({ about, limits, budget, clock, metrics, allowed, 
       if (outcome === null) break;
       pending.delete(sequence);
       const json = JSON.stringify(outcome);
-      kept.add(sequence, json);
+      if (!discarded) kept.add(sequence, json);
       const more = grant();
       link?.send(more > 0 ? `${json.slice(0, -1)},"credits":${more}}` : json);
     }
@@ -166,9 +168,6 @@ export function createSession({ about, limits, budget, clock, metrics, allowed, 
     live,
     get attached() {
       return link !== null;
-    },
-    get keptBytes() {
-      return kept.bytes;
     },
     attach(next, resume, acknowledged) {
       link?.close(closeCodes.replaced, 'Another connection has resumed this session.');
@@ -255,6 +254,7 @@ export function createSession({ about, limits, budget, clock, metrics, allowed, 
     },
     discard() {
       discarded = true;
+      kept.clear();
       abandon('not_ready');
     },
   };

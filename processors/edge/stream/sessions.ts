@@ -1,6 +1,7 @@
 /** The sessions of one edge: those with a socket, and those whose client may still come back. */
 import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../../connectors/errors.ts';
+import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
 import type { Opening } from './protocol.ts';
 import type { About, Session } from './session.ts';
@@ -24,7 +25,7 @@ export interface Sessions {
 /** Sessions of two tenants have nothing to do with each other, whatever ids they name. */
 const keyOf = ({ tenant, session }: Pick<About, 'tenant' | 'session'>): string => `${tenant}/${session}`;
 
-export function openSessions(limits: StreamConfig, create: (about: About) => Session): Sessions {
+export function openSessions(limits: StreamConfig, kept: Budget, create: (about: About) => Session): Sessions {
   const sessions = new Map<string, Session>();
   /** Without a socket since, the longest first. */
   const alone = new Map<Session, number>();
@@ -64,7 +65,7 @@ export function openSessions(limits: StreamConfig, create: (about: About) => Ses
     },
     sweep(now) {
       for (const [session, since] of alone) {
-        if (now - since < limits.keepMs) break;
+        if (now - since < limits.keepMs && !kept.over) break;
         forget(session);
       }
     },

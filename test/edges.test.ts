@@ -1,0 +1,176 @@
+/** Two edges behind HAProxy, one of them killed under load: requests that are repeated under their key, and streams that come back. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import sharp from 'sharp';
+import { freePort } from './chaos/world/free-port.ts';
+import { needsKafka, skipUnless } from './support/components.ts';
+import { eventually } from './support/pipeline.ts';
+import { type Saccade, count, runFileOf, startSaccade, storeOf } from './support/saccade.ts';
+import { streamClient, type StreamClient } from './support/stream-client.ts';
+
+function hasHaproxy(): boolean {
+  try {
+    execFileSync('haproxy', ['-v'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const needsHaproxy = skipUnless(hasHaproxy(), 'HAProxy', 'apt-get install haproxy');
+
+/** What a user would write: requests go to whoever is ready, and one that could not be connected goes to the other. */
+const configOf = (port: number, edges: readonly string[]): string => `
+global
+  maxconn 512
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+  retries 2
+  option redispatch
+frontend saccade
+  bind 127.0.0.1:${port}
+  default_backend edges
+backend edges
+  balance leastconn
+  option httpchk GET /ready
+${edges.map((url, i) => `  server edge-${i} ${new URL(url).host} check inter 200ms fall 1 rise 1`).join('\n')}
+`;
+
+/** The process that does the work: what was started by name watches over it. */
+function killHard(edge: Saccade): void {
+  const { pid } = edge.child;
+  const [worker] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  process.kill(worker!, 'SIGKILL');
+}
+
+interface Asked {
+  readonly key: string;
+  /** Ids of all 200s there were. */
+  readonly ids: string[];
+  readonly tries: number;
+  readonly answered: boolean;
+}
+
+describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () => {
+  const data = mkdtempSync(join(tmpdir(), 'saccade-edges-'));
+  const env = { SACCADE_MODELS: 'efficientnet-lite0' };
+  let pipeline: Saccade;
+  let edges: Saccade[] = [];
+  let urls: string[] = [];
+  let haproxy: ChildProcess;
+  let url: string;
+  let small: Buffer;
+
+  before(async () => {
+    small = await sharp('media/coffee.jpg').resize(224, 168).jpeg().toBuffer();
+    pipeline = startSaccade(data, ['--source', 'none', '--stages', 'ingest,preprocess,infer,sink'], env);
+    await pipeline.ready();
+    edges = [0, 1].map(() => startSaccade(data, ['--stages', 'edge'], env));
+    urls = await Promise.all(edges.map((edge) => edge.ready()));
+    const port = await freePort();
+    url = `http://127.0.0.1:${port}`;
+    writeFileSync(join(data, 'haproxy.cfg'), configOf(port, urls));
+    haproxy = spawn('haproxy', ['-f', join(data, 'haproxy.cfg')], { stdio: 'ignore' });
+    await eventually(async () => (await fetch(`${url}/ready`).catch(() => null))?.status === 200, 'the proxy');
+  });
+  after(async () => {
+    haproxy?.kill();
+    for (const edge of edges) if (edge.child.exitCode === null) await edge.interrupt();
+    await pipeline?.interrupt();
+    rmSync(data, { recursive: true, force: true, maxRetries: 20 });
+  });
+
+  /** Each request until it is answered, under one key. */
+  async function ask(key: string): Promise<Asked> {
+    const ids: string[] = [];
+    for (let tries = 1; tries <= 20; tries++) {
+      try {
+        const response = await fetch(`${url}/v1/infer`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'idempotency-key': key }, body: new Uint8Array(small) });
+        const body = (await response.json()) as { id: string };
+        if (response.status === 200) return { key, ids: [...ids, body.id], tries, answered: true };
+      } catch {
+        // The connection broke: whether the frame was taken is not known, which is what the key is for.
+      }
+      await sleep(200);
+    }
+    return { key, ids, tries: 20, answered: false };
+  }
+
+  /** A stream that comes back whenever its socket goes, until all is answered. */
+  async function streamThrough(source: string, frames: number): Promise<{ readonly outcomes: Map<number, string>; readonly sockets: number }> {
+    const outcomes = new Map<number, string>();
+    let [session, acknowledged, sockets] = ['', -1, 0];
+    while (acknowledged < frames - 1) {
+      const resume: Record<string, string | number> = session === '' ? {} : { session, ...(acknowledged < 0 ? {} : { acknowledged }) };
+      const client: StreamClient | null = await streamClient(url, { source, policy: 'wait', ...resume }).catch(() => null);
+      if (client === null || client.told.length === 0) {
+        await sleep(200);
+        continue;
+      }
+      sockets += 1;
+      session = String(client.welcome().session);
+      let next = ((client.welcome().received as number | null) ?? -1) + 1;
+      while (client.closed() === null && acknowledged < frames - 1) {
+        if (client.credits() > 0 && next < frames) client.frame(next++, small);
+        for (const { sequence, type } of client.outcomes().filter((one) => one.sequence! > acknowledged)) {
+          assert.equal(sequence, acknowledged + 1, 'in order, and none left out');
+          acknowledged = sequence!;
+          outcomes.set(sequence!, String(type));
+        }
+        await sleep(20);
+      }
+      client.socket.close();
+    }
+    return { outcomes, sockets };
+  }
+
+  test('one is killed: every request has one result under its key, every frame of every stream one outcome, and all are stored once', async () => {
+    const answers: Asked[] = [];
+    const loading = new AbortController();
+    const callers = Array.from({ length: 6 }, async (_, caller) => {
+      for (let i = 0; !loading.signal.aborted; i++) answers.push(await ask(`caller-${caller}-${i}`));
+    });
+    const streams = ['gate', 'yard', 'roof', 'hall'].map((source) => streamThrough(source, 120));
+    await eventually(() => answers.length >= 100, 'some load', 60_000);
+    const soFar = answers.length;
+    killHard(edges[0]!);
+    await eventually(() => answers.length >= soFar + 200, 'load after the kill', 120_000);
+    const done = await Promise.all(streams);
+    loading.abort();
+    await Promise.all(callers);
+
+    assert.deepEqual(answers.filter(({ answered }) => !answered), [], 'no request is left without its answer');
+    const repeated = answers.filter(({ tries }) => tries > 1);
+    const ids = new Map(answers.map(({ key, ids: [id] }) => [key, id]));
+    assert.equal(new Set(ids.values()).size, answers.length, 'a result of its own for each key');
+    assert.ok(done.some(({ sockets }) => sockets > 1), 'streams were cut');
+    for (const { outcomes } of done) {
+      assert.equal(outcomes.size, 120);
+      assert.deepEqual(new Set(outcomes.values()), new Set(['result']));
+    }
+    // The same key again, at the other edge, is the same frame.
+    const [first] = repeated.length > 0 ? repeated : answers;
+    assert.equal((await ask(first!.key)).ids[0], ids.get(first!.key));
+    // What an edge answered before it died is known to the one that lives.
+    const early = answers.slice(0, 20);
+    for (const { ids: [id] } of early) {
+      await eventually(async () => (await fetch(`${url}/v1/results/${id}`)).status === 200, `the result of ${id}`);
+    }
+    const store = storeOf(runFileOf(data));
+    const expected = answers.length + 4 * 120;
+    await eventually(async () => (await count(store, 'select count() as n from predictions')) >= expected, 'all rows', 60_000);
+    assert.equal(await count(store, 'select count() as n from predictions'), expected);
+    assert.equal(await count(store, 'select uniqExact(id) as n from predictions'), expected);
+    await store.close();
+    process.stdout.write(`${JSON.stringify({ requests: answers.length, repeated: repeated.length, streams: done.map(({ sockets }) => sockets) })}\n`);
+  });
+});
