@@ -10,7 +10,8 @@ export interface Budget {
   whenFree(callback: () => void): void;
 }
 
-export function createBudget(limit: number): Budget {
+/** `relieve` lets something go that is worth less than what is taken; false: there is nothing left of the kind. */
+export function createBudget(limit: number, relieve: () => boolean = () => false): Budget {
   let held = 0;
   let waiting: (() => void)[] = [];
   return {
@@ -22,6 +23,7 @@ export function createBudget(limit: number): Budget {
     },
     take(bytes) {
       held += bytes;
+      while (held > limit && relieve());
     },
     give(bytes) {
       held -= bytes;

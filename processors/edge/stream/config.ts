@@ -27,7 +27,7 @@ export const streamConfig = z.strictObject({
   /** Outcomes kept for a client that has not acknowledged them: so many, and so many bytes of JSON. */
   keepResults: count(256),
   keepBytes: count(128 * 1024),
-  /** Bytes of kept outcomes of all sessions: above it each keeps only its last, and sessions without a socket go, the oldest first. */
+  /** Bytes of kept outcomes of all sessions: above it sessions without a socket go, the oldest first, then each keeps only its last. */
   keepTotalBytes: count(64 * mib),
   /** How long a session outlives its socket, and how many of those there are. */
   keepMs: ms(60_000),

@@ -1,7 +1,6 @@
 /** The sessions of one edge: those with a socket, and those whose client may still come back. */
 import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../../connectors/errors.ts';
-import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
 import type { Opening } from './protocol.ts';
 import type { About, Session } from './session.ts';
@@ -18,6 +17,8 @@ export interface Sessions {
   left(session: Session, now: number): void;
   /** Forgets those whose time is up. */
   sweep(now: number): void;
+  /** Forgets the one that has been without a socket for the longest; false: there is none. */
+  forgetOldest(): boolean;
   all(): Iterable<Session>;
   readonly size: number;
 }
@@ -25,7 +26,7 @@ export interface Sessions {
 /** Sessions of two tenants have nothing to do with each other, whatever ids they name. */
 const keyOf = ({ tenant, session }: Pick<About, 'tenant' | 'session'>): string => `${tenant}/${session}`;
 
-export function openSessions(limits: StreamConfig, kept: Budget, create: (about: About) => Session): Sessions {
+export function openSessions(limits: StreamConfig, create: (about: About) => Session): Sessions {
   const sessions = new Map<string, Session>();
   /** Without a socket since, the longest first. */
   const alone = new Map<Session, number>();
@@ -34,6 +35,12 @@ export function openSessions(limits: StreamConfig, kept: Budget, create: (about:
     alone.delete(session);
     sessions.delete(keyOf(session.about));
     session.discard();
+  }
+
+  function forgetOldest(): boolean {
+    const [oldest] = alone.keys();
+    if (oldest) forget(oldest);
+    return oldest !== undefined;
   }
 
   function sameAsBefore({ about }: Session, wish: Opening & { readonly model: string }): void {
@@ -58,14 +65,12 @@ export function openSessions(limits: StreamConfig, kept: Budget, create: (about:
     left(session, now) {
       if (session.attached || sessions.get(keyOf(session.about)) !== session) return;
       alone.set(session, now);
-      for (const [oldest] of alone) {
-        if (alone.size <= limits.keepSessions) break;
-        forget(oldest);
-      }
+      if (alone.size > limits.keepSessions) forgetOldest();
     },
+    forgetOldest,
     sweep(now) {
       for (const [session, since] of alone) {
-        if (now - since < limits.keepMs && !kept.over) break;
+        if (now - since < limits.keepMs) break;
         forget(session);
       }
     },

@@ -54,7 +54,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const { rules, producer, desk, clock, limits, logger, quota, refusal } = options;
   const connections = new Set<Connection>();
   const budget = createBudget(limits.totalBytes);
-  const keptBudget = createBudget(limits.keepTotalBytes);
+  const keptBudget = createBudget(limits.keepTotalBytes, () => sessions.forgetOldest());
   let framesInHand = 0;
   const counted = streamMetrics(options.metrics, { sockets: () => connections.size, sessions: () => sessions.size, bytes: () => budget.held, frames: () => framesInHand });
   const metrics: StreamMetrics = {
@@ -71,7 +71,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     held: () => !desk.ready || refusal() !== null,
     told: (trouble) => logger.warn({ error: trouble?.message ?? null }, trouble ? 'frames of streams wait' : 'frames of streams are taken again'),
   });
-  const sessions = openSessions(limits, keptBudget, (about) =>
+  const sessions = openSessions(limits, (about) =>
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
       // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
