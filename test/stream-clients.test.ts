@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pythonWith } from '../deploy/local/python.ts';
 import { type EdgeUnderTest, startEdgeUnderTest } from './support/edge.ts';
+import { needsPython } from './support/python.ts';
 
 const readme = readFileSync('README.md', 'utf8').split('\n');
 const folder = mkdtempSync(join(tmpdir(), 'saccade-clients-'));
@@ -85,12 +86,8 @@ describe("the README's clients of /v1/stream", () => {
 
   test('in Node', () => everyOutcomeOnce('from-node', process.execPath, 'stream.mjs'));
 
-  test('in Python', async (t) => {
-    const python = await pythonWith(['websockets==15.0.1'], () => {}).catch((error: Error) => error);
-    if (python instanceof Error) {
-      if (process.env.CI === 'true') throw python;
-      return t.skip(`needs Python 3 with venv, and its packages: ${python.message.split('\n')[0]}`);
-    }
+  test('in Python', { skip: needsPython }, async () => {
+    const python = await pythonWith(['websockets==15.0.1'], () => {});
     await everyOutcomeOnce('from-python', python, 'stream.py');
   });
 });
