@@ -105,11 +105,12 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     return { key, ids, tries: 20, answered: false };
   }
 
-  /** A stream that comes back whenever its socket goes, until all is answered. */
-  async function streamThrough(source: string, frames: number): Promise<{ readonly outcomes: Map<number, string>; readonly sockets: number }> {
+  /** A stream that comes back whenever its socket goes, until it is over and all that was sent is answered. */
+  async function streamThrough(source: string, over: () => boolean): Promise<{ readonly outcomes: Map<number, string>; readonly sockets: number }> {
     const outcomes = new Map<number, string>();
-    let [session, acknowledged, sockets] = ['', -1, 0];
-    while (acknowledged < frames - 1) {
+    let [session, acknowledged, sockets, next] = ['', -1, 0, 0];
+    const done = (): boolean => over() && acknowledged === next - 1;
+    while (!done()) {
       const resume: Record<string, string | number> = session === '' ? {} : { session, ...(acknowledged < 0 ? {} : { acknowledged }) };
       const client: StreamClient | null = await streamClient(url, { source, policy: 'wait', ...resume }).catch(() => null);
       if (client === null || client.told.length === 0) {
@@ -118,9 +119,9 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
       }
       sockets += 1;
       session = String(client.welcome().session);
-      let next = ((client.welcome().received as number | null) ?? -1) + 1;
-      while (client.closed() === null && acknowledged < frames - 1) {
-        if (client.credits() > 0 && next < frames) client.frame(next++, small);
+      next = ((client.welcome().received as number | null) ?? -1) + 1;
+      while (client.closed() === null && !done()) {
+        if (client.credits() > 0 && !over()) client.frame(next++, small);
         for (const { sequence, type } of client.outcomes().filter((one) => one.sequence! > acknowledged)) {
           assert.equal(sequence, acknowledged + 1, 'in order, and none left out');
           acknowledged = sequence!;
@@ -139,11 +140,13 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     const callers = Array.from({ length: 6 }, async (_, caller) => {
       for (let i = 0; !loading.signal.aborted; i++) answers.push(await ask(`caller-${caller}-${i}`));
     });
-    const streams = ['gate', 'yard', 'roof', 'hall'].map((source) => streamThrough(source, 120));
+    let over = false;
+    const streams = ['gate', 'yard', 'roof', 'hall'].map((source) => streamThrough(source, () => over));
     await eventually(() => answers.length >= 100, 'some load', 60_000);
     const soFar = answers.length;
     killHard(edges[0]!);
     await eventually(() => answers.length >= soFar + 200, 'load after the kill', 120_000);
+    over = true;
     const done = await Promise.all(streams);
     loading.abort();
     await Promise.all(callers);
@@ -154,7 +157,7 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     assert.equal(new Set(ids.values()).size, answers.length, 'a result of its own for each key');
     assert.ok(done.some(({ sockets }) => sockets > 1), 'streams were cut');
     for (const { outcomes } of done) {
-      assert.equal(outcomes.size, 120);
+      assert.ok(outcomes.size > 0);
       assert.deepEqual(new Set(outcomes.values()), new Set(['result']));
     }
     // The same key again, at the other edge, is the same frame.
@@ -173,11 +176,11 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
       assert.match(said, /^200 .*"done"/);
     }
     const store = storeOf(runFileOf(data));
-    const expected = answers.length + 4 * 120;
+    const expected = answers.length + done.reduce((sum, { outcomes }) => sum + outcomes.size, 0);
     await eventually(async () => (await count(store, 'select count() as n from predictions')) >= expected, 'all rows', 60_000);
     assert.equal(await count(store, 'select count() as n from predictions'), expected);
     assert.equal(await count(store, 'select uniqExact(id) as n from predictions'), expected);
     await store.close();
-    process.stdout.write(`${JSON.stringify({ requests: answers.length, repeated: repeated.length, streams: done.map(({ sockets }) => sockets) })}\n`);
+    process.stdout.write(`${JSON.stringify({ requests: answers.length, repeated: repeated.length, sockets: done.map(({ sockets }) => sockets), frames: done.map(({ outcomes }) => outcomes.size) })}\n`);
   });
 });

@@ -78,7 +78,7 @@ describe('video of the viewer on the page', { skip: needsBrowser }, () => {
     visit(async (page) => {
       await page.getByRole('button', { name: 'Webcam' }).click();
       await holds(page, drawn);
-      await holds(page, `/fps, \\d+ ms/.test(document.getElementById('video-pace').textContent)`);
+      await holds(page, `/fps, [\\d.,]+ m?s/.test(document.getElementById('video-pace').textContent)`);
       const shot = process.env.SACCADE_TEST_SHOT;
       if (shot) await page.screenshot({ path: shot });
       // It is a source like others: the cameras show it too.
