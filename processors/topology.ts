@@ -2,6 +2,7 @@
  * The whole chain on one screen.
  *
  *   frames.in ─▶ ingest ─▶ frames ─▶ preprocess ─▶ tensors.<model> ─▶ infer.<model> ─▶ predictions ─▶ sink ─▶ ClickHouse
+ *                               │                                             └─▶ drift ─▶ drift.windows, alerts ─▶ sink, notify
  *        (a source above its    ▲                  ▲                          │
  *        quota: frames.overflow │ ─▶ preprocess.overflow, as far as there is room behind)
  *                      edge ────┘                    replies ◀────────────────┘ (also from preprocess, for what ended early)
@@ -9,7 +10,7 @@
  * Any stage puts what it cannot process into <its input>.dlq. Names on the left of `to` are the stage's own for its outputs.
  */
 import type { Model } from '../schemas/model-card.ts';
-import { overflowTopic, tensorTopic } from '../schemas/topics.ts';
+import { alertsTopic, driftStateTopic, driftWindowsTopic, overflowTopic, tensorTopic } from '../schemas/topics.ts';
 import type { Step } from './runtime/wiring.ts';
 import type { Stage } from './stage.ts';
 
@@ -19,18 +20,18 @@ export interface Stages {
   /** Preprocess as the reader of the overflow lane. */
   readonly overflow: (preprocess: Stage<never>) => Stage<never>;
   readonly infer: (model: Model) => Stage<never>;
-  readonly sink: Stage<never>;
+  /** By the topic that each stores. */
+  readonly sink: Readonly<Record<string, Stage<never>>>;
+  readonly drift: { readonly drift: Stage<never>; readonly notify?: Stage<never> | undefined };
 }
 
-export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'edge'] as const;
+export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'edge'] as const;
 export type StageFamily = (typeof stageFamilies)[number];
 
 /** Only the stages wanted are made: a sink needs a store, infer an engine. `edge` is not a step: it has clients, not a group. */
 export function topology(wanted: readonly StageFamily[], models: readonly Model[], make: { [K in keyof Stages]: () => Stages[K] }): Step[] {
-  const names = models.map((model) => model.card.name);
-  const tensors = Object.fromEntries(names.map((name) => [name, tensorTopic(name)]));
+  const tensors = Object.fromEntries(models.map(({ card: { name } }) => [name, tensorTopic(name)]));
   const answers = { predictions: 'predictions', replies: 'replies' };
-
   const chain: Record<Exclude<StageFamily, 'edge'>, () => Step[]> = {
     ingest: () => [step(make.ingest(), 'frames.in', { frames: 'frames', overflow: overflowTopic, predictions: 'predictions' })],
     preprocess: () => {
@@ -42,7 +43,12 @@ export function topology(wanted: readonly StageFamily[], models: readonly Model[
       const infer = make.infer();
       return models.map((model) => step(infer(model), tensorTopic(model.card.name), answers));
     },
-    sink: () => [step(make.sink(), 'predictions', {})],
+    sink: () => Object.entries(make.sink()).map(([topic, sink]) => step(sink, topic, {})),
+    drift: () => {
+      const { drift, notify } = make.drift();
+      const own = step(drift, 'predictions', { windows: driftWindowsTopic, alerts: alertsTopic, state: driftStateTopic });
+      return notify ? [own, step(notify, alertsTopic, {})] : [own];
+    },
   };
   return wanted.flatMap((family) => (family === 'edge' ? [] : chain[family]()));
 }
@@ -55,9 +61,7 @@ const step = (stage: Stage<never>, from: string, to: Record<string, string>): St
 /** What the page shows as the chain, wherever each stage runs. */
 export function stagesToWatch(models: readonly string[]): { stage: string; group: string; topic: string }[] {
   const watched: [string, string][] = [
-    ['ingest', 'frames.in'],
-    ['preprocess', 'frames'],
-    ['preprocess.overflow', overflowTopic],
+    ...[['ingest', 'frames.in'], ['preprocess', 'frames'], ['preprocess.overflow', overflowTopic]] as [string, string][],
     ...models.map((name): [string, string] => [`infer.${name}`, tensorTopic(name)]),
     ['sink', 'predictions'],
   ];

@@ -31,3 +31,10 @@ export const frameIdFromOrigin = (origin: {
 
 /** The version that answers is left out on purpose: one winner for each frame and model. */
 export const predictionId = (frameId: string, model: string): string => uuidOf('prediction', frameId, model);
+
+/** A window of drift: the same stretch of the same stream, whoever computes it and however often. `stream` is model@version. */
+export const driftWindowId = (tenant: string, source: string, stream: string, span: string, start: number): string =>
+  uuidOf('drift window', tenant, source, stream, span, `${start}`);
+
+/** An alert, by the first window that showed it. */
+export const alertId = (tenant: string, source: string, windowId: string): string => uuidOf('alert', tenant, source, windowId);

@@ -123,3 +123,67 @@ export interface Prediction {
   /** The answer is that to an identical picture, from the cache. */
   cached: boolean;
 }
+
+export type DriftVerdict = 'stable' | 'drifted' | 'no_reference' | 'too_few' | 'sum';
+
+/** One feature of a window beside its reference. */
+export interface DriftFeature {
+  name: string;
+  group: string;
+  statistic: string;
+  value: number;
+  /** How often chance alone makes it as large, alone and among all features; null where that is not known. */
+  p: number | null;
+  q: number | null;
+  moved: boolean;
+  mean: number | null;
+  reference_mean: number | null;
+  /** Of the bins, one more than bins; empty for classes and embeddings. */
+  edges: number[];
+  /** Of the bars, for classes. */
+  labels: string[];
+  /** Shares by bin or class. */
+  now: number[];
+  reference: number[];
+}
+
+export interface DriftWindow {
+  id: string;
+  tenant: string;
+  source: string;
+  model: string;
+  version: string | null;
+  /** 5m, 1h or 24h; a window of 5m with few frames grows. */
+  span: string;
+  /** Event time, milliseconds since the epoch. */
+  start: number;
+  end: number;
+  closed_at: number;
+  frames: number;
+  late: number;
+  verdict: DriftVerdict;
+  reference: string | null;
+  sentence: string | null;
+  features: DriftFeature[];
+  examples: string[];
+  /** Deflated; what a reference is built from. */
+  blocks: Buffer | null;
+}
+
+export type AlertStatus = 'firing' | 'resolved';
+
+export interface Alert {
+  id: string;
+  tenant: string;
+  source: string;
+  kind: string;
+  status: AlertStatus;
+  started_at: number;
+  changed_at: number;
+  resolved_at: number | null;
+  models: string[];
+  features: string[];
+  sentence: string;
+  windows: string[];
+  examples: string[];
+}

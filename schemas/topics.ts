@@ -80,12 +80,18 @@ export const admissionTopic: TopicName = 'admission';
 export const leasesTopic: TopicName = 'edge.leases';
 /** How each model is served: model-control.ts. */
 export const modelsTopic: TopicName = 'models';
+/** Windows of the streams beside their references, and what follows from them. */
+export const driftWindowsTopic: TopicName = 'drift.windows';
+export const alertsTopic: TopicName = 'alerts';
+/** Tables that drift keeps: what it has counted so far, and what is normal. */
+export const driftStateTopic: TopicName = 'drift.state';
+export const referencesTopic: TopicName = 'drift.references';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
 /** Every topic of a deployment that serves these models, dead letters included. */
 export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...defaults }: TopicDefaults): TopicSpec[] {
-  const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', 'replies'];
+  const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
   return [...own, ...consumed.map(deadLetterTopic), handledTopic, ...tables].map((name) => {

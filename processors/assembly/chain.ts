@@ -1,5 +1,6 @@
 /** The stages of topology.ts that this process runs, on its connectors. */
-import type { Store } from '../../connectors/ports.ts';
+import type { Clock, Store } from '../../connectors/ports.ts';
+import { alertsTopic, driftWindowsTopic } from '../../schemas/topics.ts';
 import { openJournal } from '../connect.ts';
 import { inferStage } from '../infer/infer.ts';
 import { ingestStage } from '../ingest/ingest.ts';
@@ -11,23 +12,38 @@ import { patiently } from '../runtime/patience.ts';
 import { createPipeline, type Pipeline } from '../runtime/pipeline.ts';
 import type { Step } from '../runtime/wiring.ts';
 import { sinkConfig } from '../sink/config.ts';
+import { alertColumns, alertsTable, windowColumns, windowsTable } from '../sink/drift-rows.ts';
 import { sinkStage } from '../sink/sink.ts';
-import { topology } from '../topology.ts';
+import { tableSink } from '../sink/table-sink.ts';
+import type { Stage } from '../stage.ts';
+import { type Stages, topology } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 
 const stopLimitMs = 5_000;
 
+/** Few and small records, of which nobody waits for the first. */
+const driftBatch = sinkConfig.parse({ records: 200, concurrency: 1 });
+
+function sinks(store: Store, clock: Clock): Record<string, Stage<never>> {
+  return {
+    predictions: sinkStage({ store, clock, batch: sinkConfig.parse({}) }),
+    [driftWindowsTopic]: tableSink({ name: 'sink.drift', store, batch: driftBatch, table: windowsTable, columns: windowColumns }),
+    [alertsTopic]: tableSink({ name: 'sink.alerts', store, batch: driftBatch, table: alertsTable, columns: alertColumns }),
+  };
+}
+
 /** Nothing is consumed before pipeline.start(). */
-export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
+export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
   const { settings: s, models, rules, blobs, clock, log, producer, registry, data, logger, metrics, ending, say } = base;
   const steps = topology(s.SACCADE_STAGES, models, {
     ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
-    sink: () => sinkStage({ store: { ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, clock, batch: sinkConfig.parse({}) }),
+    sink: () => sinks({ ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, clock),
+    drift: () => drift!,
   });
   const journal = openJournal(log, data, logger.child({ component: 'journal' }));
   // After the pipeline has stopped: what it could not finish in time killed nobody.

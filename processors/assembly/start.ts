@@ -8,6 +8,7 @@ import { httpServer } from '../edge/server.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
 import { makeChain } from './chain.ts';
 import { openDoors } from './doors.ts';
+import { openDrift } from './drift.ts';
 import { type End, layFoundation } from './foundation.ts';
 import { openInference } from './inference.ts';
 import { openMasker } from './masker.ts';
@@ -24,7 +25,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   if (store) ending.add('store', () => store.close());
   const inference = await openInference(base);
   const masking = await openMasker(base, inference);
-  const { pipeline, steps } = makeChain(base, intake, inference, store);
+  const { pipeline, steps } = makeChain(base, intake, inference, store, await openDrift(base));
   intake.watch();
 
   const authenticate = openMode(s.SACCADE_TENANT);

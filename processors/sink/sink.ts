@@ -1,9 +1,10 @@
 /** The end of the chain: every prediction, drop and dead letter becomes one row of the store. */
-import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import { asSaccadeError, type SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, Store } from '../../connectors/ports.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
-import { emit, failed, type BatchPolicy, type Input, type Outcome, type Stage } from '../stage.ts';
+import type { BatchPolicy, Input, Stage } from '../stage.ts';
+import { insertEach } from './insert-each.ts';
 import { columns, table, type Row } from './row.ts';
 
 export interface SinkOptions {
@@ -47,31 +48,15 @@ export function sinkStage({ store, clock, batch: { steadyWaitMs, ...batch } }: S
     start: () => store.migrate(),
     trouble: () => trouble,
 
-    async process(inputs, signal) {
-      const outcomes = new Map<Input<Prediction>, Outcome>();
-      await insert(inputs);
-      return inputs.map((input) => outcomes.get(input)!);
-
-      /** In one insert, else in halves until the row at fault stands alone: its neighbours are not to go down with it. */
-      async function insert(part: readonly Input<Prediction>[]): Promise<void> {
-        if (part.length === 0) return;
-        const all = (outcome: Outcome): void => part.forEach((input) => outcomes.set(input, outcome));
-        if (signal.aborted) return all(failed(new SaccadeError('store_unavailable', 'The sink is stopping.')));
-        try {
+    process: (inputs, signal) =>
+      insertEach(inputs, {
+        async insert(part) {
           await insertRows(part.map(({ value, headers }): Row => ({ prediction: value, headers })));
-          trouble = null;
           insertedAt = clock.now();
-          all(emit());
-        } catch (cause) {
-          const error = asSaccadeError(cause);
-          if (error.retryable) trouble = error.message;
-          if (error.code !== 'rejected_by_store') return all(failed(error));
-          if (part.length === 1) return all(failed(await recordRefusal(part[0]!, error)));
-          const half = part.length >> 1;
-          await insert(part.slice(0, half));
-          await insert(part.slice(half));
-        }
-      }
-    },
+        },
+        trouble: (error) => void (trouble = error?.message ?? null),
+        refused: recordRefusal,
+        signal,
+      }),
   };
 }

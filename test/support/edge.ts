@@ -63,6 +63,9 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
       sink: () => {
         throw new TypeError('no sink here');
       },
+      drift: () => {
+        throw new TypeError('no drift here');
+      },
     }),
     fuse: [],
     log,

@@ -69,7 +69,10 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
       preprocess: () => cast(cheapPreprocess(world, life, ports.blobs)),
       overflow: () => admission.overflow,
       infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
-      sink: () => cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })),
+      sink: () => ({ predictions: cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })) }),
+      drift: () => {
+        throw new TypeError('no drift here');
+      },
     }),
     fuse: plan.fused ? [['preprocess', 'infer']] : [],
     clock,

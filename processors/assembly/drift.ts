@@ -1,0 +1,31 @@
+/** Drift on this process's log: the tables it keeps there, and who is told of alerts. */
+import { driftStateTopic, referencesTopic } from '../../schemas/topics.ts';
+import { driftConfig } from '../drift/config.ts';
+import { driftStage } from '../drift/drift.ts';
+import { openReferences } from '../drift/references.ts';
+import { followTable } from '../runtime/control-table.ts';
+import type { Stages } from '../topology.ts';
+import type { Foundation } from './foundation.ts';
+
+/** Null where this process does not look for drift. */
+export async function openDrift({ log, producer, clock, logger, ending, wants }: Foundation): Promise<Stages['drift'] | null> {
+  if (!wants('drift')) return null;
+  const told = logger.child({ stage: 'drift' });
+  const references = openReferences(told);
+  const table = await followTable({ log, producer, clock, topic: referencesTopic, changed: references.changed });
+  ending.add('references of drift', () => table.close());
+  const states = await followTable({ log, producer, clock, topic: driftStateTopic });
+  ending.add('state of drift', () => states.close());
+  return {
+    drift: driftStage({
+      config: driftConfig.parse({}),
+      clock,
+      references,
+      states: async () => {
+        await states.caughtUp();
+        return states.entries();
+      },
+      log: told,
+    }),
+  };
+}

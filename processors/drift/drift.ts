@@ -1,0 +1,186 @@
+/**
+ * The stage that tells when the world has changed. It reads `predictions` in a group of its own, sums each stream up to windows,
+ * and compares those with the stream's reference.
+ *
+ * Every input is done at once, since its counts live in the state, which leaves with the batch: with the first input of each
+ * partition go the windows and alerts that the batch has completed and the state of each source in it. Outputs leave in the
+ * order of the partition and before any position is committed, so a later owner finds in the state at least what is
+ * committed. What it is given again is below the state's offset and is not counted again; what may not have arrived of the
+ * results lies in the state too and is sent again, under the same ids.
+ */
+import type { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock } from '../../connectors/ports.ts';
+import { driftWindowId } from '../../schemas/ids.ts';
+import type { DriftWindow, Prediction } from '../../schemas/records.ts';
+import { emit, type Emitted, type Input, type Outcome, retry, type Stage } from '../stage.ts';
+import { watchWindow } from './alerts.ts';
+import { packBlocks } from './blocks.ts';
+import type { DriftConfig } from './config.ts';
+import type { References } from './references.ts';
+import { isCounted, newState, packState, passed, type SourceState, stateKey, tidy, unpackState } from './source-state.ts';
+import { judge } from './verdict.ts';
+import { add, type ClosedWindow, leastFrames, noWindows } from './windows.ts';
+
+export interface DriftOptions {
+  readonly config: DriftConfig;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly references: Pick<References, 'normalFor'>;
+  /** What was written of every source, read to the end. Throws log_unavailable. */
+  states(): Promise<ReadonlyMap<string, Buffer>>;
+  readonly log: { warn(details: object, message: string): void; info(details: object, message: string): void };
+}
+
+/** Results of inputs that may be asked for again: the registry was away when they were to leave. */
+const handedAtMost = 200;
+
+export function driftStage({ config, clock, references, states, log }: DriftOptions): Stage<Prediction> {
+  let generation: AbortSignal | null = null;
+  let sources = new Map<string, SourceState>();
+  /** Partitions of which a record has come in this generation. */
+  let seen = new Set<number>();
+  let handed = new Map<string, readonly Emitted[]>();
+  let full = false;
+
+  const place = ({ origin }: Input): string => `${origin.partition}@${origin.offset}`;
+
+  async function begin(signal: AbortSignal): Promise<void> {
+    const written = await states();
+    const read = new Map<string, SourceState>();
+    for (const [key, bytes] of written) {
+      try {
+        read.set(key, unpackState(bytes));
+      } catch (error) {
+        log.warn({ key, error: (error as SaccadeError).message }, 'the state of a source cannot be read; it begins anew');
+      }
+    }
+    sources = read;
+    seen = new Set();
+    handed = new Map();
+    generation = signal;
+  }
+
+  function stateOf({ value: { tenant, source }, origin }: Input<Prediction>): SourceState | null {
+    const key = stateKey(tenant, source);
+    let state = sources.get(key);
+    if (!state) {
+      if (sources.size >= config.mostSources) {
+        if (!full) log.warn({ source, most: config.mostSources }, 'too many sources to watch them all for drift');
+        full = true;
+        return null;
+      }
+      sources.set(key, (state = newState(tenant, source, origin.partition)));
+    }
+    return state;
+  }
+
+  /** What an earlier owner of the partition may not have got through. */
+  function unsettled({ partition, offset }: Input['origin']): Emitted[] {
+    if (seen.has(partition)) return [];
+    seen.add(partition);
+    return [...sources.values()].flatMap((state) => (state.partition === partition ? state.sent.filter((sent) => sent.offset >= offset).map(({ emitted }) => emitted) : []));
+  }
+
+  return {
+    name: 'drift',
+    batch: { records: config.records, bytes: config.bytes, waitMs: config.waitMs, concurrency: 1 },
+
+    async process(inputs, signal) {
+      if (signal !== generation) {
+        try {
+          await begin(signal);
+        } catch (error) {
+          return inputs.map(() => retry(error as SaccadeError));
+        }
+      }
+      const outcomes = new Map<Input<Prediction>, Outcome>();
+      for (const [first, ...others] of byPartition(inputs)) {
+        const all = [first!, ...others];
+        // Handed over before, and could not leave: it is counted, so only what was handed over can be given again.
+        const again = handed.get(place(first!));
+        const emitted = [...(again ?? []), ...unsettled(first!.origin), ...count(all, first!)];
+        if (emitted.length > 0) handed.set(place(first!), emitted);
+        for (const input of all) outcomes.set(input, input === first ? emit(...emitted) : emit(...(handed.get(place(input)) ?? [])));
+      }
+      for (const key of [...handed.keys()].slice(0, Math.max(0, handed.size - handedAtMost))) handed.delete(key);
+      return inputs.map((input) => outcomes.get(input)!);
+    },
+  };
+
+  /** Counts the inputs of a partition; answers what leaves with the first of them. */
+  function count(inputs: readonly Input<Prediction>[], first: Input): Emitted[] {
+    const touched = new Set<SourceState>();
+    const results: Emitted[] = [];
+    for (const input of inputs) {
+      const state = stateOf(input);
+      if (!state || isCounted(state, input.origin)) continue;
+      touched.add(state);
+      passed(state, input.origin);
+      const { model, version } = input.value;
+      // What ended before a version answered counts with the version that answers otherwise.
+      const name = `${model}@${version ?? lastVersion(state, model)}`;
+      const windows = (state.streams[name] ??= noWindows());
+      for (const window of add(windows, input.value)) {
+        const record = recordOf(state, name, window);
+        const alert = window.span === '5m' ? watchWindow(state.watch, record) : null;
+        const made: Emitted[] = [{ output: 'windows', key: state.source, value: record }, ...(alert ? [{ output: 'alerts', key: state.source, value: alert }] : [])];
+        for (const emitted of made) state.sent.push({ offset: first.origin.offset, at: clock.now(), emitted });
+        results.push(...made);
+        if (alert) log.info({ source: state.source, status: alert.status, features: alert.features }, alert.sentence);
+      }
+    }
+    const checkpoints = [...touched].map((state): Emitted => {
+      tidy(state, clock.now());
+      return { output: 'state', key: stateKey(state.tenant, state.source), value: packState(state) };
+    });
+    return [...results, ...checkpoints];
+  }
+
+  function recordOf({ tenant, source }: SourceState, stream: string, window: ClosedWindow): DriftWindow {
+    const [model, version] = split(stream);
+    const found = references.normalFor({ tenant, source, model, version }, (window.start + window.end) / 2);
+    const enough = window.total.frames >= leastFrames;
+    // Sums are compared for the eye; only windows of five minutes are judged, or the same frames would be judged three times.
+    const judged = found && enough ? judge(window, found.normal, config.alpha, found.sameVersion ? 'all' : 'input') : null;
+    const verdict = window.span !== '5m' ? 'sum' : !enough ? 'too_few' : !judged ? 'no_reference' : judged.sentence === null ? 'stable' : 'drifted';
+    return {
+      id: driftWindowId(tenant, source, stream, window.span, window.start),
+      tenant,
+      source,
+      model,
+      version,
+      span: window.span,
+      start: window.start,
+      end: window.end,
+      closed_at: clock.now(),
+      frames: window.total.frames,
+      late: window.late,
+      verdict,
+      reference: found?.version ?? null,
+      sentence: verdict === 'sum' ? null : (judged?.sentence ?? null),
+      features: [...(judged?.features ?? [])].map((feature) => (verdict === 'sum' ? { ...feature, p: null, q: null, moved: false } : feature)),
+      examples: verdict === 'drifted' ? [...judged!.examples] : [],
+      blocks: window.blocks.length > 0 ? packBlocks(window.blocks) : null,
+    };
+  }
+}
+
+function byPartition(inputs: readonly Input<Prediction>[]): Iterable<Input<Prediction>[]> {
+  const parts = new Map<number, Input<Prediction>[]>();
+  for (const input of inputs) {
+    const part = parts.get(input.origin.partition);
+    if (part) part.push(input);
+    else parts.set(input.origin.partition, [input]);
+  }
+  return parts.values();
+}
+
+function lastVersion({ streams }: SourceState, model: string): string {
+  const own = Object.entries(streams).filter(([name]) => split(name)[0] === model).sort(([, a], [, b]) => b.watermark - a.watermark);
+  return own[0] ? (split(own[0][0])[1] ?? '') : '';
+}
+
+/** The model's name has no @. */
+function split(stream: string): [model: string, version: string | null] {
+  const at = stream.lastIndexOf('@');
+  return [stream.slice(0, at), stream.slice(at + 1) || null];
+}

@@ -1,0 +1,115 @@
+/** What is normal for a stream, in versions; and what chance alone makes of a window of it. */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { Block } from './blocks.ts';
+import { compare } from './compare.ts';
+import { emptySketch, merge, merged, type Sketch } from './sketch.ts';
+import { fitTail, type Tail } from './statistics/tail.ts';
+
+/** The part of a reference for a time of day, such as the night. */
+export interface ReferencePart {
+  readonly name: string;
+  /** Minutes of the day in UTC, `from` included and `to` not; it may go over midnight. Equal: all day. */
+  readonly from: number;
+  readonly to: number;
+  /** In the order of the stream. */
+  readonly blocks: readonly Block[];
+}
+
+/** Plain data, as it lies in the topic. */
+export interface Reference {
+  readonly version: string;
+  /** Milliseconds since the epoch, here and below: when it was made, and of what time. */
+  readonly madeAt: number;
+  readonly from: number;
+  readonly to: number;
+  /** The source whose frames it is made of; another than the one it is for, where that is a data set. */
+  readonly of: string;
+  readonly parts: readonly ReferencePart[];
+}
+
+/** Fewer blocks say too little of what chance does. */
+export const leastBlocks = 40;
+/** More are joined with their neighbours, which bounds what a reference takes. */
+export const mostBlocks = 1_440;
+
+export const packReference = (reference: Reference): Buffer => deflateRawSync(JSON.stringify(reference));
+
+/** Throws undecodable_record. */
+export function unpackReference(bytes: Uint8Array): Reference {
+  try {
+    return JSON.parse(inflateRawSync(bytes).toString()) as Reference;
+  } catch (error) {
+    throw new SaccadeError('undecodable_record', `A reference: ${(error as Error).message}.`, error);
+  }
+}
+
+/** The part for a time, or null where the reference has none for it. */
+export function partAt({ parts }: Reference, at: number): ReferencePart | null {
+  const minute = Math.floor((at % 86_400_000) / 60_000);
+  return parts.find(({ from, to }) => (from < to ? minute >= from && minute < to : minute >= from || minute < to)) ?? null;
+}
+
+/** Neighbours joined until no more than `most` are left. */
+export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[] {
+  const each = Math.ceil(blocks.length / most);
+  return Array.from({ length: Math.ceil(blocks.length / each) }, (_, i) => {
+    const joined = blocks.slice(i * each, (i + 1) * each);
+    return { start: joined[0]!.start, ...merged(joined) };
+  });
+}
+
+/** A part made ready to be compared with. */
+export interface Normal {
+  readonly total: Sketch;
+  /** How unusual a distance is for a window of so many frames in so much time, by feature. */
+  tails(frames: number, durationMs: number): ReadonlyMap<string, Tail>;
+}
+
+export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
+  const total = merged(blocks);
+  const framesOfBlock = total.frames / blocks.length;
+  const msOfBlock = medianStep(blocks);
+  const known = new Map<number, ReadonlyMap<string, Tail>>();
+  return {
+    total,
+    tails(frames, durationMs) {
+      // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
+      const length = Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
+      let tails = known.get(length);
+      if (!tails) known.set(length, (tails = tailsOfRuns(blocks, total, length)));
+      return tails;
+    },
+  };
+}
+
+function medianStep(blocks: readonly Block[]): number {
+  const steps = blocks.slice(1).map(({ start }, i) => start - blocks[i]!.start).sort((a, b) => a - b);
+  return Math.max(1, steps[steps.length >> 1] ?? 1);
+}
+
+/**
+ * Every run of `length` blocks in turn (round the end) as if it were a window, against the rest: whatever those distances are, nothing
+ * has changed. Frames in a row resemble each other, and runs keep that; shuffled frames would vary far less than any real window.
+ * Source: Politis & Romano, subsampling, 1994; the blocks are those of Künsch, 1989.
+ */
+function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): ReadonlyMap<string, Tail> {
+  const seen = new Map<string, number[]>();
+  const [run, rest] = [emptySketch(), emptySketch()];
+  merge(rest, total);
+  const move = (block: Block, sign: 1 | -1): void => {
+    merge(run, block, sign);
+    merge(rest, block, sign === 1 ? -1 : 1);
+  };
+  for (let i = 0; i < length; i++) move(blocks[i]!, 1);
+  for (let i = 0; i < blocks.length; i++) {
+    for (const [name, distance] of compare(rest, run)) {
+      const others = seen.get(name);
+      if (others) others.push(distance);
+      else seen.set(name, [distance]);
+    }
+    move(blocks[i]!, -1);
+    move(blocks[(i + length) % blocks.length]!, 1);
+  }
+  return new Map([...seen].map(([name, distances]) => [name, fitTail(distances)]));
+}

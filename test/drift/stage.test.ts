@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { SaccadeError } from '../../connectors/errors.ts';
+import { unpackBlocks } from '../../processors/drift/blocks.ts';
+import { driftConfig } from '../../processors/drift/config.ts';
+import { driftStage } from '../../processors/drift/drift.ts';
+import { packReference, type Reference } from '../../processors/drift/reference.ts';
+import { openReferences, referenceKey } from '../../processors/drift/references.ts';
+import type { Emitted, Input } from '../../processors/stage.ts';
+import type { Alert, DriftWindow, Prediction } from '../../schemas/records.ts';
+import { quiet } from '../support/pipeline.ts';
+import { noon, stream, usual } from '../support/drift.ts';
+
+const config = driftConfig.parse({});
+let now = noon;
+const clock = { now: () => now };
+const stream0 = { tenant: 'default', source: 'gate', model: 'nanodet', version: '1' };
+
+const inputsOf = (predictions: readonly Prediction[], partition = 0): Input<Prediction>[] =>
+  predictions.map((value, offset) => ({
+    value,
+    key: value.source,
+    headers: {},
+    origin: { cluster: 'c', topic: 'predictions', partition, offset, timestamp: value.completed_at },
+    bytes: 1000,
+    receivedAt: now,
+    attempt: 1,
+  }));
+
+const batches = (inputs: readonly Input<Prediction>[], size: number): Input<Prediction>[][] =>
+  Array.from({ length: Math.ceil(inputs.length / size) }, (_, i) => inputs.slice(i * size, (i + 1) * size));
+
+/** What has arrived in the topics, and the table as a later process reads it. */
+function someWorld() {
+  const table = new Map<string, Buffer>();
+  const arrived: Emitted[] = [];
+  const references = openReferences(quiet);
+  return {
+    table,
+    arrived,
+    references,
+    stage: (states: () => Promise<ReadonlyMap<string, Buffer>> = async () => new Map(table)) => driftStage({ config, clock, references, states, log: quiet }),
+    arrive(...emitted: readonly Emitted[]): void {
+      for (const each of emitted) {
+        if (each.output === 'state') table.set(each.key!, each.value as Buffer);
+        else arrived.push(each);
+      }
+    },
+    windows: (): DriftWindow[] => arrived.filter(({ output }) => output === 'windows').map(({ value }) => value as DriftWindow),
+    alerts: (): Alert[] => arrived.filter(({ output }) => output === 'alerts').map(({ value }) => value as Alert),
+  };
+}
+
+const emittedBy = (outcomes: Awaited<ReturnType<ReturnType<typeof driftStage>['process']>>): Emitted[] =>
+  outcomes.flatMap((outcome) => (outcome.kind === 'emit' ? outcome.records : assert.fail(outcome.kind)));
+
+async function through(at: ReturnType<typeof someWorld>, inputs: readonly Input<Prediction>[], size = 500): Promise<void> {
+  const stage = at.stage();
+  const { signal } = new AbortController();
+  for (const batch of batches(inputs, size)) {
+    now = Math.max(now, batch.at(-1)!.value.completed_at);
+    at.arrive(...emittedBy(await stage.process(batch, signal)));
+  }
+}
+
+/** Windows as they count: whoever computed them, and however often. */
+const essence = (windows: readonly DriftWindow[]) =>
+  [...new Map(windows.map((window) => [window.id, { id: window.id, span: window.span, start: window.start, frames: window.frames, late: window.late, verdict: window.verdict }])).values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+
+describe('the drift stage', () => {
+  test('answers one outcome for each input, and all that leaves goes with the first of its partition', async () => {
+    const at = someWorld();
+    const [a, b] = [inputsOf(stream({ seed: 1, frames: 1400 })), inputsOf(stream({ seed: 2, source: 'yard', frames: 1400 }), 1)];
+    const mixed = a.flatMap((input, i) => [input, b[i]!]);
+    const outcomes = await at.stage().process(mixed, new AbortController().signal);
+    assert.equal(outcomes.length, mixed.length);
+    assert.deepEqual(outcomes.flatMap((outcome, i) => (outcome.kind === 'emit' && outcome.records.length > 0 ? [i] : [])), [0, 1]);
+    assert.deepEqual(emittedBy(outcomes.slice(0, 1)).map(({ output, key }) => [output, key]), [['windows', 'gate'], ['state', 'default/gate']]);
+    const [window] = emittedBy(outcomes.slice(1, 2)).map(({ value }) => value as DriftWindow);
+    assert.deepEqual([window!.source, window!.frames, window!.verdict, window!.reference], ['yard', 1200, 'no_reference', null]);
+    assert.equal(unpackBlocks(window!.blocks!).reduce((sum, { frames }) => sum + frames, 0), 1200);
+  });
+
+  test('watches each version of each model of each source of each tenant by itself', async () => {
+    const at = someWorld();
+    const of = (more: Partial<Prediction>, seed: number): Prediction[] => stream({ seed, frames: 1400, embeddings: false }).map((p) => ({ ...p, ...more }));
+    const all = [of({}, 1), of({ version: '2' }, 2), of({ model: 'other' }, 3), of({ tenant: 'acme' }, 4)];
+    await through(at, inputsOf(all[0]!.flatMap((_, i) => all.map((one) => one[i]!))));
+    assert.deepEqual(
+      at.windows().map(({ tenant, model, version, frames }) => [tenant, model, version, frames]).sort(),
+      [['acme', 'nanodet', '1', 1200], ['default', 'nanodet', '1', 1200], ['default', 'nanodet', '2', 1200], ['default', 'other', '1', 1200]],
+    );
+  });
+
+  test('counts what got no answer with the version that answers otherwise', async () => {
+    const at = someWorld();
+    const predictions = stream({ seed: 5, frames: 1400, embeddings: false }).map((p, i): Prediction => (i % 10 === 9 ? { ...p, status: 'dead_lettered', stage: 'preprocess', reason: 'undecodable_image', version: null, task: null, detections: [], quality: null } : p));
+    await through(at, inputsOf(predictions));
+    const [window] = at.windows();
+    assert.deepEqual([window!.version, window!.frames], ['1', 1200]);
+  });
+
+  test('a crash at any moment loses nothing and counts nothing twice', async () => {
+    const inputs = inputsOf(stream({ seed: 6, frames: 4 * 60 * 22, embeddings: false }));
+    const whole = someWorld();
+    await through(whole, inputs, 300);
+    assert.ok(whole.windows().length >= 4);
+    const size = 300;
+    for (let crash = 1; crash < inputs.length / size; crash += 2) {
+      // What of the last batch has arrived when the process dies, and how far the group's position has come.
+      for (const [how, committed] of [['nothing', 0], ['the state alone', 0], ['the results alone', 0], ['all', 0], ['all', 1], ['all', size]] as const) {
+        const at = someWorld();
+        const first = at.stage();
+        const { signal } = new AbortController();
+        for (const [i, batch] of batches(inputs, size).slice(0, crash).entries()) {
+          const emitted = emittedBy(await first.process(batch, signal));
+          if (i < crash - 1 || how === 'all') at.arrive(...emitted);
+          else if (how === 'the state alone') at.arrive(...emitted.filter(({ output }) => output === 'state'));
+          else if (how === 'the results alone') at.arrive(...emitted.filter(({ output }) => output !== 'state'));
+        }
+        const position = (crash - 1) * size + committed;
+        const second = at.stage();
+        const next = new AbortController().signal;
+        for (const batch of batches(inputs.slice(position), 211)) at.arrive(...emittedBy(await second.process(batch, next)));
+        assert.deepEqual(essence(at.windows()), essence(whole.windows()), `crash after ${crash} batches, ${how} arrived, ${committed} committed`);
+      }
+    }
+  });
+
+  test('what could not leave because the registry was away is given again', async () => {
+    const at = someWorld();
+    const stage = at.stage();
+    const { signal } = new AbortController();
+    const inputs = inputsOf(stream({ seed: 7, frames: 1400 }));
+    const lost = emittedBy(await stage.process(inputs, signal));
+    assert.ok(lost.length >= 2);
+    const again = emittedBy(await stage.process([{ ...inputs[0]!, attempt: 2 }], signal));
+    assert.deepEqual(again, lost);
+    assert.deepEqual(emittedBy(await stage.process([{ ...inputs[5]!, attempt: 2 }], signal)), []);
+  });
+
+  test('partitions that come back are read anew: another process has counted meanwhile', async () => {
+    const at = someWorld();
+    const inputs = inputsOf(stream({ seed: 8, frames: 1500 }));
+    const [mine, others] = [at.stage(), at.stage()];
+    at.arrive(...emittedBy(await mine.process(inputs.slice(0, 400), new AbortController().signal)));
+    at.arrive(...emittedBy(await others.process(inputs.slice(400, 900), new AbortController().signal)));
+    at.arrive(...emittedBy(await mine.process(inputs.slice(900), new AbortController().signal)));
+    assert.deepEqual(at.windows().map(({ frames }) => frames), [1200]);
+  });
+
+  test('a topic that was created anew is counted from its beginning', async () => {
+    const at = someWorld();
+    await through(at, inputsOf(stream({ seed: 9, frames: 600 })));
+    const later = inputsOf(stream({ seed: 10, from: noon + 3_600_000, frames: 1400 }));
+    await through(at, later);
+    assert.ok(at.windows().some(({ start, frames }) => start === noon + 3_600_000 && frames === 1200));
+  });
+
+  test('waits when the table cannot be read, and begins a source anew whose state is nonsense', async () => {
+    const at = someWorld();
+    const inputs = inputsOf(stream({ seed: 11, frames: 1400 }));
+    const away = at.stage(async () => {
+      throw new SaccadeError('log_unavailable');
+    });
+    const outcomes = await away.process(inputs, new AbortController().signal);
+    assert.ok(outcomes.every((outcome) => outcome.kind === 'retry'));
+    at.table.set('default/gate', Buffer.from('nonsense'));
+    await through(at, inputs);
+    assert.equal(at.windows()[0]!.frames, 1200);
+  });
+
+  test('its state stays small', async () => {
+    const at = someWorld();
+    await through(at, inputsOf(stream({ seed: 12, frames: 4 * 60 * 30 })));
+    assert.ok(at.table.get('default/gate')!.length < 60_000, `${at.table.get('default/gate')!.length} bytes`);
+  });
+});
+
+describe('alerts', () => {
+  const blocksOf = async (seed: number) => {
+    const at = someWorld();
+    await through(at, inputsOf(stream({ seed, frames: 4 * 3600 * 4 })), 5000);
+    return at.windows().filter(({ span }) => span === '5m').flatMap(({ blocks }) => unpackBlocks(blocks!));
+  };
+  const start = noon + 86_400_000;
+  const minutes = (n: number): number => 4 * 60 * n;
+  const phase = (seed: number, from: number, n: number, seen = usual): Prediction[] => stream({ seed, from: start + from * 60_000, frames: minutes(n), world: seen });
+
+  test('open when two of three windows agree, name what moved, and resolve when it is over', async () => {
+    const at = someWorld();
+    const reference: Reference = { version: '7', madeAt: noon, from: noon, to: noon, of: 'gate', parts: [{ name: 'all', from: 0, to: 0, blocks: await blocksOf(60) }] };
+    at.references.changed(referenceKey(stream0), packReference(reference));
+    const dark = { ...usual, luma: 70 };
+    await through(at, inputsOf([...phase(61, 0, 15), ...phase(62, 15, 20, dark), ...phase(63, 35, 30)]));
+    const windows = at.windows().filter(({ span }) => span === '5m');
+    assert.deepEqual(windows.map(({ verdict }) => verdict), ['stable', 'stable', 'stable', ...Array.from({ length: 4 }, () => 'drifted'), ...Array.from({ length: 5 }, () => 'stable')]);
+    assert.ok(windows.every((window) => window.reference === '7'));
+    const alerts = at.alerts();
+    const [opened, ...rest] = alerts;
+    assert.equal(opened!.status, 'firing');
+    assert.equal(opened!.started_at, start + 15 * 60_000);
+    assert.equal(opened!.changed_at, start + 25 * 60_000, 'the second window that shows it');
+    assert.ok(opened!.features.includes('luma') && opened!.examples.length > 0);
+    assert.match(opened!.sentence, /darker/);
+    assert.equal(new Set(alerts.map(({ id }) => id)).size, 1, 'one alert');
+    const resolved = rest.at(-1)!;
+    assert.deepEqual([resolved.status, resolved.resolved_at], ['resolved', start + 45 * 60_000]);
+    assert.ok(rest.slice(0, -1).every(({ status }) => status === 'firing'));
+    // Sums are there to be looked at; they accuse nobody.
+    for (const sum of at.windows().filter(({ span }) => span !== '5m')) assert.ok(sum.verdict === 'sum' && sum.features.length > 0 && sum.features.every(({ moved }) => !moved));
+  });
+
+  test('a single window that has moved is no alert', async () => {
+    const at = someWorld();
+    at.references.changed(referenceKey(stream0), packReference({ version: '1', madeAt: noon, from: noon, to: noon, of: 'gate', parts: [{ name: 'all', from: 0, to: 0, blocks: await blocksOf(60) }] }));
+    await through(at, inputsOf([...phase(64, 0, 10), ...phase(65, 10, 5, { ...usual, luma: 60 }), ...phase(66, 15, 20)]));
+    assert.deepEqual(at.windows().filter(({ verdict }) => verdict === 'drifted').length, 1);
+    assert.deepEqual(at.alerts(), []);
+  });
+});
