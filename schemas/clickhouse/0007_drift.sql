@@ -69,17 +69,17 @@ SELECT
     start,
     end,
     verdict,
-    feature.1 AS feature,
-    feature.2 AS group,
-    feature.3 AS statistic,
-    feature.4 AS value,
-    feature.5 AS p,
-    feature.6 AS q,
-    feature.7 AS moved,
-    feature.8 AS mean,
-    feature.9 AS reference_mean
+    features.name AS feature,
+    features.group AS group,
+    features.statistic AS statistic,
+    features.value AS value,
+    features.p AS p,
+    features.q AS q,
+    features.moved AS moved,
+    features.mean AS mean,
+    features.reference_mean AS reference_mean
 FROM drift_windows_raw FINAL
-ARRAY JOIN arrayZip(features.name, features.group, features.statistic, features.value, features.p, features.q, features.moved, features.mean, features.reference_mean) AS feature;
+ARRAY JOIN features;
 
 -- Each row is the whole state of an alert; the last change of it wins.
 CREATE TABLE IF NOT EXISTS alerts_raw
