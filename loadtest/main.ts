@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
 import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
+import { drift } from './drift/drift.ts';
 import { fuzz } from './fuzz/fuzz.ts';
 import { journalBench } from './journal.ts';
 import { latency } from './latency.ts';
@@ -16,6 +17,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   backpressure,
   cache: cacheBench,
   decode,
+  drift,
   fairness,
   fuzz,
   journal: journalBench,
@@ -39,13 +41,18 @@ const help = `npm run bench -- NAME [options]
 
   pipeline  frames in Kafka to rows in ClickHouse, chained and fused, beside the same work without Kafka and a Python worker;
             starts its own Kafka and ClickHouse, and makes a virtual environment for the Python peers
-            --frames N     640 x 480 JPEGs of a run (default 4000)
+            --frames N     640 x 480 JPEGs of a run (default 3000)
             --repeats N    rounds, the contestants in turn (default 3)
             --only LIST    of: floor, python loop, chained, fused, python worker
 
   cache     what the cache of answers costs a picture that never repeats, and saves one that does
             --redis URL    measure that Redis too, REDIS_PASSWORD as its password (default: in memory alone)
             --count N      frames of each kind in a round (default 160); --rounds N (default 7)
+
+  drift     false alarms a simulated month, and how soon each change of a camera is seen, beside Evidently and SciPy
+            --media PATH   a video, or a folder of pictures (default media/); --frames N of it (default 3000)
+            --months N     simulated without a change (default 3); --trials N of each change (default 40)
+            --alpha A      in place of drift's own; --cache FOLDER of what the models said; --no-peers
 
   journal   what it costs a record to be journalled while it is in native code
             --count N      records of a round (default 5000); --rounds N (default 9)

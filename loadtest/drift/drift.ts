@@ -1,0 +1,74 @@
+/**
+ * Whether drift tells the truth: how often it cries wolf when nothing has happened, and how soon it sees what has. Footage goes
+ * through the real models once; months of it are then made by drawing stretches of it (block bootstrap: frames in a row resemble each
+ * other, and single frames drawn at random would resemble nothing). The reference and what is judged are disjoint stretches.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createHash } from 'node:crypto';
+import { driftConfig } from '../../processors/drift/config.ts';
+import { askModels, modelNames } from './answers.ts';
+import { costOfDrift } from './cost.ts';
+import { footage } from './footage.ts';
+import { intruder, pictureShifts } from './shifts.ts';
+import { judgePeers, type PeerLot } from './peers.ts';
+import { isJudged, isShifted, prepare, type Scene, scenes, stretch } from './scenes.ts';
+import { falseAlarms, sight } from './simulate.ts';
+
+export async function drift(argv: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      media: { type: 'string', default: fileURLToPath(new URL('../../media', import.meta.url)) },
+      frames: { type: 'string', default: '3000' },
+      months: { type: 'string', default: '3' },
+      trials: { type: 'string', default: '40' },
+      alpha: { type: 'string', default: String(driftConfig.parse({}).alpha) },
+      cache: { type: 'string', default: '.saccade/bench-drift' },
+      'no-peers': { type: 'boolean', default: false },
+    },
+  });
+  const [frames, months, trials, alpha] = [values.frames, values.months, values.trials, values.alpha].map(Number) as [number, number, number, number];
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  let made: Promise<Buffer[]> | null = null;
+  const usual = (): Promise<Buffer[]> => (made ??= footage(values.media, frames));
+  const lots = new Map([['usual', usual], ...[...pictureShifts, intruder].map((shift) => [`${shift.kind}, ${shift.strength}`, async () => Promise.all(shiftedPart(await usual()).map((jpeg) => shift.apply(jpeg)))] as const)]);
+  const code = ['shifts.ts', 'footage.ts'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('');
+  const key = createHash('sha256').update([values.media, frames, code].join('\n')).digest('hex');
+  const asked = await askModels(lots, values.cache, key, say);
+
+  const world = prepare(asked);
+  say(`reference: ${world.referenceFrames} frames, judged: ${world.judgedFrames}, in stretches of ${world.stretch}`);
+  const quiet = falseAlarms(world, { windows: Math.round(months * 30 * 288), alpha });
+  const rows = scenes.map((scene: Scene) => ({ ...scene, ...sight(world, scene, { trials, alpha }) }));
+  const cost = await costOfDrift(asked.get('usual')!);
+  const peers = values['no-peers'] ? [] : await judgePeers(world, scenes, alpha, say);
+
+  const out = (line: string): void => void process.stdout.write(`${line}\n`);
+  out(`media ${values.media}, ${frames} frames, models ${modelNames.join(' and ')}, alpha ${alpha}`);
+  out(`false alarms a month: ${quiet.alarmsAMonth.toFixed(2)} (${quiet.alarms} in ${quiet.months.toFixed(1)} months); windows called drifted: ${(quiet.windowShare * 100).toFixed(2)} %`);
+  out(`cost: ${cost.microseconds.toFixed(0)} us of CPU a prediction, ${(cost.share * 100).toFixed(2)} % of decoding and inference`);
+  out('');
+  out(`${'shift'.padEnd(26)}${'within 3'.padStart(9)}${'within 12'.padStart(10)}${'delay'.padStart(7)}  seen first in`);
+  for (const row of rows) out(`${`${row.kind}, ${row.strength}`.padEnd(26)}${percent(row.within3).padStart(9)}${percent(row.within12).padStart(10)}${row.delay === null ? '     –' : row.delay.toFixed(1).padStart(7)}  ${row.features.join(', ')}`);
+  if (peers.length > 0) {
+    out('');
+    out('of single windows called drifted, on the same windows:');
+    out(`${''.padEnd(26)}${['saccade', ...Object.keys(peers[0]!.peers)].map((name) => name.padStart(22)).join('')}`);
+    for (const lot of peers) out(`${lot.name.padEnd(26)}${[lot.saccade, ...Object.values(lot.peers)].map((share) => percent(share).padStart(22)).join('')}`);
+  }
+  out(JSON.stringify({ bench: 'drift', media: values.media, frames, alpha, false_alarms_a_month: quiet.alarmsAMonth, months: quiet.months, window_share: quiet.windowShare, cost, shifts: rows, peers: peers satisfies PeerLot[] }));
+  mkdirSync(values.cache, { recursive: true });
+  writeFileSync(join(values.cache, 'last.json'), JSON.stringify({ quiet, rows, cost, peers }, null, 1));
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`;
+
+/** Of what is judged, what is put through the changes. */
+function shiftedPart(frames: readonly Buffer[]): Buffer[] {
+  const judged = frames.filter((_, i) => isJudged(i));
+  const stretches = Math.floor(judged.length / stretch);
+  return judged.filter((_, i) => Math.floor(i / stretch) < stretches && isShifted(Math.floor(i / stretch), stretches));
+}
