@@ -1,6 +1,6 @@
 /** What may happen to a camera, from slight to strong, done to its pictures. */
 import { readFileSync } from 'node:fs';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { normal } from '../../processors/drift/statistics/random.ts';
 
 export const strengths = ['slight', 'moderate', 'strong'] as const;
@@ -15,7 +15,7 @@ export interface Shift {
 
 /** As good a picture as the unchanged ones are, so that nothing but the shift is new. */
 const usualQuality = 90;
-const out = (image: sharp.Sharp, quality = usualQuality): Promise<Buffer> => image.jpeg({ quality }).toBuffer();
+const out = (image: Sharp, quality = usualQuality): Promise<Buffer> => image.jpeg({ quality }).toBuffer();
 
 const noisy = async (jpeg: Buffer, deviation: number): Promise<Buffer> => {
   const { data, info } = await sharp(jpeg).removeAlpha().raw().toBuffer({ resolveWithObject: true });
