@@ -35,6 +35,8 @@ const table = {
   store_unavailable: { status: 503, retryable: true, sentence: 'The store (ClickHouse) cannot be reached.' },
   blobs_unavailable: { status: 503, retryable: true, sentence: 'The blob store cannot be reached.' },
   cache_unavailable: { status: 503, retryable: true, sentence: 'The cache (Redis) cannot be reached.' },
+  webhook_unavailable: { status: 503, retryable: true, sentence: 'The webhook for alerts cannot be reached.' },
+  webhook_refused: { status: 502, retryable: false, sentence: 'The webhook for alerts does not take the alert.' },
   engine_unavailable: { status: 503, retryable: true, sentence: 'The inference engine is not available.' },
   masking_unavailable: { status: 503, retryable: true, sentence: 'Faces cannot be covered at present, so the picture is not shown.' },
   server_unavailable: { status: 503, retryable: true, sentence: 'A local server could not be started.' },

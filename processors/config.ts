@@ -63,6 +63,9 @@ function crossCheck(s: Settings): void {
   if (s.REDIS_USERNAME !== undefined && s.REDIS_PASSWORD === undefined) refuse('REDIS_USERNAME needs REDIS_PASSWORD.');
   if (s.REDIS_PASSWORD !== undefined && s.REDIS_URL === undefined) refuse('REDIS_PASSWORD is set, REDIS_URL is not.');
   if (s.CLICKHOUSE_SQL_USER !== undefined && s.CLICKHOUSE_URL === undefined) refuse('CLICKHOUSE_SQL_USER is set, CLICKHOUSE_URL is not.');
+  if ((s.SACCADE_ALERT_WEBHOOK_URL === undefined) !== (s.SACCADE_ALERT_WEBHOOK_SECRET === undefined)) {
+    refuse('SACCADE_ALERT_WEBHOOK_URL and SACCADE_ALERT_WEBHOOK_SECRET go together; only one is set.');
+  }
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
   }
@@ -91,7 +94,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     if (value === undefined) continue;
     const result = check.safeParse(value);
     if (!result.success) {
-      const secret = name.endsWith('PASSWORD');
+      const secret = /(PASSWORD|SECRET)$/.test(name);
       refuse(`${flags.has(name) ? `--${flag}` : name} is '${secret ? '…' : withoutCredentials(value.trim())}': ${result.error.issues.map((issue) => issue.message).join('; ')}.`);
     }
     settings[name] = result.data;

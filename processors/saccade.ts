@@ -6,6 +6,7 @@ import { pausesTopic } from '../schemas/pauses.ts';
 import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { readConfig } from './config.ts';
 import { openRunningLog } from './connect.ts';
+import { driftCommand } from './drift/main.ts';
 import { modelsCommand } from './model-commands/main.ts';
 import { commandOf, help } from './operations/commands.ts';
 import type { World } from './operations/world.ts';
@@ -22,6 +23,7 @@ export interface Terminal {
 /** Runs, prints, and answers the exit code. `stopping` ends a command early, with what it began undone. */
 export async function saccadeCommand(argv: readonly string[], env: NodeJS.ProcessEnv, stopping: AbortSignal, { stdout, stderr }: Terminal = process): Promise<number> {
   // They have a repository beside the log, and a help of their own.
+  if (argv[0] === 'drift') return driftCommand(argv.slice(1), env, { stdout, stderr });
   if (argv[0] === 'models') return modelsCommand(argv.slice(1), env, { stdout, stderr });
   const output = { print: (line: string) => void stdout.write(`${line}\n`), say: (line: string) => void stderr.write(`${line}\n`) };
   if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {

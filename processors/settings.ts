@@ -29,6 +29,8 @@ function hasLogin(value: string): boolean {
   const { username, password, searchParams } = new URL(value);
   return username !== '' || password !== '' || searchParams.has('password');
 }
+/** A login in it would be printed with the setting. */
+const webhookUrl = z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }).refine((value) => !hasLogin(value), { error: 'a login does not belong into the URL; the receiver knows us by SACCADE_ALERT_WEBHOOK_SECRET' });
 /** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
 const days = whole(0, 20_000);
 /** NAME=VALUE with commas, each name once. */
@@ -109,6 +111,8 @@ export const settings = {
   SACCADE_MASK_MODEL: { check: text, default: 'ultraface', help: 'Model that finds those faces, as NAME or NAME@VERSION.' },
   SACCADE_MASK_SCORE: { check: whole(1, 99), default: String(mask.score * 100), help: 'Percent of certainty from which something is covered as a face; lower covers more.' },
   SACCADE_MASK_RAW_HOURS: { check: whole(1, 720), default: '24', help: 'Hours, at most, that topics, dead letters and claim-checked images keep pictures as they came, where faces are covered.' },
+  SACCADE_ALERT_WEBHOOK_URL: { check: webhookUrl, help: 'Where alerts are posted to when they open and resolve, as JSON. Unset: nowhere.' },
+  SACCADE_ALERT_WEBHOOK_SECRET: { check: text, help: 'Signs them: header saccade-signature, t=SECONDS,v1=HMAC-SHA256 of SECONDS.BODY in hex.' },
   SACCADE_PARTITIONS: { check: whole(1, 1024), default: '8', help: 'Partitions of topics that are created.' },
   SACCADE_REPLICATION: { check: whole(1, 9), default: '1', help: 'Replication factor of topics that are created; 3 in production, with 2 in sync.' },
   SACCADE_MAX_IMAGE_BYTES: { check: whole(1024, 256 * 1024 * 1024), default: String(ingest.maxImageBytes), help: 'Largest encoded image accepted.' },

@@ -3,13 +3,15 @@ import { driftStateTopic, referencesTopic } from '../../schemas/topics.ts';
 import { driftConfig } from '../drift/config.ts';
 import { driftStage } from '../drift/drift.ts';
 import { openReferences } from '../drift/references.ts';
+import { notifyStage } from '../notify/notify.ts';
 import { followTable } from '../runtime/control-table.ts';
 import type { Stages } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
 
 /** Null where this process does not look for drift. */
-export async function openDrift({ log, producer, clock, logger, ending, wants }: Foundation): Promise<Stages['drift'] | null> {
+export async function openDrift({ log, producer, clock, logger, ending, wants, settings: s }: Foundation): Promise<Stages['drift'] | null> {
   if (!wants('drift')) return null;
+  const { SACCADE_ALERT_WEBHOOK_URL: url, SACCADE_ALERT_WEBHOOK_SECRET: secret } = s;
   const told = logger.child({ stage: 'drift' });
   const references = openReferences(told);
   const table = await followTable({ log, producer, clock, topic: referencesTopic, changed: references.changed });
@@ -27,5 +29,6 @@ export async function openDrift({ log, producer, clock, logger, ending, wants }:
       },
       log: told,
     }),
+    notify: url && secret ? notifyStage({ webhook: { url, secret }, clock, log: logger.child({ stage: 'notify' }) }) : undefined,
   };
 }

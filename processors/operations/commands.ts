@@ -24,6 +24,9 @@ ${commands.map(of).join('\n\n')}
   models list|use|thresholds|tune|quantise
       How models are served, while they are: see npm run saccade -- models --help.
 
+  drift reference|list|forget
+      What is normal for a camera, so that a change is seen: see npm run saccade -- drift --help.
+
 The log is the one of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA. Exit codes: 0 done, 1 failed (what it says is how
 things are now), 2 asked for something impossible, 3 the log cannot be reached, 130 interrupted.
 `;
