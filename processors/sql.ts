@@ -25,6 +25,7 @@ Views:
   detections    one row for each box: label, score, x1, y1, x2, y2 in pixels of the upright original
   outcomes      every frame and model, whatever became of it: status, stage, reason, detail
   outcomes_by_minute, outcomes_by_hour   how many of those: n, latency, scores, boxes
+  drift_windows, drift_features, alerts  five minutes of a source beside what is normal, feature by feature, and what followed
 
   --format NAME     any output format of ClickHouse [PrettyCompact on a terminal, else TSV]
   --database NAME   [CLICKHOUSE_DATABASE, saccade]

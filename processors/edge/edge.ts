@@ -12,6 +12,7 @@ import { historyRoutes } from './history/history-routes.ts';
 import { resultsRoutes } from './history/results-routes.ts';
 import { protocolInfer } from './inference-protocol/protocol-infer.ts';
 import { protocolErrors, protocolRoutes } from './inference-protocol/protocol-routes.ts';
+import { driftRoutes } from './drift/drift-routes.ts';
 import { edgeMetrics } from './metrics.ts';
 import type { ModelCatalog } from './models/catalog.ts';
 import { modelsRoutes } from './models/models-routes.ts';
@@ -72,6 +73,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const ask = storeReader(options.store);
   resultsRoutes(server.app, { ask, results, clock });
   historyRoutes(server.app, { ask, clock, startedAt });
+  driftRoutes(server.app, { ask, clock });
   modelsRoutes(server.app, { catalog });
   // In a scope of their own: what they read as a body is no other route's.
   await server.app.register(async (scope) => {

@@ -15,6 +15,7 @@ import { imageOf, installUploads } from '../../processors/edge/upload.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
 import { startLive, type Live } from '../../processors/live/live.ts';
 import { stagesToWatch } from '../../processors/topology.ts';
+import type { Drift } from '../../schemas/api/drift.ts';
 import { predictionId } from '../../schemas/ids.ts';
 import type { Detection, Frame, Label, Prediction } from '../../schemas/records.ts';
 import { topicSpecs } from '../../schemas/topics.ts';
@@ -43,6 +44,10 @@ function cannedAnswer(image: Buffer, model = '') {
   throw new SaccadeError('unknown_model', model);
 }
 
+/** What the store would say of drift, if there were one. */
+let drift: Drift = { alerts: [], streams: [] };
+export const tellDrift = (told: Drift): void => void (drift = told);
+
 export async function fedPage({ port = 0, clock = realClock as Clock, masker }: { port?: number; clock?: Clock; masker?: Masker } = {}): Promise<FedPage> {
   const log = memoryLog();
   const registry = fileRegistry();
@@ -61,6 +66,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker }: 
     url: '/v1/infer',
     handler: async (request) => cannedAnswer(await imageOf(request), request.query.model),
   });
+  app.get('/v1/drift', () => drift);
   await app.listen({ port, host: '127.0.0.1' });
 
   return {

@@ -2,6 +2,7 @@
 import { offerModels, startAsk } from './ask.js';
 import { showChain } from './chain.js';
 import { byId, setText } from './dom.js';
+import { startDrift } from './drift.js';
 import { follow } from './feed.js';
 import { amount } from './format.js';
 import { showLatency } from './latency.js';
@@ -44,6 +45,7 @@ for (const node of document.querySelectorAll('.origin')) setText(node, location.
 startTables();
 startAsk();
 startVideo();
+startDrift();
 follow('/live/events', {
   state: showState,
   snapshot(snapshot) {

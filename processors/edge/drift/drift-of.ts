@@ -1,0 +1,129 @@
+/** What the store says of the drift of a tenant's sources. */
+import type { Drift, DriftQuery } from '../../../schemas/api/drift.ts';
+import type { AskStore } from '../store-reader.ts';
+
+/** Rows of a history: a week of eight streams. */
+const mostWindows = 20_000;
+const most = 100;
+const hourMs = 3_600_000;
+
+interface Stream {
+  readonly source: string;
+  readonly model: string;
+  readonly version: string;
+}
+
+type Verdict = Drift['streams'][number]['latest']['verdict'];
+
+interface WindowRow extends Stream {
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly frames: number;
+  readonly verdict: Verdict;
+  readonly moved: string[];
+}
+
+interface LatestRow extends Omit<WindowRow, 'moved'> {
+  readonly reference: string | null;
+  readonly sentence: string | null;
+  readonly examples: string[];
+  readonly charts: string;
+  readonly names: string[];
+  readonly groups: string[];
+  readonly statistics: string[];
+  readonly feature_values: number[];
+  readonly p: (number | null)[];
+  readonly q: (number | null)[];
+  readonly moves: boolean[];
+  readonly means: (number | null)[];
+  readonly reference_means: (number | null)[];
+}
+
+interface AlertRow extends Omit<Drift['alerts'][number], 'started_at' | 'changed_at' | 'resolved_at'> {
+  readonly started_ms: number;
+  readonly changed_ms: number;
+  readonly resolved_ms: number | null;
+}
+
+type Chart = Record<string, { readonly edges: number[]; readonly labels: string[]; readonly now: number[]; readonly reference: number[] }>;
+
+// With the table's name: an alias of the same name would be meant otherwise.
+const ofStreams = (table: string): string =>
+  `${table}.tenant = {tenant:String} AND ${table}.span = '5m' AND ${table}.end >= fromUnixTimestamp64Milli({since:Int64})
+   AND ({source:String} = '' OR ${table}.source = {source:String}) AND ({model:String} = '' OR ${table}.model = {model:String})`;
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+const nameOf = ({ source, model, version }: Stream): string => JSON.stringify([source, model, version]);
+
+/** `now` in milliseconds since the epoch. Throws store_unavailable. */
+export async function driftOf(tenant: string, { source = '', model = '', hours = 24 }: DriftQuery, { ask, now }: { readonly ask: AskStore; readonly now: number }): Promise<Drift> {
+  const params = { tenant, source, model, since: now - hours * hourMs };
+  const [latest, windows, alerts] = await Promise.all([
+    ask<LatestRow>(
+      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, reference, sentence, examples, charts,
+              features.name AS names, features.group AS groups, features.statistic AS statistics, features.value AS feature_values, features.p AS p, features.q AS q,
+              features.moved AS moves, features.mean AS means, features.reference_mean AS reference_means
+       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')}
+       ORDER BY end_ms DESC LIMIT 1 BY source, model, version LIMIT ${most}`,
+      params,
+    ),
+    ask<WindowRow>(
+      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict,
+              arrayFilter((name, moved) -> moved, features.name, features.moved) AS moved
+       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')} ORDER BY end_ms DESC LIMIT ${mostWindows}`,
+      params,
+    ),
+    ask<AlertRow>(
+      `SELECT id, source, kind, status, sentence, models, features, examples, toUnixTimestamp64Milli(started_at) AS started_ms, toUnixTimestamp64Milli(changed_at) AS changed_ms,
+              if(isNull(resolved_at), NULL, toUnixTimestamp64Milli(assumeNotNull(resolved_at))) AS resolved_ms
+       FROM alerts_raw FINAL
+       WHERE tenant = {tenant:String} AND ({source:String} = '' OR alerts_raw.source = {source:String})
+         AND (status = 'firing' OR changed_at >= fromUnixTimestamp64Milli({since:Int64}))
+         AND ({model:String} = '' OR arrayExists(name -> startsWith(name, concat({model:String}, '@')), models))
+       ORDER BY changed_ms DESC LIMIT ${most}`,
+      params,
+    ),
+  ]);
+  const history = new Map<string, WindowRow[]>();
+  for (const row of windows.toReversed()) {
+    const own = history.get(nameOf(row));
+    if (own) own.push(row);
+    else history.set(nameOf(row), [row]);
+  }
+  return {
+    alerts: alerts.map(({ started_ms, changed_ms, resolved_ms, ...alert }) => ({ ...alert, started_at: iso(started_ms), changed_at: iso(changed_ms), resolved_at: resolved_ms === null ? null : iso(resolved_ms) })),
+    streams: latest.map((row) => ({
+      source: row.source,
+      model: row.model,
+      version: row.version || null,
+      latest: latestOf(row),
+      history: (history.get(nameOf(row)) ?? []).map(({ start_ms, end_ms, frames, verdict, moved }) => ({ start: iso(start_ms), end: iso(end_ms), frames, verdict, moved })),
+    })),
+  };
+}
+
+function latestOf(row: LatestRow): Drift['streams'][number]['latest'] {
+  const charts = JSON.parse(row.charts || '{}') as Chart;
+  const { start_ms, end_ms, frames, verdict, reference, sentence, examples } = row;
+  return {
+    start: iso(start_ms),
+    end: iso(end_ms),
+    frames,
+    verdict,
+    reference,
+    sentence,
+    examples,
+    features: row.names.map((name, i) => ({
+      name,
+      group: row.groups[i]!,
+      statistic: row.statistics[i]!,
+      value: row.feature_values[i]!,
+      p: row.p[i]!,
+      q: row.q[i]!,
+      moved: row.moves[i]!,
+      mean: row.means[i]!,
+      reference_mean: row.reference_means[i]!,
+      ...(charts[name] ?? { edges: [], labels: [], now: [], reference: [] }),
+    })),
+  };
+}
