@@ -27,6 +27,9 @@ const table = {
   bad_request: { status: 400, retryable: false, sentence: 'The request is malformed.' },
   unauthenticated: { status: 401, retryable: false, sentence: 'Who asks is not known.' },
   forbidden: { status: 403, retryable: false, sentence: 'This is not allowed to you.' },
+  second_factor_needed: { status: 403, retryable: false, sentence: 'This needs the code of a second factor.' },
+  rate_limited: { status: 429, retryable: true, sentence: 'Too many requests.' },
+  already_exists: { status: 409, retryable: false, sentence: 'It exists already.' },
   not_found: { status: 404, retryable: false, sentence: 'There is nothing at this address.' },
   upgrade_required: { status: 426, retryable: false, sentence: 'This address is a WebSocket.' },
   // the environment
@@ -37,6 +40,8 @@ const table = {
   cache_unavailable: { status: 503, retryable: true, sentence: 'The cache (Redis) cannot be reached.' },
   webhook_unavailable: { status: 503, retryable: true, sentence: 'The webhook for alerts cannot be reached.' },
   webhook_refused: { status: 502, retryable: false, sentence: 'The webhook for alerts does not take the alert.' },
+  metadata_unavailable: { status: 503, retryable: true, sentence: 'The metadata (PostgreSQL) cannot be reached.' },
+  issuer_unavailable: { status: 503, retryable: true, sentence: 'The issuer of tokens cannot be asked for its keys.' },
   engine_unavailable: { status: 503, retryable: true, sentence: 'The inference engine is not available.' },
   masking_unavailable: { status: 503, retryable: true, sentence: 'Faces cannot be covered at present, so the picture is not shown.' },
   server_unavailable: { status: 503, retryable: true, sentence: 'A local server could not be started.' },

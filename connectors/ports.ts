@@ -195,6 +195,21 @@ export interface Cache {
   close(): Promise<void>;
 }
 
+export interface Counted {
+  readonly allowed: boolean;
+  /** What may still come in this window. */
+  readonly remaining: number;
+  /** Milliseconds until the window ends. */
+  readonly resetMs: number;
+}
+
+/** Counts requests by key in windows that begin with their first. A counter that is away is no reason to refuse: never rejects for it. */
+export interface RateCounter {
+  readonly kind: 'redis' | 'memory';
+  take(key: string, window: { readonly requests: number; readonly seconds: number }): Promise<Counted>;
+  close(): Promise<void>;
+}
+
 /** What a model is asked: `content` is the tensor's. */
 export interface Question {
   readonly content: string;

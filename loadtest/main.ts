@@ -1,4 +1,5 @@
 /** `npm run bench -- NAME`: each bench prints a table and, as its last line, JSON. */
+import { accessBench } from './access.ts';
 import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
 import { drift } from './drift/drift.ts';
@@ -14,6 +15,7 @@ import { stream } from './stream/stream.ts';
 import { transactions } from './transactions/transactions.ts';
 
 const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
+  access: accessBench,
   backpressure,
   cache: cacheBench,
   decode,
@@ -44,6 +46,9 @@ const help = `npm run bench -- NAME [options]
             --frames N     640 x 480 JPEGs of a run (default 3000)
             --repeats N    rounds, the contestants in turn (default 3)
             --only LIST    of: floor, python loop, chained, fused, python worker
+
+  access    what it costs a request to be asked who asks, to be counted and to be put on the audit trail
+            --count N      requests of a round (default 4000); --rounds N (default 7)
 
   cache     what the cache of answers costs a picture that never repeats, and saves one that does
             --redis URL    measure that Redis too, REDIS_PASSWORD as its password (default: in memory alone)

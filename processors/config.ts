@@ -1,5 +1,6 @@
 /** Configuration, assembled once: command line over environment over .env over defaults; cross-checked and frozen. */
 import { existsSync, readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { parseArgs, parseEnv } from 'node:util';
 import { SaccadeError, withoutCredentials } from '../connectors/errors.ts';
 import { type SettingName, type Settings, settingsTable } from './settings.ts';
@@ -54,6 +55,11 @@ function flagsOf(argv: readonly string[]): { flags: Map<SettingName, string>; he
   return { flags, help: values.help === true };
 }
 
+/** 127.0.0.0/8, ::1 and localhost: what only this machine reaches. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
 function crossCheck(s: Settings): void {
   const sasl = [s.KAFKA_SASL_MECHANISM, s.KAFKA_USERNAME, s.KAFKA_PASSWORD].filter((value) => value !== undefined).length;
   if (sasl !== 0 && sasl !== 3) refuse('KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together; only some are set.');
@@ -65,6 +71,14 @@ function crossCheck(s: Settings): void {
   if (s.CLICKHOUSE_SQL_USER !== undefined && s.CLICKHOUSE_URL === undefined) refuse('CLICKHOUSE_SQL_USER is set, CLICKHOUSE_URL is not.');
   if ((s.SACCADE_ALERT_WEBHOOK_URL === undefined) !== (s.SACCADE_ALERT_WEBHOOK_SECRET === undefined)) {
     refuse('SACCADE_ALERT_WEBHOOK_URL and SACCADE_ALERT_WEBHOOK_SECRET go together; only one is set.');
+  }
+  if (s.SACCADE_AUTH === 'open' && s.SACCADE_STAGES.includes('edge') && !isLoopback(s.HOST)) {
+    refuse(`HOST is '${s.HOST}', which others can reach, and SACCADE_AUTH is open: whoever reaches the edge would be its admin. Set SACCADE_AUTH=required, or HOST=127.0.0.1.`);
+  }
+  if ((s.SACCADE_TLS_CERT === undefined) !== (s.SACCADE_TLS_KEY === undefined)) refuse('SACCADE_TLS_CERT and SACCADE_TLS_KEY go together; only one is set.');
+  if ((s.SACCADE_OIDC_ISSUER === undefined) !== (s.SACCADE_OIDC_AUDIENCE === undefined)) refuse('SACCADE_OIDC_ISSUER and SACCADE_OIDC_AUDIENCE go together; only one is set.');
+  for (const name of ['SACCADE_OIDC_ISSUER', 'SACCADE_METRICS_TOKEN'] as const) {
+    if (s[name] !== undefined && s.SACCADE_AUTH === 'open') refuse(`${name} is set, and SACCADE_AUTH is open: it would serve nothing. Set SACCADE_AUTH=required.`);
   }
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
@@ -94,7 +108,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     if (value === undefined) continue;
     const result = check.safeParse(value);
     if (!result.success) {
-      const secret = /(PASSWORD|SECRET)$/.test(name);
+      const secret = /(PASSWORD|SECRET|TOKEN|DATABASE_URL)$/.test(name);
       refuse(`${flags.has(name) ? `--${flag}` : name} is '${secret ? '…' : withoutCredentials(value.trim())}': ${result.error.issues.map((issue) => issue.message).join('; ')}.`);
     }
     settings[name] = result.data;

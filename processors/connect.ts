@@ -9,13 +9,16 @@ import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type KafkaLogger, kafkaLog, type KafkaOptions } from '../connectors/kafka/log.ts';
 import { type KafkaAdmin, kafkaAdmin } from '../connectors/kafka/admin.ts';
+import type { Metadata } from '../connectors/metadata-port.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { folderJournal } from '../connectors/journal/folder.ts';
 import type { BlobStore, Cache, Log, SchemaRegistry, Store, StoreReader, TopicSpec, WorkJournal } from '../connectors/ports.ts';
+import { openMetadata } from '../connectors/postgres/metadata.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
 import { readRunFile, type RunFile } from '../deploy/local/run-file.ts';
+import { type Purpose, startPostgres } from '../deploy/local/postgres.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
 import type { Place } from './joining.ts';
@@ -146,6 +149,26 @@ function registryAt(s: Settings, url: string | null): SchemaRegistry {
   if (url === null) return fileRegistry();
   const { SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = s;
   return confluentRegistry({ url, ...(username && password ? { auth: { username, password } } : {}) });
+}
+
+/** The metadata of DATABASE_URL, else of the PostgreSQL embedded in `folder`. `died`: it has ended without being asked to. Throws metadata_unavailable. */
+export async function openMetadataOf(s: Settings, folder: string, purpose: Purpose): Promise<Metadata & { readonly died: Promise<Error> }> {
+  if (s.DATABASE_URL) return { ...(await openMetadata(s.DATABASE_URL)), died: new Promise(() => {}) };
+  const local = await startPostgres(folder, purpose);
+  try {
+    const metadata = await openMetadata(local.url);
+    return {
+      ...metadata,
+      died: local.died,
+      async close() {
+        await metadata.close();
+        await local.stop();
+      },
+    };
+  } catch (error) {
+    await local.stop();
+    throw error;
+  }
 }
 
 /** The sink puts the tables in place when it starts. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../connectors/errors.ts';
 import { pausesTopic } from '../schemas/pauses.ts';
 import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { accessCommand } from './access-commands/main.ts';
 import { readConfig } from './config.ts';
 import { openRunningLog } from './connect.ts';
 import { driftCommand } from './drift/main.ts';
@@ -25,6 +26,8 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
   // They have a repository beside the log, and a help of their own.
   if (argv[0] === 'drift') return driftCommand(argv.slice(1), env, { stdout, stderr });
   if (argv[0] === 'models') return modelsCommand(argv.slice(1), env, { stdout, stderr });
+  // They ask a database, and no log.
+  if (['keys', 'tenants', 'second-factor', 'audit'].includes(argv[0] ?? '')) return accessCommand(argv, env, { stdout, stderr });
   const output = { print: (line: string) => void stdout.write(`${line}\n`), say: (line: string) => void stderr.write(`${line}\n`) };
   if (argv.length === 0 || argv.includes('--help') || argv.includes('-h')) {
     stdout.write(help());

@@ -5,6 +5,8 @@ import { ingestConfig } from './ingest/config.ts';
 import { coverings, maskConfig, type Covering } from './mask/config.ts';
 import { mostPixels, preprocessConfig } from './preprocess/config.ts';
 import { sqlLimits } from './sql/config.ts';
+import { planNames } from '../schemas/plans.ts';
+import { tenantPattern } from '../schemas/roles.ts';
 import { stageFamilies } from './topology.ts';
 
 const text = z.string().trim().min(1);
@@ -31,6 +33,13 @@ function hasLogin(value: string): boolean {
 }
 /** A login in it would be printed with the setting. */
 const webhookUrl = z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }).refine((value) => !hasLogin(value), { error: 'a login does not belong into the URL; the receiver knows us by SACCADE_ALERT_WEBHOOK_SECRET' });
+/** Its login may be part of it, as every PostgreSQL client takes it; it is never shown. */
+const postgresUrl = z.string().refine((value) => URL.canParse(value) && /^postgres(ql)?:$/.test(new URL(value).protocol) && new URL(value).hostname !== '', {
+  error: 'postgres://user:password@host:port/database is expected',
+});
+const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, { error: 'origins such as https://app.example are expected' });
+/** Those by which an issuer signs and anybody can check: a shared secret would be known to whoever checks. */
+const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
 /** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
 const days = whole(0, 20_000);
 /** NAME=VALUE with commas, each name once. */
@@ -66,7 +75,23 @@ const mask = maskConfig.parse({});
 
 export const settings = {
   PORT: { check: whole(0, 65535), default: '8080', flag: 'port', help: 'Port of the page and the API; 0 for any free one.' },
-  HOST: { check: text, default: '127.0.0.1', help: 'Address the edge listens on. There is no login yet: anything but loopback is open to whoever reaches it.' },
+  HOST: { check: text, default: '127.0.0.1', help: 'Address the edge listens on. Anything but loopback needs SACCADE_AUTH=required.' },
+  SACCADE_AUTH: { check: oneOf(['open', 'required']), default: 'open', help: 'open: whoever reaches the edge is its admin, which is why it listens on loopback alone; required: every request shows a key or a token.' },
+  DATABASE_URL: { check: postgresUrl, help: 'Your PostgreSQL, for tenants, keys and the audit trail: postgres://user:password@host/database. Unset: one embedded in <data>/postgres.' },
+  SACCADE_TLS_CERT: { check: text, help: "The edge's certificate and its chain, PEM; with SACCADE_TLS_KEY the edge speaks HTTPS. Read again when the file changes." },
+  SACCADE_TLS_KEY: { check: text, help: 'The private key of SACCADE_TLS_CERT, PEM.' },
+  SACCADE_CORS: { check: list.pipe(z.array(origin)), default: '', help: 'Origins whose pages may call the edge, with commas; none: its own page alone.' },
+  SACCADE_TRUSTED_PROXIES: { check: list, default: '', help: 'Addresses or networks of proxies in front, whose X-Forwarded-For is believed.' },
+  SACCADE_MAX_CONNECTIONS: { check: whole(1, 1_000_000), default: '4096', help: 'Connections open at once; more are cut.' },
+  SACCADE_PLAN: { check: oneOf(planNames), help: 'Limits of principals whose key and tenant name no plan (schemas/plans.json). Unset: demo, or unlimited where SACCADE_AUTH is open.' },
+  SACCADE_METRICS_TOKEN: { check: z.string().min(16, 'at least 16 characters are expected'), help: 'A bearer token for GET /metrics where SACCADE_AUTH is required; a viewer of SACCADE_TENANT may read it too.' },
+  SACCADE_SECOND_FACTOR: { check: oneOf(['off', 'enrolled', 'required']), default: 'enrolled', help: 'Whether what an admin changes over HTTP needs a code (TOTP): of those who have enrolled, or of all.' },
+  SACCADE_OIDC_ISSUER: { check: z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }), help: 'Issuer of tokens (OpenID Connect) that are taken besides keys; with SACCADE_OIDC_AUDIENCE.' },
+  SACCADE_OIDC_AUDIENCE: { check: text, help: 'What the tokens must be meant for.' },
+  SACCADE_OIDC_ALGORITHMS: { check: list.pipe(z.array(oneOf(signatures)).min(1)), default: 'RS256,ES256,EdDSA', help: 'Signatures that are taken.' },
+  SACCADE_OIDC_CLOCK_SKEW_S: { check: whole(0, 600), default: '30', help: "Seconds by which the issuer's clock may differ." },
+  SACCADE_OIDC_TENANT_CLAIM: { check: text, default: 'tenant', help: 'Claim that names the tenant, which must exist.' },
+  SACCADE_OIDC_ROLE_CLAIM: { check: text, default: 'role', help: 'Claim that names the role, or lists several, of which the highest counts.' },
   SACCADE_DATA: { check: text, default: '.saccade', flag: 'data', help: 'Folder of all local state.' },
   SACCADE_STAGES: { check: list.pipe(z.array(oneOf(stageFamilies)).min(1)), default: stageFamilies.join(','), flag: 'stages', help: `Stages this process runs: ${stageFamilies.join(', ')}.` },
   SACCADE_SOURCE: { check: list, default: 'demo', flag: 'source', repeatable: true, help: 'Cameras: demo, none, a video file, rtsp://…, a folder or a glob of images; name=… in front names the source.' },
@@ -76,7 +101,7 @@ export const settings = {
   SACCADE_LIVE_DEADLINE_MS: { check: whole(0, 3_600_000), default: '5000', help: 'Frames of demo and rtsp sources older than this are recorded as dropped instead of inferred; 0: never.' },
   SACCADE_MODELS: { check: list.pipe(z.array(text).min(1)), default: 'efficientnet-lite0,nanodet', flag: 'models', help: 'Models served, as NAME or NAME@VERSION; the first answers where none is asked for.' },
   SACCADE_MODELS_DIR: { check: text, default: 'models', help: 'The model repository: NAME/VERSION/model.onnx with card.json.' },
-  SACCADE_TENANT: { check: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'letters, digits, _ . - are expected'), default: 'default', help: 'Tenant that owns what comes in.' },
+  SACCADE_TENANT: { check: z.string().regex(tenantPattern, 'letters, digits, _ . - are expected'), default: 'default', help: 'Tenant that owns what comes in by frames.in, and that runs the installation: its admins administer all tenants.' },
   KAFKA_BROKERS: { check: list.pipe(z.array(broker).min(1)), help: 'Your Kafka, host:port with commas. Unset: a local one is started.' },
   KAFKA_SSL: { check: yesNo, default: 'false', help: 'TLS to the brokers.' },
   KAFKA_SASL_MECHANISM: { check: oneOf(['plain', 'scram-sha-256', 'scram-sha-512']), help: 'SASL mechanism; with KAFKA_USERNAME and KAFKA_PASSWORD.' },

@@ -78,6 +78,8 @@ export const overflowTopic: TopicName = 'frames.overflow';
 export const admissionTopic: TopicName = 'admission';
 /** Which partition of `replies` is whose: a table that the edges keep. */
 export const leasesTopic: TopicName = 'edge.leases';
+/** What was done by whom: audit.ts. */
+export const auditTopic: TopicName = 'audit';
 /** How each model is served: model-control.ts. */
 export const modelsTopic: TopicName = 'models';
 /** Windows of the streams beside their references, and what follows from them. */
@@ -94,7 +96,7 @@ export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...
   const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
-  return [...own, ...consumed.map(deadLetterTopic), handledTopic, ...tables].map((name) => {
+  return [...own, ...consumed.map(deadLetterTopic), handledTopic, auditTopic, ...tables].map((name) => {
     const description = describeTopic(name);
     if (!description) throw new Error(`topics.json describes no topic ${name}`);
     return {

@@ -22,11 +22,11 @@ function importsOf(file: string): string[] {
 function allowed(file: string): RegExp {
   const [top, folder] = file.split('/') as [string, string];
   if (top === 'schemas') return /^schemas\//;
-  if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|connectors/${folder}/)`);
+  if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|metadata-port|errors)\\.ts|connectors/${folder}/)`);
   // Puts the process together.
   if (folder === 'assembly') return /./;
   // Picks the concrete connectors.
-  if (['main', 'connect', 'sql', 'saccade', 'served-models', 'masking', 'models-topic', 'announce', 'dead-letters/main', 'model-commands/main', 'drift/main', 'quantise/main'].some((name) => file === `processors/${name}.ts`)) return /./;
+  if (['main', 'connect', 'sql', 'saccade', 'served-models', 'masking', 'models-topic', 'announce', 'dead-letters/main', 'model-commands/main', 'access-commands/main', 'access-commands/read-topic', 'drift/main', 'quantise/main'].some((name) => file === `processors/${name}.ts`)) return /./;
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
   // Asks who else is on the data folder; opens nothing.
   if (file === 'processors/joining.ts') return /^(connectors\/errors\.ts|deploy\/local\/[\w-]+\.ts|processors\/config\.ts)/;
@@ -35,8 +35,11 @@ function allowed(file: string): RegExp {
   if (file === 'processors/limits.ts') return /^(schemas\/|processors\/settings\.ts|processors\/runtime\/runner\.ts)/;
   if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {
-    return /^(connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
+    return /^(schemas\/|connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
   }
+  // Who may is asked by the edge, and answered in terms of its requests.
+  if (folder === 'access') return /^(schemas\/|connectors\/(ports|metadata-port|errors)\.ts|processors\/(access\/|edge\/(principal|problem|openapi\/problems)\.ts))/;
+  if (folder === 'access-commands') return /^(schemas\/|connectors\/(metadata-port|errors)\.ts|processors\/(access-commands|access)\/)/;
   // The edge accepts a frame by ingest's own rules and quota, and lets people ask.
   const shared = folder === 'edge' ? '|processors/ingest/(accept|quota)\\.ts|processors/sql/[\\w-]+\\.ts' : '';
   return new RegExp(`^(schemas/|connectors/(ports|errors)\\.ts|processors/stage\\.ts|processors/${folder}/${shared})`);

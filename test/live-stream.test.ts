@@ -103,9 +103,9 @@ describe('live, over a log', () => {
   test('joins what two topics say, serves the picture, counts the stages, and forgets pictures nobody looks at', async () => {
     const page = await fedPage();
     try {
-      assert.equal(page.live.snapshot().stages[0]!.lag, null, 'the log is not asked while nobody looks');
+      assert.equal(page.live.of('default').snapshot().stages[0]!.lag, null, 'the log is not asked while nobody looks');
       const frames: FrameEvent[] = [];
-      const unsubscribe = page.live.subscribe((event) => {
+      const unsubscribe = page.live.of('default').subscribe((event) => {
         if (event.event === 'frame') frames.push(event.data);
       });
       // The frames are read from the moment the consumer is there.
@@ -126,12 +126,12 @@ describe('live, over a log', () => {
       const missing = await fetch(`${page.url}/live/frames/nothing`);
       assert.equal(missing.status, 404);
       assert.match(missing.headers.get('content-type')!, /problem\+json/);
-      const stages = (): Record<string, number | null> => Object.fromEntries(page.live.snapshot().stages.map(({ stage, lag }) => [stage, lag]));
+      const stages = (): Record<string, number | null> => Object.fromEntries(page.live.of('default').snapshot().stages.map(({ stage, lag }) => [stage, lag]));
       await until(() => stages().preprocess! > 0);
       await page.commit('preprocess');
       await until(() => stages().preprocess === 0);
       assert.ok(stages().sink! > 0);
-      assert.equal(page.live.snapshot().frames.length, 1);
+      assert.equal(page.live.of('default').snapshot().frames.length, 1);
       unsubscribe();
     } finally {
       await page.stop();

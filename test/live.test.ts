@@ -175,9 +175,9 @@ describe('pictures', () => {
       held.keep(pictured(`large${i}`, 'a', 20_000));
       assert.ok(held.size() <= 100_000);
     }
-    assert.equal((await held.get('small'))?.bytes.length, 1000);
-    assert.equal(await held.get('large0'), null);
-    assert.equal((await held.get('large49'))?.contentType, 'image/jpeg');
+    assert.equal((await held.get('small', 't'))?.bytes.length, 1000);
+    assert.equal(await held.get('large0', 't'), null);
+    assert.equal((await held.get('large49', 't'))?.contentType, 'image/jpeg');
   });
 
   test('a claim check is redeemed when asked for; a missing blob is no picture, a store that is away is an error', async () => {
@@ -189,9 +189,10 @@ describe('pictures', () => {
     };
     const held = pictures(100_000, { blobs });
     for (const claim of ['c1', 'gone', 'away']) held.keep({ id: claim, source: 'a', tenant: 't', content_type: 'image/png', image: null, claim });
-    assert.deepEqual(await held.get('c1'), { contentType: 'image/png', bytes: Buffer.from('bytes') });
-    assert.equal(await held.get('gone'), null);
-    await assert.rejects(held.get('away'), { code: 'blobs_unavailable' });
+    assert.deepEqual(await held.get('c1', 't'), { contentType: 'image/png', bytes: Buffer.from('bytes') });
+    assert.equal(await held.get('c1', 'other'), null, "another tenant's picture is not there");
+    assert.equal(await held.get('gone', 't'), null);
+    await assert.rejects(held.get('away', 't'), { code: 'blobs_unavailable' });
     const without = pictures(100_000);
     without.keep({ id: 'c1', source: 'a', tenant: 't', content_type: 'image/png', image: null, claim: 'c1' });
     assert.equal(without.has('c1'), false);
@@ -211,16 +212,16 @@ describe('pictures', () => {
     });
     held.keep({ ...pictured('1', 'a', 0), image: Buffer.from('raw') });
     const before = held.size();
-    const [one, two] = await Promise.all([held.get('1'), held.get('1')]);
+    const [one, two] = await Promise.all([held.get('1', 't'), held.get('1', 't')]);
     assert.deepEqual(one, { contentType: 'image/webp', bytes: Buffer.alloc(5000, 'm') });
     assert.equal(two, one, 'two viewers, one work');
-    assert.deepEqual(await held.get('1'), one);
+    assert.deepEqual(await held.get('1', 't'), one);
     assert.deepEqual(seen, [['raw', 't']]);
     assert.equal(held.size(), before - 3 + 5000, 'what came is not held any more');
     held.keep({ ...pictured('2', 'a', 0), image: null, claim: 'c' });
-    assert.equal((await held.get('2'))?.contentType, 'image/webp');
+    assert.equal((await held.get('2', 't'))?.contentType, 'image/webp');
     held.keep({ ...pictured('3', 'a', 0), tenant: 'open', image: Buffer.from('as it came') });
-    assert.deepEqual(await held.get('3'), { contentType: 'image/jpeg', bytes: Buffer.from('as it came') });
+    assert.deepEqual(await held.get('3', 'open'), { contentType: 'image/jpeg', bytes: Buffer.from('as it came') });
   });
 
   test('that cannot be masked are not shown, and tried again the next time', async () => {
@@ -234,9 +235,9 @@ describe('pictures', () => {
       },
     });
     held.keep({ ...pictured('1', 'a', 0), image: Buffer.from('raw') });
-    await assert.rejects(held.get('1'), { code: 'masking_unavailable' });
+    await assert.rejects(held.get('1', 't'), { code: 'masking_unavailable' });
     works = true;
-    assert.equal((await held.get('1'))?.bytes.toString(), 'masked');
+    assert.equal((await held.get('1', 't'))?.bytes.toString(), 'masked');
   });
 
   test('of many frames only as many are decoded as are seen, the newest of a batch first', async () => {

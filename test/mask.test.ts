@@ -224,7 +224,7 @@ describe('the page', { timeout: 60_000 }, () => {
   async function fetched({ masker }: Masking): Promise<Response> {
     const page = await fedPage({ masker });
     try {
-      page.live.subscribe(() => {});
+      page.live.of('default').subscribe(() => {});
       const answer = (): Promise<Response> => fetch(`${page.url}/live/frames/1`);
       await eventually(async () => {
         // Only what comes after the first viewer is read.

@@ -3,6 +3,21 @@ import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import pino, { type Logger } from 'pino';
 
+/** Fields whose whole value is a credential. */
+const credentials = ['authorization', 'cookie', 'set-cookie', 'x-api-key', 'x-clickhouse-key', 'saccade-otp', 'password', 'secret', 'ticket'];
+const redact = { paths: credentials.flatMap((name) => [`["${name}"]`, `*["${name}"]`, `*.*["${name}"]`]), censor: '…' };
+
+/**
+ * A line without what lets anybody in: keys (their id stays, which says whose), signed tokens and tickets, logins of URLs.
+ * The last wall behind the fields above: an error's message may hold anything.
+ */
+export const withoutSecrets = (line: string): string =>
+  line
+    .replaceAll(/sac_([a-z0-9]{16})_[A-Za-z0-9_-]{43}/g, 'sac_$1_…')
+    .replaceAll(/\bey[A-Za-z0-9_-]{6,}(\.[A-Za-z0-9_-]+){1,2}/g, '…')
+    .replaceAll(/\b(Bearer|Basic) [A-Za-z0-9._~+/=-]{8,}/g, '$1 …')
+    .replaceAll(/:\/\/[^\s"/@]*:[^\s"/@]*@/g, '://…@');
+
 const rotateAtBytes = 10 * 1024 * 1024;
 
 /** A file that has grown is put aside at start; a collector is the answer for more. */
@@ -23,9 +38,13 @@ function terminalStream() {
   };
 }
 
+function cleaned(stream: { write(line: string): unknown; flushSync?(): void }): { write(line: string): void; flushSync(): void } {
+  return { write: (line) => void stream.write(withoutSecrets(line)), flushSync: () => stream.flushSync?.() };
+}
+
 export function createLogger(options: { readonly to: 'file' | 'stdout'; readonly level: string; readonly path: string }): Logger {
-  const base = { level: options.level, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (options.to === 'stdout') return pino(base);
+  const base = { level: options.level, redact, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime };
+  if (options.to === 'stdout') return pino(base, cleaned(pino.destination({ dest: 1, sync: true })));
   mkdirSync(dirname(options.path), { recursive: true });
   rotate(options.path);
   // Synchronous: few lines are written, and the last ones before a crash are the ones that matter.
@@ -33,8 +52,8 @@ export function createLogger(options: { readonly to: 'file' | 'stdout'; readonly
   return pino(
     base,
     pino.multistream([
-      { level: options.level as pino.Level, stream: file },
-      { level: 'warn', stream: terminalStream() },
+      { level: options.level as pino.Level, stream: cleaned(file) },
+      { level: 'warn', stream: cleaned(terminalStream()) },
     ]),
   );
 }

@@ -16,23 +16,32 @@ export interface StartKafkaOptions {
   /** Data, settings, log and pid of the broker. */
   readonly folder: string;
   readonly readyWithinMs?: number;
+  /** A further listener, on a port of its own: properties on top of the usual ones, and what its users are formatted with. */
+  readonly further?: {
+    properties(port: number, usual: Readonly<Record<string, string | number | boolean>>): Readonly<Record<string, string | number | boolean>>;
+    readonly format?: readonly string[];
+  };
 }
 
 export interface LocalKafka {
   readonly brokers: readonly string[];
+  /** Of the further listener; 0: there is none. */
+  readonly furtherPort: number;
   readonly child: Leashed;
 }
 
 /** Resolves when a client can create topics. Throws server_unavailable. */
-export async function startKafka({ java, classpath, folder, readyWithinMs = 60_000 }: StartKafkaOptions): Promise<LocalKafka> {
+export async function startKafka({ java, classpath, folder, further, readyWithinMs = 60_000 }: StartKafkaOptions): Promise<LocalKafka> {
   mkdirSync(folder, { recursive: true });
   const data = join(folder, 'data');
   const settings = join(folder, 'server.properties');
-  const ports = await choosePorts(join(folder, 'ports.json'), ['broker', 'controller']);
-  writeFileSync(settings, propertiesText(kafkaProperties(data, ports)));
+  const ports: Record<'broker' | 'controller', number> & { further?: number } = await choosePorts(join(folder, 'ports.json'), ['broker', 'controller', ...(further ? ['further' as const] : [])]);
+  const { further: furtherPort = 0 } = ports;
+  const usual = kafkaProperties(data, ports);
+  writeFileSync(settings, propertiesText({ ...usual, ...further?.properties(furtherPort, usual) }));
   const flags = [...jvmFlags(512), '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.showDateTime=true', '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS'];
   const run = [...flags, '-cp', classpath];
-  if (!existsSync(join(data, 'meta.properties'))) await format(java, run, settings);
+  if (!existsSync(join(data, 'meta.properties'))) await format(java, run, settings, further?.format);
   const child = await startLeashed({ name: 'kafka', command: java, args: [...run, 'kafka.Kafka', settings], folder });
   const broker = `127.0.0.1:${ports.broker}`;
   const within = AbortSignal.timeout(readyWithinMs);
@@ -44,14 +53,14 @@ export async function startKafka({ java, classpath, folder, readyWithinMs = 60_0
     }
     await sleep(100);
   }
-  return { brokers: [broker], child };
+  return { brokers: [broker], furtherPort, child };
 }
 
 /** Gives an empty folder a cluster id. A format cut short is done again: meta.properties is the last thing it writes. */
-async function format(java: string, run: readonly string[], settings: string): Promise<void> {
+async function format(java: string, run: readonly string[], settings: string, more: readonly string[] = []): Promise<void> {
   const tool = [...run, 'kafka.tools.StorageTool'];
   const id = (await say(java, [...tool, 'random-uuid'])).trim().split('\n').at(-1) ?? '';
-  await say(java, [...tool, 'format', '--ignore-formatted', '-t', id, '-c', settings]);
+  await say(java, [...tool, 'format', '--ignore-formatted', '-t', id, '-c', settings, ...more]);
 }
 
 function say(command: string, args: readonly string[]): Promise<string> {

@@ -1,14 +1,34 @@
-/** The server of ClickHouse's HTTP interface, with who may ask decided as on the edge. */
+/** The server of ClickHouse's HTTP interface, with who may ask decided, limited and recorded as on the edge. */
+import type { Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
+import type { ProblemLog } from '../edge/problem.ts';
+import { keepCertificate, readCertificate, type TlsFiles } from '../edge/tls.ts';
 import { credentialsHook, doorRoutes, type DoorOptions } from '../sql/door.ts';
 
-export function sqlDoor({ authenticate, ...options }: DoorOptions & { readonly authenticate: Authenticate }): FastifyInstance {
+export interface SqlDoorOptions extends DoorOptions {
+  readonly authenticate: Authenticate;
+  /** Adds what watches over every request, after it is known who asks. */
+  readonly guard?: (app: FastifyInstance) => void;
+  /** As the edge's: a key must not travel in the open here either. */
+  readonly tls?: TlsFiles | undefined;
+  readonly logger?: ProblemLog;
+}
+
+/** Throws invalid_config for a certificate that cannot be used. */
+export function sqlDoor({ authenticate, guard, tls, logger, ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
-  const app = Fastify({ logger: false, forceCloseConnections: true, http: { maxHeaderSize: 256 * 1024 } });
+  const settings = { logger: false, forceCloseConnections: true } as const;
+  const http = { maxHeaderSize: 256 * 1024 };
+  const app = (tls ? Fastify({ ...settings, https: { ...http, ...readCertificate(tls), minVersion: 'TLSv1.2' } }) : Fastify({ ...settings, http })) as unknown as FastifyInstance;
+  if (tls && logger) {
+    const stop = keepCertificate(app.server as unknown as HttpsServer, tls, logger);
+    app.addHook('onClose', async () => stop());
+  }
   // First: it puts the key where the authentication looks for it.
   credentialsHook(app);
   installPrincipals(app, authenticate);
+  guard?.(app);
   doorRoutes(app, options);
   return app;
 }

@@ -1,18 +1,18 @@
 /** SQL for people: the route on the edge, and ClickHouse's own HTTP interface on a port of its own. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import { openReader, openStore } from '../connect.ts';
-import type { Authenticate } from '../edge/principal.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { sqlRoutes } from '../edge/sql-routes.ts';
 import { type Ask, asking } from '../sql/ask.ts';
 import { sqlLimits } from '../sql/config.ts';
 import { roleOf } from '../sql/grants.ts';
 import { tenantViews } from '../sql/views.ts';
+import type { Access } from './access.ts';
 import type { Foundation } from './foundation.ts';
 import { sqlDoor } from './sql-door.ts';
 
 /** Adds the route; `listen` opens the port, where one is set. Nothing where this process has no edge. */
-export function openSql(base: Foundation, server: HttpServer, authenticate: Authenticate): { listen(): Promise<void> } {
+export function openSql(base: Foundation, server: HttpServer, access: Access): { listen(): Promise<void> } {
   const { settings: s, wants } = base;
   if (!wants('edge')) return { listen: async () => {} };
   const ask = openAsk(base);
@@ -21,7 +21,7 @@ export function openSql(base: Foundation, server: HttpServer, authenticate: Auth
     async listen() {
       if (s.SACCADE_SQL_PORT === undefined) return;
       if (!ask) throw new SaccadeError('invalid_config', 'SACCADE_SQL_PORT is set, but this process has no store: set CLICKHOUSE_URL.');
-      await openDoor(base, ask, authenticate, s.SACCADE_SQL_PORT);
+      await openDoor(base, ask, access, s.SACCADE_SQL_PORT);
     },
   };
 }
@@ -40,8 +40,8 @@ function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
   });
 }
 
-async function openDoor({ settings: s, ending, say }: Foundation, ask: Ask, authenticate: Authenticate, port: number): Promise<void> {
-  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate });
+async function openDoor({ settings: s, ending, say, logger }: Foundation, ask: Ask, { authenticate, guard, tls }: Access, port: number): Promise<void> {
+  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate, guard, tls, logger: logger.child({ stage: 'edge' }) });
   ending.add('SQL port', () => app.close());
   try {
     say(`sql         ${await app.listen({ host: s.HOST, port })} (ClickHouse's HTTP interface, read-only)`);

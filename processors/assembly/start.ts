@@ -3,9 +3,9 @@ import type { Logger } from 'pino';
 import { announce } from '../announce.ts';
 import type { Config } from '../config.ts';
 import { openStore } from '../connect.ts';
-import { openMode } from '../edge/principal.ts';
-import { httpServer } from '../edge/server.ts';
+import { connectionLimits, httpServer } from '../edge/server.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
+import { beginMetadata, openAccess } from './access.ts';
 import { makeChain } from './chain.ts';
 import { openDoors } from './doors.ts';
 import { openDrift } from './drift.ts';
@@ -18,6 +18,7 @@ import { keepUp, openCameras, ownTheFolder } from './surroundings.ts';
 
 /** Starts everything; what has to be undone at the end is added to `ending` as it comes up. */
 export async function start(config: Config, given: { readonly logger: Logger; readonly ending: Shutdown; readonly end: End; say(line: string): void }): Promise<void> {
+  const metadata = beginMetadata(config, given);
   const base = await layFoundation(config, given);
   const { settings: s, logger, ending, clock, startedAt, say } = base;
   const intake = openIntake(base);
@@ -28,7 +29,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const { pipeline, steps } = makeChain(base, intake, inference, store, await openDrift(base));
   intake.watch();
 
-  const authenticate = openMode(s.SACCADE_TENANT);
+  const access = await openAccess(base, metadata);
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
@@ -36,10 +37,16 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     stuck: () => pipeline.stuck(),
     startedAt,
     logger: logger.child({ stage: 'edge' }),
-    authenticate,
+    authenticate: access.authenticate,
+    guard: access.guard,
+    tls: access.tls,
+    origins: s.SACCADE_CORS,
+    trustedProxies: s.SACCADE_TRUSTED_PROXIES,
+    limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
   const edge = await openDoors(base, server, intake, inference, masking.masker);
-  const sql = openSql(base, server, authenticate);
+  const sql = openSql(base, server, access);
+  access.routes(server.app);
   ending.add('http', () => server.close());
   // Ends before everything else: the answers it waits for need the pipeline, and the server to go out by.
   if (edge) ending.add('edge', () => edge.close());
@@ -51,5 +58,6 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   ownTheFolder(base, url);
   openCameras(base, intake);
   announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
+  access.announce();
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
 }

@@ -1,6 +1,6 @@
 /** The page, what it is told as it happens (server-sent events), and the pictures it shows. */
 import { readFileSync, readdirSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { extname } from 'node:path';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
@@ -9,6 +9,11 @@ import { sendProblem } from './problem.ts';
 
 /** What the routes need of processors/live: the edge passes events on without knowing what is in them. */
 export interface LiveFeed {
+  /** What this tenant may see. */
+  of(tenant: string): LiveFeedView;
+}
+
+export interface LiveFeedView {
   snapshot(): unknown;
   subscribe(listener: (event: { readonly event: string; readonly data: unknown }) => void): () => void;
   picture(frameId: string): Promise<{ readonly contentType: string; readonly bytes: Buffer } | null>;
@@ -50,18 +55,19 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
   pageRoutes(app);
 
   const clients = new Set<ServerResponse>();
-  app.get('/live/events', { exposeHeadRoute: false, config }, (_request, reply) => {
+  app.get('/live/events', { exposeHeadRoute: false, config }, (request, reply) => {
     reply.hijack();
     const response = reply.raw;
     clients.add(response);
     response.writeHead(200, {
+      ...(reply.getHeaders() as OutgoingHttpHeaders),
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
       // Else a proxy in front collects events until its buffer is full.
       'x-accel-buffering': 'no',
     });
     response.write(`retry: ${RECONNECT_MS}\n\n`);
-    const stop = stream(response, live);
+    const stop = stream(response, live.of(request.principal.tenant));
     response.on('error', () => undefined).on('close', () => {
       stop();
       clients.delete(response);
@@ -72,8 +78,8 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
     for (const response of clients) response.end();
   });
 
-  app.get<{ Params: { id: string } }>('/live/frames/:id', { config }, async (request, reply) => {
-    const picture = await live.picture(request.params.id);
+  app.get<{ Params: { id: string } }>('/live/frames/:id', { config: { ...config, audited: false } }, async (request, reply) => {
+    const picture = await live.of(request.principal.tenant).picture(request.params.id);
     if (!picture) return sendProblem(reply, new SaccadeError('not_found', 'This frame is not, or no longer, held.'));
     return reply
       .header('cache-control', 'private, max-age=31536000, immutable')
@@ -83,7 +89,7 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
   });
 }
 
-function stream(response: ServerResponse, live: LiveFeed): () => void {
+function stream(response: ServerResponse, live: LiveFeedView): () => void {
   const send = (event: string, data: unknown): void => {
     // The system's buffer is full and ours grows: this viewer's network is slower than the stream.
     if (response.writableLength > DROP_BYTES) response.destroy();

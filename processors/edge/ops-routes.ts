@@ -37,5 +37,6 @@ export function opsRoutes(server: FastifyInstance, { metrics, troubles, degraded
     const status = able ? (well ? ('ready' as const) : ('degraded' as const)) : ('not_ready' as const);
     return reply.code(able ? 200 : 503).send({ status, ...(able ? {} : { troubles: found }), ...(well ? {} : { degraded: poorly }) });
   });
-  app.get('/metrics', { config, schema: { tags, summary: 'Metrics', response: { 200: prometheus } } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  // It names sources and models of all tenants.
+  app.get('/metrics', { config: { needs: 'viewer', homeOnly: true, audited: false }, schema: { tags, summary: 'Metrics', response: { 200: prometheus } } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
 }

@@ -70,6 +70,10 @@ export const problemBody = (error: SaccadeError, extra: Pick<Problem, 'errors' |
 
 export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Pick<Problem, 'errors' | 'result'> = {}): FastifyReply {
   if (error.status === 503) void reply.header('retry-after', '1');
+  // Limits say when; of an address that was refused, the window is a minute.
+  if (error.status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
+  // Says how one proves who one is; without it a 401 is not one (RFC 9110, 11.6.1).
+  if (error.status === 401) void reply.header('www-authenticate', 'Bearer realm="saccade"');
   return reply.code(error.status).type('application/problem+json').send(problemBody(error, extra));
 }
 

@@ -1,13 +1,41 @@
 /** The HTTP server of a process: operations always; inference and the page where the edge runs. */
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { Server as HttpsServer } from 'node:https';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
+import { installSafety } from './safety.ts';
+import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
+
+/** What a client may take its time with; one that sends a byte now and then is cut off when it is up. */
+export interface ConnectionLimits {
+  readonly most: number;
+  /** Until the headers are there. */
+  readonly headersMs: number;
+  /** Until the whole request is. */
+  readonly requestMs: number;
+  /** How often it is looked whether the time is up. */
+  readonly checkMs: number;
+}
+
+export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, checkMs: 2_000 };
+
+export interface ServerOptions extends OpsOptions {
+  readonly logger: ProblemLog;
+  readonly authenticate: Authenticate;
+  /** Adds what watches over every request, after it is known who asks. */
+  readonly guard?: (app: FastifyInstance) => void;
+  readonly tls?: TlsFiles | undefined;
+  /** Pages of other origins that may call; absent: none. */
+  readonly origins?: readonly string[];
+  readonly trustedProxies?: readonly string[];
+  readonly limits?: ConnectionLimits;
+}
 
 export interface HttpServer {
   readonly app: FastifyInstance;
@@ -20,23 +48,35 @@ export interface HttpServer {
 /** Bodies that are JSON; routes that take pictures have limits of their own. */
 const maxJsonBytes = 1024 * 1024;
 
-export async function httpServer(options: OpsOptions & { readonly logger: ProblemLog; readonly authenticate: Authenticate }): Promise<HttpServer> {
-  const app = Fastify({
+/** Throws invalid_config for a certificate that cannot be used. */
+export async function httpServer(options: ServerOptions): Promise<HttpServer> {
+  const { tls, limits = connectionLimits, trustedProxies = [] } = options;
+  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs };
+  const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
     // Anything stronger would cut answers short that are being written.
-    forceCloseConnections: 'idle',
-    requestTimeout: 60_000,
+    forceCloseConnections: 'idle' as const,
+    requestTimeout: limits.requestMs,
     connectionTimeout: 0,
     // A name in the path that is too long is for its route to refuse, which knows what it stands for.
     routerOptions: { maxParamLength: 4096 },
     // What is refused before there is a route.
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply as never, asProblem(error)),
-  });
+    frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown) => void sendProblem(reply as never, asProblem(error)),
+    ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
+  };
+  const app = (tls
+    ? Fastify({ ...settings, https: { ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' } })
+    : Fastify({ ...settings, http: connection })) as unknown as FastifyInstance;
+  app.server.maxConnections = limits.most;
   installProblems(app, options.logger);
+  // First: a refusal must have its headers as well.
+  await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
   installPrincipals(app, options.authenticate);
+  options.guard?.(app);
   await installDocument(app);
   opsRoutes(app, options);
+  let stopLooking = (): void => {};
   return {
     app,
     async listen(host, port) {
@@ -46,12 +86,14 @@ export async function httpServer(options: OpsOptions & { readonly logger: Proble
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
         throw new SaccadeError('invalid_config', `PORT ${port} on ${host} is taken; set PORT to another, or 0 for any free one.`, error);
       }
+      if (tls) stopLooking = keepCertificate(app.server as unknown as HttpsServer, tls, options.logger);
       const address = app.server.address();
       const bound = typeof address === 'object' && address ? address.port : port;
       const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-      return `http://${shown.includes(':') ? `[${shown}]` : shown}:${bound}`;
+      return `${tls ? 'https' : 'http'}://${shown.includes(':') ? `[${shown}]` : shown}:${bound}`;
     },
     async close() {
+      stopLooking();
       // A connection that becomes idle while closing would stay until its keep-alive ends.
       const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
       const limit = setTimeout(() => app.server.closeAllConnections(), closeLimitMs);

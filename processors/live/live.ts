@@ -4,12 +4,11 @@ import { asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock, Log, Masker, SchemaRegistry, Shown } from '../../connectors/ports.ts';
 import type { LiveEvent, Snapshot, StageState, Stats } from './events.ts';
 import { frameTap } from './frame-tap.ts';
-import { joiner } from './joiner.ts';
 import { onDemand } from './on-demand.ts';
 import { pictures } from './pictures.ts';
 import { predictionTap } from './prediction-tap.ts';
 import { stageLag, type WatchedGroup } from './stage-lag.ts';
-import { tally } from './tally.ts';
+import { type TenantView, tenantViews } from './tenant-view.ts';
 
 export interface LiveOptions {
   readonly log: Log;
@@ -26,12 +25,17 @@ export interface LiveOptions {
   readonly pictureBytes?: number;
 }
 
-export interface Live {
+/** What one tenant may see. The stages are everybody's: they tell how the pipeline is, not what is in it. */
+export interface LiveView {
   snapshot(): Snapshot;
-  /** Events until the answered function is called. The first subscriber sets the costly parts going, the last stops them. */
+  /** Events until the answered function is called. The first subscriber of all sets the costly parts going, the last stops them. */
   subscribe(listener: (event: LiveEvent) => void): () => void;
-  /** Null when it is not held. Throws blobs_unavailable, masking_unavailable. */
+  /** Null when it is not held, or is another tenant's. Throws blobs_unavailable, masking_unavailable. */
   picture(frameId: string): Promise<Shown | null>;
+}
+
+export interface Live {
+  of(tenant: string): LiveView;
   close(): Promise<void>;
 }
 
@@ -46,13 +50,10 @@ const JOINING_MS = 5_000;
 export async function startLive({ log, registry, clock, groups, blobs, masker, logger, pictureBytes = 32 * 1024 * 1024 }: LiveOptions): Promise<Live> {
   const group = `saccade.live.${randomUUID()}`;
   const stop = new AbortController();
-  const listeners = new Set<(event: LiveEvent) => void>();
-  const counts = tally(clock.now());
+  let viewers = 0;
   const held = pictures(pictureBytes, { blobs, masker });
-  const emit = (event: LiveEvent): void => {
-    for (const listener of listeners) listener(event);
-  };
-  const join = joiner({ hasPicture: held.has, show: (data) => emit({ event: 'frame', data }) });
+  const startedAt = clock.now();
+  const views = tenantViews(() => startedAt, held.has);
 
   let trouble: string | null = null;
   const unknown = (): StageState[] => groups.map((watched) => ({ ...watched, lag: null, rate: null }));
@@ -60,10 +61,7 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
 
   const answers = predictionTap(
     registry,
-    (prediction) => {
-      const now = clock.now();
-      if (counts.add(prediction, now) && listeners.size > 0) join.prediction(prediction, now);
-    },
+    (prediction) => views.of(prediction.tenant).prediction(prediction, clock.now()),
     (error) => {
       trouble = asSaccadeError(error, 'log_unavailable').message;
     },
@@ -82,13 +80,16 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
   answers.attach(predictions);
 
   const tap = frameTap(registry, (frame) => {
+    const view = views.of(frame.tenant);
+    // Nobody of its tenant looks: its picture would only push out those that somebody sees.
+    if (view.listeners.size === 0) return;
     held.keep(frame);
-    join.frame(frame, clock.now());
+    view.join.frame(frame, clock.now());
   });
   let taps = 0;
   const frames = onDemand(
     async () => {
-      join.expectPictures(clock.now() + JOINING_MS);
+      for (const view of views.all()) view.join.expectPictures(clock.now() + JOINING_MS);
       const consumer = await log.consumer({
         // A group of its own each time, so that none begins where another one ended.
         group: `${group}.frames.${(taps += 1)}`,
@@ -113,7 +114,7 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
     (error) => logger?.warn({ error: asSaccadeError(error).message }, 'live: cannot read frames; trying again'),
   );
 
-  const stats = (): Stats => ({ ...counts.read(clock.now()), stages, trouble });
+  const statsOf = ({ counts }: TenantView): Stats => ({ ...counts.read(clock.now()), stages, trouble });
 
   const look = stageLag(log, groups);
   async function refresh(): Promise<void> {
@@ -128,36 +129,50 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
   async function every(ms: number, act: () => void | Promise<void>): Promise<void> {
     while (!stop.signal.aborted) {
       await clock.sleep(ms, stop.signal);
-      if (listeners.size > 0) await act();
+      if (viewers > 0) await act();
     }
   }
   const running = Promise.all([
     every(LAG_MS, refresh),
-    every(STATS_MS, () => emit({ event: 'stats', data: stats() })),
-    every(FLUSH_MS, () => join.flush(clock.now())),
+    every(STATS_MS, () => {
+      for (const view of views.all()) if (view.listeners.size > 0) view.emit({ event: 'stats', data: statsOf(view) });
+    }),
+    every(FLUSH_MS, () => {
+      for (const view of views.all()) view.join.flush(clock.now());
+    }),
   ]);
 
+  function viewOf(tenant: string): LiveView {
+    const view = views.of(tenant);
+    return {
+      snapshot: () => ({ ...statsOf(view), frames: view.join.shown().filter((frame) => held.has(frame.frame_id)) }),
+      subscribe(listener) {
+        // A function may be subscribed twice; each subscription is one of its own.
+        const own = (event: LiveEvent): void => listener(event);
+        if (viewers === 0) {
+          // What is known dates from the last viewer.
+          stages = unknown();
+          void refresh();
+        }
+        viewers += 1;
+        view.listeners.add(own);
+        frames.want(true);
+        return () => {
+          if (!view.listeners.delete(own)) return;
+          viewers -= 1;
+          if (viewers === 0) frames.want(false);
+        };
+      },
+      picture: (frameId) => held.get(frameId, tenant),
+    };
+  }
+
   return {
-    snapshot: () => ({ ...stats(), frames: join.shown().filter((frame) => held.has(frame.frame_id)) }),
-    subscribe(listener) {
-      // A function may be subscribed twice; each subscription is one of its own.
-      const own = (event: LiveEvent): void => listener(event);
-      if (listeners.size === 0) {
-        // What is known dates from the last viewer.
-        stages = unknown();
-        void refresh();
-      }
-      listeners.add(own);
-      frames.want(true);
-      return () => {
-        listeners.delete(own);
-        if (listeners.size === 0) frames.want(false);
-      };
-    },
-    picture: held.get,
+    of: viewOf,
     async close() {
       stop.abort();
-      listeners.clear();
+      viewers = 0;
+      for (const view of views.all()) view.listeners.clear();
       await Promise.allSettled([predictions.close(), frames.close(), running]);
       held.clear();
     },

@@ -7,18 +7,19 @@ export interface Pictures {
   keep(frame: Pick<Frame, 'id' | 'source' | 'tenant' | 'content_type' | 'image' | 'claim'>): void;
   has(frameId: string): boolean;
   /**
-   * As it may be shown. Null when it is not, or no longer, held. Throws blobs_unavailable when a claim can't be redeemed at
-   * present, and where faces are to be covered what a masker throws.
+   * As it may be shown. Null when it is not, or no longer, held, and for another tenant than its own. Throws blobs_unavailable
+   * when a claim can't be redeemed at present, and where faces are to be covered what a masker throws.
    */
-  get(frameId: string): Promise<Shown | null>;
+  get(frameId: string, tenant: string): Promise<Shown | null>;
   clear(): void;
   /** Bytes held. */
   size(): number;
 }
 
 interface Held {
-  readonly source: string;
   readonly tenant: string;
+  /** Its name is its tenant's affair: another's may have the same. */
+  readonly source: string;
   readonly contentType: string;
   readonly bytes: Buffer | null;
   readonly claim: string | null;
@@ -104,12 +105,12 @@ export function pictures(maxBytes: number, { blobs, masker }: PicturesOptions = 
     keep({ id, source, tenant, content_type: contentType, image, claim }) {
       if (held.has(id) || (image === null && (claim === null || !blobs))) return;
       // Copied: a slice would keep the whole fetch it came with in memory.
-      add(id, { source, tenant, contentType, bytes: image === null ? null : Buffer.from(image), claim, masked: false });
+      add(id, { source: `${tenant}/${source}`, tenant, contentType, bytes: image === null ? null : Buffer.from(image), claim, masked: false });
     },
     has: (id) => held.has(id),
-    async get(id) {
+    async get(id, tenant) {
       const entry = held.get(id);
-      if (!entry) return null;
+      if (!entry || entry.tenant !== tenant) return null;
       const running = underWay.get(id) ?? shown(id, entry).finally(() => underWay.delete(id));
       underWay.set(id, running);
       return running;

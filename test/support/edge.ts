@@ -6,14 +6,16 @@ import type { z } from 'zod';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels, openRepository } from '../../connectors/models/repository.ts';
-import type { Log, Store } from '../../connectors/ports.ts';
+import type { Log, LogProducer, Store } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
 import { createAdmission } from '../../processors/admission.ts';
 import type { QuotaRules } from '../../processors/ingest/quota.ts';
 import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
 import { openMode } from '../../processors/edge/principal.ts';
-import { type HttpServer, httpServer } from '../../processors/edge/server.ts';
+import { type ConnectionLimits, type HttpServer, httpServer } from '../../processors/edge/server.ts';
+import type { TlsFiles } from '../../processors/edge/tls.ts';
+import type { Access } from '../../processors/assembly/access.ts';
 import type { streamConfig } from '../../processors/edge/stream/config.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
@@ -37,9 +39,9 @@ export interface EdgeUnderTest {
   close(): Promise<void>;
 }
 
-const noLive = { snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null };
+const noLive = { of: () => ({ snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; stream?: z.input<typeof streamConfig>; live?: boolean } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -77,7 +79,10 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
-  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: openMode('default') });
+  const access = (await options.access?.({ producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
+  const { limits, tls, origins } = options;
+  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
+  access.routes(server.app);
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, stream: options.stream });
   const live = options.live ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs }) : null;

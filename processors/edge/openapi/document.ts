@@ -21,6 +21,7 @@ const tags = [
   { name: 'history', description: 'What has been seen.' },
   { name: 'models', description: 'What answers.' },
   { name: 'open inference protocol', description: 'Version 2, with its extension for binary tensors.' },
+  { name: 'administration', description: 'Who may.' },
   { name: 'operations', description: 'Of the process.' },
 ];
 

@@ -2,8 +2,8 @@
 import { type ErrorCode, SaccadeError } from '../../../connectors/errors.ts';
 import { type Problem, problemSchema } from '../../../schemas/api/problem.ts';
 
-/** Any route may answer these: a malformed request, who may not, and a fault of ours. */
-const everywhere: readonly ErrorCode[] = ['bad_request', 'unauthenticated', 'forbidden', 'internal'];
+/** Any route may answer these: a malformed request, who may not or not now, and a fault of ours. */
+const everywhere: readonly ErrorCode[] = ['bad_request', 'unauthenticated', 'forbidden', 'rate_limited', 'metadata_unavailable', 'internal'];
 
 interface Refusal {
   readonly description: string;

@@ -1,4 +1,5 @@
 /** A picture of the viewer's own: sent to POST /v1/infer, its answers drawn on it. */
+import { authorised } from './access.js';
 import { fillClasses } from './answers.js';
 import { byId, el, setText, sync } from './dom.js';
 import { drawPicture } from './picture.js';
@@ -82,7 +83,7 @@ async function inferOne(file, model) {
   body.append('image', file);
   const query = model === '' ? '' : `?model=${encodeURIComponent(model)}`;
   try {
-    const response = await fetch(`/v1/infer${query}`, { method: 'POST', body });
+    const response = await authorised(`/v1/infer${query}`, { method: 'POST', body });
     const answer = await response.json();
     return response.ok ? answer : { model, problem: answer };
   } catch {

@@ -1,4 +1,5 @@
-/** The event stream, kept open: browsers give up on it after some failures, and a dead connection may go unnoticed. */
+/** The event stream, kept open: a dead connection may go unnoticed, and one that failed is tried again. */
+import { readEvents } from './event-stream.js';
 
 const SILENT_MS = 6_000;
 const RETRY_MS = 2_000;
@@ -7,43 +8,47 @@ const HIDDEN_MS = 10_000;
 
 /** `on`: {snapshot, frame, stats, state}; state is connecting, live, lost or paused. */
 export function follow(url, on) {
-  let source = null;
+  let current = null;
   let heardAt = 0;
   let everHeard = false;
   let hiddenTimer;
 
   function open() {
-    source?.close();
+    current?.abort();
+    const mine = new AbortController();
+    current = mine;
     heardAt = performance.now();
     on.state(everHeard ? 'lost' : 'connecting');
-    source = new EventSource(url);
-    for (const type of ['snapshot', 'frame', 'stats']) {
-      source.addEventListener(type, ({ data }) => {
-        heardAt = performance.now();
-        everHeard = true;
-        on.state('live');
-        on[type](JSON.parse(data));
+    const heard = (type, data) => {
+      heardAt = performance.now();
+      if (mine.signal.aborted || !(type in on) || data === '') return;
+      everHeard = true;
+      on.state('live');
+      on[type](JSON.parse(data));
+    };
+    readEvents(url, heard, mine.signal)
+      .catch(() => {})
+      .then(() => {
+        if (current !== mine || mine.signal.aborted) return;
+        on.state('lost');
+        setTimeout(() => current === mine && open(), RETRY_MS);
       });
-    }
-    source.addEventListener('error', () => on.state('lost'));
   }
 
   setInterval(() => {
-    if (!source) return;
-    const silent = performance.now() - heardAt;
-    // An answer other than an event stream (a proxy's error page, say) ends it for good.
-    if (silent > SILENT_MS || (source.readyState === EventSource.CLOSED && silent > RETRY_MS)) open();
+    // While it waits for a key nothing can be heard; opening it anew would only ask again.
+    if (current && everHeard && performance.now() - heardAt > SILENT_MS) open();
   }, RETRY_MS);
 
   document.addEventListener('visibilitychange', () => {
     clearTimeout(hiddenTimer);
     if (!document.hidden) {
-      if (!source) open();
+      if (!current) open();
       return;
     }
     hiddenTimer = setTimeout(() => {
-      source?.close();
-      source = null;
+      current?.abort();
+      current = null;
       on.state('paused');
     }, HIDDEN_MS);
   });

@@ -1,4 +1,5 @@
 /** The grid of cameras: each a canvas with the newest frame, its boxes, its classes and its pace. */
+import { authorised } from './access.js';
 import { fillClasses, fillCounts } from './answers.js';
 import { byId, setText } from './dom.js';
 import { amount, duration, percent, words } from './format.js';
@@ -84,7 +85,7 @@ const NOT_HELD = { image: null, why: 'the picture is not held' };
 
 async function fetchPicture(id) {
   try {
-    const response = await fetch(`/live/frames/${encodeURIComponent(id)}`);
+    const response = await authorised(`/live/frames/${encodeURIComponent(id)}`);
     if (response.ok) return { image: await createImageBitmap(await response.blob()) };
     // Where faces are to be covered and cannot be, this says so.
     return response.status === 503 ? { image: null, why: (await response.json()).title } : NOT_HELD;

@@ -1,3 +1,5 @@
+import { withTicket } from './access.js';
+
 /** A client of /v1/stream; the README describes the protocol. Live: what is lost by a lost connection is not sent again. */
 
 const HEADER_BYTES = 12;
@@ -21,11 +23,13 @@ export function openStream(wish, on) {
   let closed = false;
   let failures = 0;
 
-  function connect() {
+  async function connect() {
     const query = new URLSearchParams({ ...wish, policy: 'drop_oldest' });
     if (session) query.set('session', session);
     if (acknowledged >= 0) query.set('acknowledged', acknowledged);
-    const mine = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/stream?${query}`);
+    const url = await withTicket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/stream?${query}`);
+    if (closed) return;
+    const mine = new WebSocket(url);
     socket = mine;
     mine.addEventListener('message', ({ data }) => hear(JSON.parse(data)));
     mine.addEventListener('close', ({ code, reason }) => {
@@ -37,7 +41,7 @@ export function openStream(wish, on) {
         return;
       }
       on.lost(reason || 'The connection is lost; trying again.');
-      setTimeout(() => !closed && connect(), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++));
+      setTimeout(() => !closed && void connect(), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++));
     });
   }
 
@@ -55,7 +59,7 @@ export function openStream(wish, on) {
     }
   }
 
-  connect();
+  void connect();
   return {
     /** Whether a frame may be sent: without a credit the picture is better left out, as the next one is newer. */
     get ready() {
