@@ -1,4 +1,5 @@
 /** The panel of drift: asks now and then, since windows take minutes. */
+import { authorised } from './access.js';
 import { byId, el, setText, sync } from './dom.js';
 import { chart } from './drift-chart.js';
 import { count, timeOfDay, words } from './format.js';
@@ -19,7 +20,7 @@ export function startDrift() {
 
 async function ask() {
   try {
-    const response = await fetch(`/v1/drift?hours=${HOURS}`);
+    const response = await authorised(`/v1/drift?hours=${HOURS}`);
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.detail || answer.title);
     setText(byId('drift-hint'), usual);
