@@ -9,6 +9,7 @@ import { latency } from './latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
+import { reads } from './reads.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { sink } from './sink.ts';
 import { stream } from './stream/stream.ts';
@@ -25,6 +26,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   journal: journalBench,
   latency,
   pipeline,
+  reads,
   'rolling-restart': rollingRestart,
   sink,
   stream,
@@ -82,6 +84,9 @@ const help = `npm run bench -- NAME [options]
 
   backpressure   sources ten times as fast as inference, a live one and one of files: memory of every process, and what became of the frames
             --seconds S    of load (default 120); --limit M of MiB for each process (default 600); --out FOLDER for the picture
+
+  reads     what the reading routes ask of the store, milliseconds by how much lies there; starts its own ClickHouse
+            --rows LIST    rows there (default 100000,1000000); --count N (default 20)
 
   fuzz      malformed requests against a pipeline that runs: what it answers, and whether its memory comes back
             --url URL      the edge (default: the one in <data>/run.json)

@@ -8,6 +8,7 @@ import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
 import { openInquiries } from './inquiries.ts';
 import { openIntake } from './intake.ts';
+import { graphqlRoutes } from './graphql/graphql-routes.ts';
 import { historyRoutes } from './history/history-routes.ts';
 import { resultsRoutes } from './history/results-routes.ts';
 import { protocolInfer } from './inference-protocol/protocol-infer.ts';
@@ -87,6 +88,8 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     protocolInfer(scope, intake, catalog);
   });
   const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, limits: config.stream });
+  // After the streams, whose plug-in for WebSockets it shares.
+  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     troubles(): Record<string, string> {

@@ -94,9 +94,12 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     }
   }
 
+  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
+  let awaited = 0;
+
   return {
     async ask(inquiries, inquirer) {
-      if (desk.waiting + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${desk.waiting} pictures wait for their answers.`);
+      if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
       const prepared = await Promise.all(inquiries.map((inquiry) => prepare(inquiry, inquirer).catch((error: unknown) => asSaccadeError(error))));
       const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
       try {
@@ -110,7 +113,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
         if (one instanceof SaccadeError) return one;
         const { id, model, acceptedAt, expected } = one;
         results.accepted(inquirer.tenant, id, model);
-        void expected.answer.then((prediction) => results.settled(inquirer.tenant, prediction), () => {});
+        if (inquirer.waits) awaited += 1;
+        const done = (): void => void (awaited -= inquirer.waits ? 1 : 0);
+        expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
         return { id, model, acceptedAt, ackedAt, answer: expected.answer };
       });
     },

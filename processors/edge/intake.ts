@@ -15,6 +15,10 @@ export interface Intake {
   readonly config: EdgeConfig;
   readonly metrics: EdgeMetrics;
   readonly inquiries: Inquiries;
+  /** Throws not_ready, overloaded when no picture is taken at present. */
+  accepting(): void;
+  /** Bounds what is in hand of bodies that may hold a picture and need not. */
+  count(mostBytes: number): (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
   /** Before the body of one picture is read: a refusal must not cost the memory it is there to spare. */
   admit(request: FastifyRequest, reply: FastifyReply): Promise<void>;
   /** The same for a body of several pictures. */
@@ -51,16 +55,20 @@ export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake 
   const { rules, config, metrics } = shared;
   const gate: UploadGate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes });
 
+  function accepting(): void {
+    if (!desk.ready) throw notReady(desk.stopping);
+    const why = refusal();
+    if (why !== null) throw new SaccadeError('overloaded', why);
+  }
+  const count = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => gate.enter(request, reply, mostBytes);
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {
-      if (!desk.ready) throw notReady(desk.stopping);
-      const why = refusal();
-      if (why !== null) throw new SaccadeError('overloaded', why);
+      accepting();
       gate.enter(request, reply, mostBytes);
     } catch (error) {
       metrics.refused((error as SaccadeError).code);
       throw error;
     }
   };
-  return { ...shared, admit: admitUpTo(rules.maxImageBytes), admitMany: admitUpTo(Math.max(config.maxBatchBytes, rules.maxImageBytes)) };
+  return { ...shared, accepting, count, admit: admitUpTo(rules.maxImageBytes), admitMany: admitUpTo(Math.max(config.maxBatchBytes, rules.maxImageBytes)) };
 }

@@ -5,6 +5,7 @@ import { extname } from 'node:path';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
+import type { Prediction } from '../../schemas/records.ts';
 import { sendProblem } from './problem.ts';
 
 /** What the routes need of processors/live: the edge passes events on without knowing what is in them. */
@@ -16,6 +17,8 @@ export interface LiveFeed {
 export interface LiveFeedView {
   snapshot(): unknown;
   subscribe(listener: (event: { readonly event: string; readonly data: unknown }) => void): () => void;
+  /** Every prediction once, as it comes. */
+  follow(listener: (prediction: Prediction) => void): () => void;
   picture(frameId: string): Promise<{ readonly contentType: string; readonly bytes: Buffer } | null>;
 }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock, Log, Masker, SchemaRegistry, Shown } from '../../connectors/ports.ts';
+import type { Prediction } from '../../schemas/records.ts';
 import type { LiveEvent, Snapshot, StageState, Stats } from './events.ts';
 import { frameTap } from './frame-tap.ts';
 import { onDemand } from './on-demand.ts';
@@ -30,6 +31,8 @@ export interface LiveView {
   snapshot(): Snapshot;
   /** Events until the answered function is called. The first subscriber of all sets the costly parts going, the last stops them. */
   subscribe(listener: (event: LiveEvent) => void): () => void;
+  /** Every prediction once, as it comes, until the answered function is called. */
+  follow(listener: (prediction: Prediction) => void): () => void;
   /** Null when it is not held, or is another tenant's. Throws blobs_unavailable, masking_unavailable. */
   picture(frameId: string): Promise<Shown | null>;
 }
@@ -162,6 +165,12 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
           viewers -= 1;
           if (viewers === 0) frames.want(false);
         };
+      },
+      follow(listener) {
+        // As above: each is one of its own.
+        const own = (prediction: Prediction): void => listener(prediction);
+        view.followers.add(own);
+        return () => void view.followers.delete(own);
       },
       picture: (frameId) => held.get(frameId, tenant),
     };

@@ -8,6 +8,8 @@ export interface TenantView {
   readonly counts: Tally;
   readonly join: Joiner;
   readonly listeners: Set<(event: LiveEvent) => void>;
+  /** Told of every prediction once. */
+  readonly followers: Set<(prediction: Prediction) => void>;
   prediction(prediction: Prediction, now: number): void;
   emit(event: LiveEvent): void;
 }
@@ -18,6 +20,7 @@ export function tenantViews(since: () => number, hasPicture: (frameId: string) =
 
   function make(): TenantView {
     const listeners = new Set<(event: LiveEvent) => void>();
+    const followers = new Set<(prediction: Prediction) => void>();
     const emit = (event: LiveEvent): void => {
       for (const listener of listeners) listener(event);
     };
@@ -27,9 +30,12 @@ export function tenantViews(since: () => number, hasPicture: (frameId: string) =
       counts,
       join,
       listeners,
+      followers,
       emit,
       prediction(prediction, now) {
-        if (counts.add(prediction, now) && listeners.size > 0) join.prediction(prediction, now);
+        if (!counts.add(prediction, now)) return;
+        for (const follower of followers) follower(prediction);
+        if (listeners.size > 0) join.prediction(prediction, now);
       },
     };
   }

@@ -19,11 +19,22 @@ export const fraction = z
   .meta({ type: 'number', minimum: 0, maximum: 1 });
 
 const latest = Date.UTC(2100, 0, 1);
+const withOffset = z.iso.datetime({ offset: true });
+
+/** Milliseconds since the epoch, or null for what is no time. */
+function read(text: string): number | null {
+  if (/^\d{1,13}$/.test(text)) return Number(text);
+  return withOffset.safeParse(text).success ? Date.parse(text) : null;
+}
 
 /** ISO 8601 with its offset, or milliseconds since the epoch; read as the latter. */
 export const instant = z
-  .union([z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.string().regex(/^\d{1,13}$/).transform(Number)], {
-    error: 'a time such as 2026-01-31T12:00:00Z, or milliseconds since the epoch, is expected',
+  .string()
+  .max(40)
+  .transform((text, context) => {
+    const ms = read(text);
+    if (ms !== null && ms >= 0 && ms <= latest) return ms;
+    context.addIssue({ code: 'custom', message: 'a time from 1970 to 2100 such as 2026-01-31T12:00:00Z, or milliseconds since the epoch, is expected' });
+    return z.NEVER;
   })
-  .pipe(z.number().min(0, 'no time before 1970').max(latest, 'no time after 2100'))
   .meta({ description: 'ISO 8601 with its offset, or milliseconds since the epoch.' });

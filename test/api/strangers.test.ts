@@ -50,7 +50,7 @@ describe('programs of others', { skip: needsPython, timeout: 290_000 }, () => {
       [
         '-m', 'schemathesis.cli', 'run', `${edge.url}/openapi.json`,
         '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance',
-        '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color',
+        '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color', '--request-timeout', '30',
       ],
       { HYPOTHESIS_STORAGE_DIRECTORY: join(scratch, 'hypothesis') },
     );

@@ -39,7 +39,7 @@ export interface EdgeUnderTest {
   close(): Promise<void>;
 }
 
-const noLive = { of: () => ({ snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null }) };
+const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null }) };
 
 export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;

@@ -1,8 +1,8 @@
 /** A page of what has been seen, newest first. */
-import type { History, HistoryQuery, Seen } from '../../../schemas/api/history.ts';
+import type { History, HistoryQuery } from '../../../schemas/api/history.ts';
 import type { AskStore } from '../store-reader.ts';
 import { cursorOf, placeOf } from './cursor.ts';
-import { answerOfStored, columns, failureOf, type StoredPrediction } from './stored-prediction.ts';
+import { columns, seenOfStored, type StoredPrediction } from './stored-prediction.ts';
 
 /** Each where its filter is given: fixed text, whose values the store binds. */
 const conditions: Record<Exclude<keyof HistoryQuery, 'limit'>, string> = {
@@ -33,19 +33,5 @@ export async function historyOf(tenant: string, query: HistoryQuery, ask: AskSto
   );
   const items = rows.slice(0, limit);
   const last = items.at(-1);
-  return { items: items.map(seen), next: rows.length > limit && last ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
+  return { items: items.map(seenOfStored), next: rows.length > limit && last ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
 }
-
-const seen = (row: StoredPrediction): Seen => ({
-  id: row.id,
-  frame_id: row.frame_id,
-  source: row.source,
-  sequence: row.sequence,
-  captured_at: new Date(row.captured_ms).toISOString(),
-  completed_at: new Date(row.completed_ms).toISOString(),
-  latency_ms: row.completed_ms - row.captured_ms,
-  model: row.model,
-  status: row.status,
-  ...(row.status === 'ok' ? { answer: answerOfStored(row) } : { error: failureOf(row), ...(row.stage === null ? {} : { stage: row.stage }) }),
-  trace_id: row.trace_id,
-});

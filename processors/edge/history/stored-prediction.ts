@@ -1,8 +1,9 @@
 /** Rows of the store as clients read them. */
 import { SaccadeError, errorFromCode } from '../../../connectors/errors.ts';
-import type { Answer } from '../../../schemas/api/answer.ts';
 import type { Outcome } from '../../../schemas/api/result.ts';
-import { answerOf } from '../answer.ts';
+import type { Seen } from '../../../schemas/api/history.ts';
+import type { Prediction } from '../../../schemas/records.ts';
+import { type Answered, answerOf } from '../answer.ts';
 import { problemBody } from '../problem.ts';
 
 type Box = readonly [label: string, score: number, x1: number, y1: number, x2: number, y2: number];
@@ -42,21 +43,37 @@ export const columns = `
   arrayZip(detections.label, detections.score, detections.x1, detections.y1, detections.x2, detections.y2) AS boxes,
   timings_ms, cached, trace_id`;
 
-/** The same answer that POST /v1/infer gave. Throws what a frame without a result ended with. */
-export const answerOfStored = (row: StoredPrediction): Answer =>
-  answerOf({
-    ...row,
-    labels: row.named.map(([label, score]) => ({ label, score })),
-    detections: row.boxes.map(([label, score, x1, y1, x2, y2]) => ({ label, score, x1, y1, x2, y2 })),
-  });
+/** As it came through the log. Its embedding is left out: no client is told it. */
+const asLogged = (row: StoredPrediction): Answered & Pick<Prediction, 'id' | 'source' | 'sequence' | 'stage' | 'captured_at' | 'completed_at'> => ({
+  ...row,
+  captured_at: row.captured_ms,
+  completed_at: row.completed_ms,
+  labels: row.named.map(([label, score]) => ({ label, score })),
+  detections: row.boxes.map(([label, score, x1, y1, x2, y2]) => ({ label, score, x1, y1, x2, y2 })),
+});
 
 export function outcomeOf(prediction: Parameters<typeof answerOf>[0]): Outcome {
   const { model, status } = prediction;
   return status === 'ok' ? { model, status, answer: answerOf(prediction) } : { model, status, error: failureOf(prediction) };
 }
 
-export const outcomeOfStored = (row: StoredPrediction): Outcome =>
-  row.status === 'ok' ? { model: row.model, status: row.status, answer: answerOfStored(row) } : { model: row.model, status: row.status, error: failureOf(row) };
+export const outcomeOfStored = (row: StoredPrediction): Outcome => outcomeOf(asLogged(row));
 
-export const failureOf = ({ status, reason, detail }: Pick<StoredPrediction, 'status' | 'reason' | 'detail'>) =>
+export const seenOf = (one: ReturnType<typeof asLogged>, traceId: string | null = null): Seen => ({
+  id: one.id,
+  frame_id: one.frame_id,
+  source: one.source,
+  sequence: one.sequence,
+  captured_at: new Date(one.captured_at).toISOString(),
+  completed_at: new Date(one.completed_at).toISOString(),
+  latency_ms: one.completed_at - one.captured_at,
+  model: one.model,
+  status: one.status,
+  ...(one.status === 'ok' ? { answer: answerOf(one) } : { error: failureOf(one), ...(one.stage === null ? {} : { stage: one.stage }) }),
+  trace_id: traceId,
+});
+
+export const seenOfStored = (row: StoredPrediction): Seen => seenOf(asLogged(row), row.trace_id);
+
+const failureOf = ({ status, reason, detail }: Pick<StoredPrediction, 'status' | 'reason' | 'detail'>) =>
   problemBody(status === 'dropped' ? new SaccadeError('deadline_exceeded', detail ?? '') : errorFromCode(reason ?? 'internal', detail ?? ''));

@@ -19,6 +19,7 @@ const about = {
 const tags = [
   { name: 'inference', description: 'A picture and its answer.' },
   { name: 'history', description: 'What has been seen.' },
+  { name: 'graphql', description: 'The same in one question.' },
   { name: 'models', description: 'What answers.' },
   { name: 'open inference protocol', description: 'Version 2, with its extension for binary tensors.' },
   { name: 'administration', description: 'Who may.' },

@@ -1,0 +1,65 @@
+/** /graphql: POST for queries and mutations, a WebSocket for subscriptions too. Loaded when first asked, so that a start does not pay for it. */
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { SaccadeError } from '../../../connectors/errors.ts';
+import { problems } from '../openapi/problems.ts';
+import type { GraphqlEngine } from './engine.ts';
+import { type GraphqlOptions, resolversOf } from './resolvers.ts';
+import { serveGraphql } from './socket.ts';
+
+const body = z.object({
+  query: z.string().describe('The document.'),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+  operationName: z.string().nullish(),
+});
+
+const answer = z.object({
+  data: z.unknown().optional(),
+  errors: z.array(z.looseObject({ message: z.string(), extensions: z.object({ code: z.string(), status: z.int() }) })).optional(),
+});
+
+const schema = {
+  tags: ['graphql'],
+  summary: 'A query or a mutation in GraphQL',
+  description: 'The schema is `schemas/api/schema.graphql`, and what introspection answers. Subscriptions: the same address as a WebSocket, by the protocol graphql-transport-ws.',
+  body,
+  response: { 200: answer, 400: { description: '`bad_request`: the document is none, asks for too much, or is not what the schema allows.', content: { 'application/json': { schema: answer }, ...problems()[400]!.content } } },
+};
+
+/** A document beside a picture in base64. */
+const mostDocumentBytes = 64 * 1024;
+
+/** After the WebSocket plug-in. */
+export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions): void {
+  let engine: Promise<GraphqlEngine> | null = null;
+  const load = (): Promise<GraphqlEngine> => (engine ??= import('./engine.ts').then(({ graphqlEngine }) => graphqlEngine(resolversOf(options))));
+  const bodyLimit = Math.ceil((options.intake.rules.maxImageBytes * 4) / 3) + mostDocumentBytes;
+  const config = { needs: 'viewer' } as const;
+
+  const { 400: _own, ...others } = problems('payload_too_large', 'unsupported_media_type', 'overloaded');
+  const app = server.withTypeProvider<ZodTypeProvider>();
+  app.post('/graphql', { schema: { ...schema, response: { ...others, ...schema.response } }, config, bodyLimit, onRequest: options.intake.count(bodyLimit) }, async (request, reply) => {
+    const traceparent = request.headers.traceparent;
+    const result = await (await load()).run(request.body, { principal: request.principal, traceparent: typeof traceparent === 'string' ? traceparent : undefined });
+    if ('stream' in result) {
+      void result.stream.return();
+      throw new SaccadeError('bad_request', 'A subscription needs a WebSocket with the subprotocol graphql-transport-ws.');
+    }
+    return reply.code(result.status === 400 ? 400 : 200).type('application/json').send(result.answer as never);
+  });
+
+  server.route({
+    method: 'GET',
+    url: '/graphql',
+    exposeHeadRoute: false,
+    config,
+    handler: () => {
+      throw new SaccadeError('upgrade_required', 'Open it as a WebSocket with the subprotocol graphql-transport-ws, or POST.');
+    },
+    wsHandler(socket, request) {
+      if (socket.protocol !== 'graphql-transport-ws') return socket.close(4406, 'Subprotocol not acceptable');
+      serveGraphql(socket, load(), { principal: request.principal, traceparent: undefined });
+    },
+  });
+}

@@ -1,0 +1,95 @@
+/** The questions of GraphQL, answered by what answers those of HTTP. */
+import { z } from 'zod';
+import { SaccadeError } from '../../../connectors/errors.ts';
+import type { Clock } from '../../../connectors/ports.ts';
+import { historyQuerySchema, type Seen } from '../../../schemas/api/history.ts';
+import { statsQuerySchema } from '../../../schemas/api/stats.ts';
+import type { Prediction } from '../../../schemas/records.ts';
+import { atLeast } from '../../../schemas/roles.ts';
+import { answerOf } from '../answer.ts';
+import { historyOf } from '../history/history.ts';
+import { resultOf } from '../history/results.ts';
+import { statsOf } from '../history/stats.ts';
+import { seenOf } from '../history/stored-prediction.ts';
+import type { Intake } from '../intake.ts';
+import type { ModelCatalog } from '../models/catalog.ts';
+import { describeModels } from '../models/models-routes.ts';
+import type { RecentResults } from '../recent-results.ts';
+import { startRequestSpan } from '../spans.ts';
+import type { AskStore } from '../store-reader.ts';
+import type { Asked, Resolvers } from './engine.ts';
+import { feed } from './feed.ts';
+
+export interface GraphqlOptions {
+  readonly ask: AskStore;
+  readonly results: RecentResults;
+  readonly catalog: ModelCatalog;
+  readonly intake: Intake;
+  readonly clock: Clock;
+  /** Of the process, in milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Every prediction of the tenant as it comes, until the answered function is called. */
+  follow(tenant: string, listener: (prediction: Prediction) => void): () => void;
+}
+
+type Args = Readonly<Record<string, unknown>>;
+
+/** By the schema of the HTTP route, whose values are text under its own names. Throws bad_request naming the argument. */
+function read<T>(schema: z.ZodType<T>, args: Args): T {
+  const given = Object.entries(args).filter(([, value]) => value !== null && value !== undefined);
+  const parsed = schema.safeParse(Object.fromEntries(given.map(([name, value]) => [name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), `${value as string}`])));
+  if (parsed.success) return parsed.data;
+  throw new SaccadeError('bad_request', parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+}
+
+const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
+const inferArgs = z.object({ image: z.string(), model: z.string().optional(), idempotency_key: z.string().max(256).optional() });
+const resultArgs = z.object({ id: z.guid(), model: z.string().max(128).optional() });
+
+export function resolversOf({ ask, results, catalog, intake, clock, startedAt, follow }: GraphqlOptions): Resolvers {
+  const { inquiries, metrics, rules } = intake;
+  const now = (): number => clock.now();
+
+  async function infer(args: Args, { principal, traceparent: caller }: Asked): Promise<unknown> {
+    if (!atLeast(principal.role, 'operator')) throw new SaccadeError('forbidden', `This needs the role operator; yours is ${principal.role}.`);
+    const { image, model: wanted, idempotency_key: key } = read(inferArgs, args);
+    if (!base64.test(image)) throw new SaccadeError('bad_request', 'image: base64 is expected.');
+    const begun = now();
+    intake.accepting();
+    const span = startRequestSpan('POST /graphql infer', caller, begun);
+    try {
+      const model = wanted || rules.models[0]!;
+      const inquirer = { tenant: principal.tenant, traceparent: span.traceparent, startedAt: begun, waits: true };
+      const [asked] = await inquiries.ask([{ image: Buffer.from(image, 'base64'), model, key: key || null }], inquirer);
+      if (asked === undefined || asked instanceof SaccadeError) throw asked;
+      const answer = answerOf(await asked.answer);
+      metrics.answered(model, (now() - begun) / 1000);
+      span.end(200);
+      return answer;
+    } catch (error) {
+      metrics.refused(error instanceof SaccadeError ? error.code : 'internal');
+      span.end(error instanceof SaccadeError ? error.status : 500, error);
+      throw error;
+    }
+  }
+
+  return {
+    query: {
+      predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), ask),
+      stats: (args, { principal }) => statsOf(principal.tenant, read(statsQuerySchema, args), { ask, now: now(), startedAt }),
+      models: () => describeModels(catalog),
+      result(args, { principal }) {
+        const { id, model } = read(resultArgs, args);
+        return resultOf({ tenant: principal.tenant, id: id.toLowerCase(), model, accepted: undefined }, { ask, results, now });
+      },
+    },
+    mutation: { infer },
+    subscription: {
+      predictions: (args, { principal }) =>
+        feed<Prediction, Seen>((listener) => follow(principal.tenant, listener), (prediction) => {
+          const { source, model } = prediction;
+          return source === args.source && (args.model === undefined || args.model === null || model === args.model) ? seenOf(prediction) : null;
+        }),
+    },
+  };
+}

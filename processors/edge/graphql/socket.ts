@@ -1,0 +1,100 @@
+/**
+ * GraphQL over a WebSocket, by the protocol graphql-transport-ws
+ * (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md): its messages, its order, its close codes.
+ */
+import type { WebSocket } from '@fastify/websocket';
+import { z } from 'zod';
+import type { Answers, Asked, GraphqlEngine } from './engine.ts';
+
+const initMs = 10_000;
+const mostOperations = 20;
+/** Bytes a client has not taken yet, above which it is let go. */
+const unreadBytes = 1024 * 1024;
+
+const payload = z.object({ query: z.string(), variables: z.record(z.string(), z.unknown()).nullish(), operationName: z.string().nullish() });
+const messageSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('connection_init'), payload: z.unknown().optional() }),
+  z.object({ type: z.literal('ping') }),
+  z.object({ type: z.literal('pong') }),
+  z.object({ type: z.literal('subscribe'), id: z.string().min(1).max(128), payload }),
+  z.object({ type: z.literal('complete'), id: z.string() }),
+]);
+
+type Message = z.infer<typeof messageSchema>;
+
+/** Serves the socket until it closes. */
+export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, asked: Asked): void {
+  const running = new Map<string, Answers | null>();
+  let greeted = false;
+  const send = (message: object): void => {
+    if (socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount > unreadBytes) return void socket.close(4413, 'Too much is unread');
+    socket.send(JSON.stringify(message));
+  };
+  const late = setTimeout(() => greeted || socket.close(4408, 'Connection initialisation timeout'), initMs);
+  late.unref();
+
+  async function answer(id: string, request: z.infer<typeof payload>): Promise<void> {
+    const result = await (await engine).run(request, asked);
+    // Completed by the client while it was under way.
+    const wanted = (): boolean => running.has(id);
+    if ('answer' in result) {
+      if (!wanted()) return;
+      const failed = result.answer.data === undefined;
+      send(failed ? { type: 'error', id, payload: result.answer.errors } : { type: 'next', id, payload: result.answer });
+      running.delete(id);
+      if (!failed) send({ type: 'complete', id });
+      return;
+    }
+    const { stream } = result;
+    if (!wanted()) return void stream.return();
+    running.set(id, stream);
+    for await (const each of stream) send({ type: 'next', id, payload: each });
+    if (running.delete(id)) send({ type: 'complete', id });
+  }
+
+  const handle: { [K in Message['type']]: (message: Extract<Message, { type: K }>) => void } = {
+    connection_init() {
+      if (greeted) return socket.close(4429, 'Too many initialisation requests');
+      greeted = true;
+      send({ type: 'connection_ack' });
+    },
+    ping: () => send({ type: 'pong' }),
+    pong() {},
+    subscribe({ id, payload: request }) {
+      if (!greeted) return socket.close(4401, 'Unauthorized');
+      if (running.has(id)) return socket.close(4409, `Subscriber for ${id} already exists`);
+      if (running.size >= mostOperations) return send({ type: 'error', id, payload: [{ message: `At most ${mostOperations} operations at once.`, extensions: { code: 'overloaded', status: 503 } }] });
+      running.set(id, null);
+      answer(id, request).catch(() => {
+        // What went wrong in a stream: it says so by ending.
+        if (running.delete(id)) send({ type: 'error', id, payload: [{ message: 'The subscription ended.', extensions: { code: 'overloaded', status: 503 } }] });
+      });
+    },
+    complete({ id }) {
+      const stream = running.get(id);
+      running.delete(id);
+      void stream?.return();
+    },
+  };
+
+  socket.on('message', (data, isBinary) => {
+    const message = isBinary ? null : read(data.toString());
+    if (!message) return socket.close(4400, 'Invalid message received');
+    (handle[message.type] as (message: Message) => void)(message);
+  });
+  socket.on('close', () => {
+    clearTimeout(late);
+    for (const stream of running.values()) void stream?.return();
+    running.clear();
+  });
+}
+
+function read(text: string): Message | null {
+  try {
+    const parsed = messageSchema.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
