@@ -52,7 +52,8 @@ describe('programs of others', { skip: needsPython, timeout: 290_000 }, () => {
         '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance',
         '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color', '--request-timeout', '30',
       ],
-      { HYPOTHESIS_STORAGE_DIRECTORY: join(scratch, 'hypothesis') },
+      // It keeps what it found in the folder it runs in.
+      { cwd: scratch, env: { HYPOTHESIS_STORAGE_DIRECTORY: join(scratch, 'hypothesis') } },
     );
     assert.equal(code, 0, stdout.slice(-8000));
     assert.match(stdout, /No issues found|[1-9]\d* passed/, stdout.slice(-2000));
