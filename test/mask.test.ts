@@ -1,6 +1,7 @@
 /** Faces covered in what is shown and kept: by the detector that comes with Saccade, on pictures a camera might send. */
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,12 +10,15 @@ import { openRepository } from '../connectors/models/repository.ts';
 import type { Clock } from '../connectors/ports.ts';
 import { readConfig } from '../processors/config.ts';
 import type { Engine } from '../processors/infer/engine.ts';
+import { findBoxes } from '../processors/infer/detection.ts';
+import { iou, type ScoredBox } from '../processors/infer/nms.ts';
 import { type Box, cover, widened } from '../processors/mask/cover.ts';
 import { coveringFor, type MaskPolicy, masksAnybody } from '../processors/mask/policy.ts';
 import { viewsOf } from '../processors/mask/views.ts';
 import { findFaces, type Masking, openMasking } from '../processors/masking.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { type Bitmap, decodeImage } from '../processors/preprocess/decode.ts';
+import { cutTensor } from '../processors/preprocess/tensor.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { disoriented, photo, withSegment } from './reference/pictures.ts';
 import { fedPage } from './support/fed-page.ts';
@@ -111,6 +115,41 @@ describe('the astronaut', () => {
       const shown = await masking({ SACCADE_MASK_FACES: 'pixelate' }).masker.mask(bytes, 'default');
       assert.deepEqual(await facesIn(shown!.bytes), []);
     }
+  });
+});
+
+interface Reference {
+  readonly score: number;
+  readonly views: readonly {
+    readonly picture: string; readonly left: number; readonly top: number; readonly width: number; readonly height: number; readonly mirrored: boolean;
+    readonly faces: readonly { readonly score: number; readonly box: readonly [number, number, number, number] }[];
+  }[];
+}
+const reference: Reference = JSON.parse(readFileSync(new URL('./reference/faces.json', import.meta.url), 'utf8'));
+
+describe('beside an independent implementation (Pillow, NumPy, ONNX Runtime for Python)', () => {
+  /** As in test/infer.test.ts: two resizers that differ by rounding. */
+  const tolerance = 0.03;
+  for (const { picture, mirrored, faces, ...region } of reference.views) {
+    test(`${picture}${mirrored ? ', mirrored' : ''}, ${region.width} x ${region.height} at ${region.left}, ${region.top}: the same faces`, async () => {
+      const part = sharp(photo(picture)).extract(region);
+      const view = await decode(await sharp(await part.png().toBuffer()).flop(mirrored).png().toBuffer());
+      const { pixels, geometry } = await cutTensor(view, model.card.input);
+      const [result] = await engine.run(model, [{ pixels, source: '', urgent: false, deadline: null }]);
+      assert.ok(result?.ok);
+      const found = findBoxes(result.outputs.faces!, 5, model, geometry);
+      const expected = faces.map(({ score, box: [x1, y1, x2, y2] }) => ({ score, x1, y1, x2, y2, class_id: 0 }));
+      // What lies within the tolerance of the threshold may be on either side of it.
+      const sure = ({ score }: { score: number }): boolean => score > reference.score + tolerance;
+      const same = (a: ScoredBox, b: ScoredBox): boolean => iou(a, b) >= 0.9 && Math.abs(a.score - b.score) <= tolerance;
+      for (const one of expected.filter(sure)) assert.ok(found.some((other) => same(one, other)), `${JSON.stringify(one)} is not in ${JSON.stringify(found)}`);
+      for (const one of found.filter(sure)) assert.ok(expected.some((other) => same(one, other)), `${JSON.stringify(one)} is not in the reference`);
+    });
+  }
+
+  test('which found faces, and pictures without one', () => {
+    const counts = reference.views.map(({ faces }) => faces.length);
+    assert.ok(counts.filter((count) => count > 0).length >= 6 && counts.includes(0), String(counts));
   });
 });
 

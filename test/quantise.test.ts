@@ -49,6 +49,8 @@ test('arguments that cannot be are named', () => {
     [['nanodet', '--pictures', 'a', '--renderings', '1'], /--renderings/],
     [['nanodet', 'more', '--pictures', 'a'], /'more'/],
     [['nanodet', '--shades'], /--shades/],
+    [['nanodet', '--pictures', 'a', '--frames', '9'], /either --pictures FOLDER or --frames/],
+    [['nanodet', '--frames', '3'], /--frames is '3'/],
   ] as const) {
     assert.throws(() => readArguments(argv), refused('bad_request', pattern), argv.join(' '));
   }

@@ -13,12 +13,15 @@ const idleTimes = 3;
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
 
+/** What it takes to read a known part of the log. */
+export type Readable = Pick<World, 'log' | 'clock'> & { readonly survey: Pick<World['survey'], 'bounds'> };
+
 /**
  * Calls `visit` for each record of the spans, one after the other, a partition's in order; waits for what it returns.
  * What retention deletes meanwhile is left out. A group of its own that never commits: it is gone when this is over.
  * Throws log_unavailable when records stay away, and what `visit` throws.
  */
-export async function readSpans({ log, survey, clock }: World, spans: readonly Span[], visit: (record: LogRecord) => void | Promise<void>): Promise<void> {
+export async function readSpans({ log, survey, clock }: Readable, spans: readonly Span[], visit: (record: LogRecord) => void | Promise<void>): Promise<void> {
   const open = new Map(spans.filter(({ low, high }) => low < high).map((span) => [keyOf(span), { ...span, next: span.low }]));
   if (open.size === 0) return;
   const topics = [...new Set([...open.values()].map(({ topic }) => topic))];

@@ -15,8 +15,8 @@ export const help = `npm run saccade -- models COMMAND: how models are served, w
   thresholds NAME [--score 0.4] [--class person=0.6 …] [--reset]
                                     the least score of an answer, for all classes and for one; --reset: the card's again
   tune [NAME[@VERSION] …]           milliseconds a row by rows of a run, on this machine, and what is chosen by them
-  quantise NAME[@VERSION] --pictures FOLDER
-                                    an int8 version of an fp32 one, judged on pictures of yours; more: quantise --help
+  quantise NAME[@VERSION] --pictures FOLDER | --frames N
+                                    an int8 version of an fp32 one, judged on pictures of yours or the newest frames; more: quantise --help
 
 Exit codes: 0 done, 1 failed and nothing is changed, 2 asked for something that cannot be, 3 the log cannot be reached.
 `;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SaccadeError } from '../../connectors/errors.ts';
-import { loadModels } from '../../connectors/models/repository.ts';
+import { loadModels, openRepository } from '../../connectors/models/repository.ts';
 import { pythonWith, runProgram } from '../../deploy/local/python.ts';
 import type { Model, ModelCard } from '../../schemas/model-card.ts';
 import { listImages } from '../camera/image-files.ts';
@@ -16,9 +16,13 @@ import { augmented } from '../preprocess/augment.ts';
 import { preprocessConfig } from '../preprocess/config.ts';
 import { decodeImage } from '../preprocess/decode.ts';
 import { cutTensor } from '../preprocess/tensor.ts';
+import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
+import { openMasking } from '../masking.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Answer } from './agreement.ts';
-import { help, readArguments, type QuantiseArguments } from './arguments.ts';
+import { help, readArguments } from './arguments.ts';
+import { frameSource } from './frame-source.ts';
+import { newestPictures } from './recent-frames.ts';
 import { percent, quantiseModel, type Workshop } from './quantise.ts';
 
 /** The versions this was tried with; another list would be another environment. */
@@ -35,7 +39,7 @@ export async function quantiseCommand(argv: readonly string[], settings: Setting
   const asked = readArguments(argv);
   if (asked === null) return help.split('\n').forEach(print);
   const [model] = await loadModels(settings.SACCADE_MODELS_DIR, [asked.model]);
-  const pictures = await picturesOf(asked);
+  const pictures = typeof asked.pictures === 'string' ? await picturesIn(asked.pictures) : await picturesOfFrames(asked.pictures.frames, settings, say);
   say(`${pictures.length} pictures`);
   const made = await quantiseModel(model!, pictures, asked, workshop(settings, say));
   const { agreement, ms, bytes } = made;
@@ -46,10 +50,21 @@ export async function quantiseCommand(argv: readonly string[], settings: Setting
   print(made.folder === null ? 'nothing kept (--dry-run)' : `kept as     ${made.folder}; ${model!.card.name} without a version now means this one`);
 }
 
-async function picturesOf({ pictures }: QuantiseArguments): Promise<Buffer[]> {
-  const files = listImages(resolve(pictures));
-  if (files.length === 0) throw new SaccadeError('bad_request', `--pictures: there is no JPEG, PNG or WebP picture in ${pictures}.`);
+async function picturesIn(place: string): Promise<Buffer[]> {
+  const files = listImages(resolve(place));
+  if (files.length === 0) throw new SaccadeError('bad_request', `--pictures: there is no JPEG, PNG or WebP picture in ${place}.`);
   return Promise.all(files.map((file) => readFile(file)));
+}
+
+/** Throws log_unavailable when there is no log that another process can reach. */
+async function picturesOfFrames(count: number, settings: Settings, say: (line: string) => void): Promise<Buffer[]> {
+  const { log, running, data, close } = openRunningLog(settings, 'saccade-quantise', 'take frames from', 'read its frames');
+  const masking = openMasking({ settings, repository: openRepository(settings.SACCADE_MODELS_DIR), engine: null, clock: systemClock });
+  try {
+    return await newestPictures(count, frameSource(log, { registry: openRunningRegistry(settings, running), blobs: openBlobs(settings, data), masker: masking.masker }), say);
+  } finally {
+    await Promise.all([masking.close(), close()]);
+  }
 }
 
 function workshop(settings: Settings, say: (line: string) => void): Workshop {
