@@ -11,6 +11,7 @@ import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
 import { reads } from './reads.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
+import { scale } from './scale/scale.ts';
 import { sink } from './sink.ts';
 import { stream } from './stream/stream.ts';
 import { transactions } from './transactions/transactions.ts';
@@ -28,6 +29,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   pipeline,
   reads,
   'rolling-restart': rollingRestart,
+  scale,
   sink,
   stream,
   transactions,
@@ -48,6 +50,9 @@ const help = `npm run bench -- NAME [options]
             --frames N     640 x 480 JPEGs of a run (default 3000)
             --repeats N    rounds, the contestants in turn (default 3)
             --only LIST    of: floor, python loop, chained, fused, python worker
+
+  scale     a second infer worker, as a thread and as a process that joins, beside one: the engine alone and the whole pipeline
+            --model NAME   [nanodet]; --frames N of a run (default 500); --repeats N (default 3)
 
   access    what it costs a request to be asked who asks, to be counted and to be put on the audit trail
             --count N      requests of a round (default 4000); --rounds N (default 7)

@@ -57,7 +57,7 @@ export function openMasking({ settings: s, repository, engine: shared, clock, sa
   const config = maskConfig.parse({ score: s.SACCADE_MASK_SCORE / 100 });
   const limits = preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS });
   let opening: Promise<Detector> | null = null;
-  let failedAt = -Infinity;
+  let failure: { readonly at: number; readonly cause: unknown } | null = null;
   let trouble: string | null = null;
 
   async function open(): Promise<Detector> {
@@ -86,10 +86,10 @@ export function openMasking({ settings: s, repository, engine: shared, clock, sa
   }
 
   function detector(): Promise<Detector> {
-    if (!opening && clock.now() - failedAt < retryMs) return Promise.reject(new SaccadeError('engine_unavailable', trouble ?? ''));
+    if (failure && clock.now() - failure.at < retryMs) return Promise.reject(failure.cause);
     return (opening ??= open().catch((cause: unknown) => {
       opening = null;
-      failedAt = clock.now();
+      failure = { at: clock.now(), cause };
       throw cause;
     }));
   }

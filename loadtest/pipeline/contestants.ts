@@ -20,6 +20,8 @@ export interface Round {
   /** CPU milliseconds for an image, by process. */
   readonly cpuMs: Readonly<Record<string, number>>;
   readonly top?: readonly number[];
+  /** Shares of the machine's processors in use meanwhile: by the processes above, and by all there are. */
+  readonly inUse?: { readonly ours: number; readonly all: number };
 }
 
 /** Throws engine_unavailable with what a process said when it ends before its report. */

@@ -2,19 +2,16 @@
  * How fast frames that lie in Kafka become rows in ClickHouse, beside what the same machine can do at all: the same decoder
  * and model in a bare loop (the floor), a Python worker over the same topic, and a bare Python loop. In turn, repeated.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { clickhouseStore } from '../../connectors/clickhouse/store.ts';
 import { SaccadeError } from '../../connectors/errors.ts';
-import { kafkaLog } from '../../connectors/kafka/log.ts';
 import type { Log } from '../../connectors/ports.ts';
-import { type Stack, startStack } from '../../deploy/local/stack.ts';
-import { recordLimitBytes, tensorTopic, topicSpecs } from '../../schemas/topics.ts';
+import { tensorTopic } from '../../schemas/topics.ts';
 import { type Round, race } from './contestants.ts';
-import { makePictures, partitions, produceFrames } from './frames.ts';
+import { produceFrames } from './frames.ts';
+import { type BenchPlace, withPlace } from './place.ts';
 import { peers, python } from './python.ts';
 import { report } from './report.ts';
 import { layouts, runStages } from './run-stages.ts';
@@ -24,7 +21,6 @@ const model = { name: 'efficientnet-lite0', version: '2' };
 const models = fileURLToPath(new URL('../../models', import.meta.url));
 const modelFolder = join(models, model.name, model.version);
 const bareLoop = fileURLToPath(new URL('./bare-loop.ts', import.meta.url));
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 /** The topic the Python worker answers on. */
 const results = 'bench.results';
@@ -43,37 +39,11 @@ export async function pipeline(argv: readonly string[]): Promise<void> {
   }
   const unknown = only.filter((name) => !everything.includes(name as Contestant));
   if (unknown.length > 0) throw new SaccadeError('invalid_config', `--only takes ${everything.join(', ')}, not ${unknown.join(', ')}.`);
-  const folder = mkdtempSync(join(tmpdir(), 'saccade-bench-'));
-  const stack = await startStack({ dataDir: folder, say });
-  try {
-    if (stack.kafka.kind === 'memory') throw new SaccadeError('invalid_config', 'The bench needs Kafka: install Java 17 and Maven.');
-    await measure(folder, stack, { frames, repeats, only });
-  } finally {
-    await stack.stop();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
-  }
+  await withPlace(`${model.name}@${model.version}`, [results], say, (place) => measure(place, { frames, repeats, only }));
 }
 
-async function measure(folder: string, stack: Stack, { frames, repeats, only }: { frames: number; repeats: number; only: readonly string[] }): Promise<void> {
-  const log = kafkaLog({ brokers: stack.kafka.brokers, clientId: 'saccade-bench', log: silent });
-  const specs = topicSpecs([model.name], { partitions, replication: 1, minInSync: 1, maxRecordBytes: recordLimitBytes });
-  await log.ensureTopics([...specs, { ...specs[0]!, name: results }]);
-  const producer = await log.producer();
-  const store = clickhouseStore({ ...stack.clickhouse!, database: 'saccade', kind: 'chdb' });
-  await store.migrate();
-  const pictures = await makePictures(join(folder, 'pictures'));
+async function measure({ folder, stack, log, producer, store, pictures, env, servers }: BenchPlace, { frames, repeats, only }: { frames: number; repeats: number; only: readonly string[] }): Promise<void> {
   const interpreter = only.some((name) => name.startsWith('python')) ? await python(say) : null;
-  const env = {
-    KAFKA_BROKERS: stack.kafka.brokers.join(','),
-    SCHEMA_REGISTRY_URL: stack.registry.url!,
-    CLICKHOUSE_URL: stack.clickhouse!.url,
-    SACCADE_MODELS: `${model.name}@${model.version}`,
-    // All its frames are there at once: that is the load here, not a flood.
-    SACCADE_QUOTA_FPS: '0',
-    SACCADE_PARTITIONS: String(partitions),
-    SACCADE_BLOBS_DIR: join(folder, 'blobs'),
-  };
-  const servers = stack.children.filter(({ name }) => /kafka|chdb/.test(name));
   const workers = availableParallelism();
   let bytes: Record<string, number> = {};
 
@@ -113,18 +83,13 @@ async function measure(folder: string, stack: Stack, { frames, repeats, only }: 
   };
 
   const rounds = new Map<string, Round[]>();
-  try {
-    for (let at = 1; at <= repeats; at++) {
-      for (const name of everything.filter((each) => only.includes(each))) {
-        const round = await contestants[name](`${name.replace(' ', '-')}-${at}`);
-        if (!round) continue;
-        rounds.set(name, [...(rounds.get(name) ?? []), round]);
-        say(`round ${at} of ${repeats}: ${name} ${round.imagesPerSecond.toFixed(1)} images/s`);
-      }
+  for (let at = 1; at <= repeats; at++) {
+    for (const name of everything.filter((each) => only.includes(each))) {
+      const round = await contestants[name](`${name.replace(' ', '-')}-${at}`);
+      if (!round) continue;
+      rounds.set(name, [...(rounds.get(name) ?? []), round]);
+      say(`round ${at} of ${repeats}: ${name} ${round.imagesPerSecond.toFixed(1)} images/s`);
     }
-  } finally {
-    await store.close();
-    await log.close();
   }
   report(rounds, { frames, repeats }, bytes);
 }

@@ -6,7 +6,7 @@ import type { Store } from '../../connectors/ports.ts';
 import { systemClock as clock } from '../../processors/runtime/clock.ts';
 import { type StageProcess, startStage } from '../stage-process.ts';
 import type { Round } from './contestants.ts';
-import { cpuSeconds } from './usage.ts';
+import { cpuSeconds, machineUse } from './usage.ts';
 
 export interface Layout {
   /** What each process runs, from the end of the chain: whoever reads is there before what it reads comes. */
@@ -44,12 +44,13 @@ export async function runStages({ layout, store, env, folder, run, count, server
     }
     // What it cost to come up is not counted, what it cost until the first frames were through is a matter of milliseconds.
     const watched = [...processes.map(({ stage, child }) => ({ name: stage.includes(',') ? 'all stages' : stage, pid: child.pid! })), ...servers];
-    const before = watched.map(({ pid }) => cpuSeconds(pid));
+    const [before, use] = [watched.map(({ pid }) => cpuSeconds(pid)), machineUse()];
     const already = await stored(store, run);
     for (const until = clock.now() + patienceMs; (await stored(store, run)) < count; await clock.sleep(500)) {
       if (clock.now() > until) throw new SaccadeError('not_ready', `${await stored(store, run)} of ${count} rows of ${run} came.`);
     }
     const after = watched.map(({ pid }) => cpuSeconds(pid));
+    const inUse = use(after.reduce((sum, seconds, i) => sum + seconds - before[i]!, 0));
     const [times] = await store.query<{ first: number; last: number; bad: number }>(
       "select toUnixTimestamp64Milli(min(completed_at)) as first, toUnixTimestamp64Milli(max(inserted_at)) as last, countIf(status != 'ok') as bad from predictions_raw final where startsWith(source, {run:String})",
       { run: `${run}-` },
@@ -57,8 +58,10 @@ export async function runStages({ layout, store, env, folder, run, count, server
     const { first, last, bad } = times!;
     if (bad > 0) throw new SaccadeError('inference_failed', `${bad} frames of ${run} got no answer.`);
     const share = (count - already) / 1000;
-    const cpuMs = Object.fromEntries(watched.map(({ name }, i) => [name, (after[i]! - before[i]!) / share]));
-    return { imagesPerSecond: ((count - 1) * 1000) / (last - first), cpuMs };
+    const cpuMs: Record<string, number> = {};
+    // Several processes may run the same stage.
+    watched.forEach(({ name }, i) => (cpuMs[name] = (cpuMs[name] ?? 0) + (after[i]! - before[i]!) / share));
+    return { imagesPerSecond: ((count - 1) * 1000) / (last - first), cpuMs, inUse };
   } finally {
     await Promise.all(processes.map((each) => each.stop()));
     rmSync(data, { recursive: true, force: true, maxRetries: 20 });

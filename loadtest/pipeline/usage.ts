@@ -1,5 +1,6 @@
 /** What a run costs, as the machine tells it (Linux). */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 /** The kernel's clock ticks in a second, as seen from outside it: 100 on every Linux platform Node runs on. */
@@ -15,6 +16,25 @@ export function cpuSeconds(pid: number): number {
   } catch {
     return Number.NaN;
   }
+}
+
+/** CPU seconds of all processes of the machine since it was started; NaN where there is no /proc. */
+function machineSeconds(): number {
+  try {
+    const [user, nice, system, _idle, _waiting, hard, soft] = readFileSync('/proc/stat', 'utf8').split('\n')[0]!.split(/\s+/).slice(1).map(Number);
+    return (user! + nice! + system! + hard! + soft!) / ticks;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** What `seconds` of the machine's processors were used for, from now until it is asked. */
+export function machineUse(): (seconds: number) => { readonly ours: number; readonly all: number } {
+  const [startedAt, before] = [performance.now(), machineSeconds()];
+  return (seconds) => {
+    const had = ((performance.now() - startedAt) / 1000) * availableParallelism();
+    return { ours: seconds / had, all: (machineSeconds() - before) / had };
+  };
 }
 
 /** Bytes a broker's folder holds of each topic, its records' overhead and compression included. */
