@@ -5,7 +5,7 @@ import { decode } from './decode.ts';
 import { drift } from './drift/drift.ts';
 import { fuzz } from './fuzz/fuzz.ts';
 import { journalBench } from './journal.ts';
-import { latency } from './latency.ts';
+import { latency } from './latency/latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
@@ -37,10 +37,10 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
 
 const help = `npm run bench -- NAME [options]
 
-  latency   one picture at a time over HTTP, by model and phase, on a pipeline that runs
-            --url URL      the edge (default: the one in <data>/run.json)
-            --count N      requests of each model in a round (default 50)
-            --rounds N     rounds, the models in turn (default 3)
+  latency   one picture at a time over HTTP, by model and phase, beside the same work without a pipeline; and many in one request
+            --url URL      the edge (default: that of the pipeline that runs, else one of its own)
+            --count N      requests of each model in a round (default 50); --rounds N, the models in turn (default 3)
+            --batch N      pictures of a request with several (default 32)
 
   decode    a 640 x 480 JPEG to tensors: sharp, the fast path, its threads; CPU, clock and the event loop
             --count N      pictures of a round (default 200); --rounds N (default 5)
