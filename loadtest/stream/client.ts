@@ -2,6 +2,7 @@
  * The clients of a run, in a process of their own: `tsx client.ts JSON`. Each sends a frame at its instants by the clock, as a
  * camera does, and notes when its answer came. Its last line of output is what was seen, as JSON.
  */
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
@@ -145,6 +146,8 @@ async function http(n: number, source: Source, signal: AbortSignal): Promise<voi
 }
 
 const ending = new AbortController();
+// Every source waits for it.
+setMaxListeners(0, ending.signal);
 const sources = Array.from({ length: load.sources }, (): Source => ({ answers: 0, last: 0 }));
 const running: Promise<void>[] = [];
 for (const [n, source] of sources.entries()) {

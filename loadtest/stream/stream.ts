@@ -17,7 +17,8 @@ import type { Load, Seen } from './client.ts';
 import { type Place, say, withPlace } from './place.ts';
 
 const client = fileURLToPath(new URL('./client.ts', import.meta.url));
-const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
+/** What was never seen comes as null: JSON has no NaN. */
+const round = (value: number | null, digits = 1): number => (value === null ? Number.NaN : Number(value.toFixed(digits)));
 
 /** Runs the clients; `counting` is told when the warm-up is over. */
 async function run(load: Load, counting: () => void = () => {}): Promise<Seen> {
@@ -29,7 +30,9 @@ async function run(load: Load, counting: () => void = () => {}): Promise<Seen> {
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   if (code !== 0) throw new SaccadeError('internal', `The clients ended with ${code}.`);
-  return JSON.parse(output.trim().split('\n').at(-1)!) as Seen;
+  const seen = output.trim().split('\n').at(-1)!;
+  say(seen);
+  return JSON.parse(seen) as Seen;
 }
 
 /** (Σx)² / (n Σx²), of R. Jain: 1 when all get the same. */

@@ -16,6 +16,8 @@ export const streamConfig = z.strictObject({
   window: count(8),
   /** Frames of a live session in the pipeline at once: more would only age there. One that waits for every frame uses its whole window. */
   liveInFlight: count(4),
+  /** An answer that took longer than this, from a live session, halves what that session has in the pipeline: else all would be late together. */
+  liveTargetMs: ms(1_000),
   /** Live frames that wait for a place in the pipeline; a newer one pushes the oldest out. */
   liveQueue: count(2),
   /** How long the answer to a live frame is worth having; 0: always. */

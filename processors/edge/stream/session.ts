@@ -59,8 +59,8 @@ export interface Session {
   putBack(frames: readonly FrameInHand[]): void;
   acknowledged(frame: FrameInHand): void;
   refused(frame: FrameInHand, error: SaccadeError): void;
-  /** What became of a frame that the log had acknowledged; null: it will not be known here. */
-  answered(sequence: number, outcome: StreamOutcome | null): void;
+  /** What became of a frame, and how long that took; null: it will not be known here. */
+  answered(sequence: number, outcome: StreamOutcome | null, tookMs: number): void;
   /** Takes no more, and lets its client go as soon as nothing of it is in the pipeline. */
   stop(): void;
   /** Nobody will come back for it. */
@@ -97,6 +97,8 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   let highest = about.acknowledged;
   /** Taken by the sender and not settled. */
   let inPipeline = 0;
+  /** Frames of a live session that the pipeline gets at once. */
+  let share: number = limits.liveInFlight;
   let credits = 0;
   let link: Link | null = null;
   let [ending, stopping, discarded] = [false, false, false];
@@ -141,6 +143,11 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   function settle(sequence: number, outcome: StreamOutcome): void {
     const one = pending.get(sequence);
     if (one) one.outcome = outcome;
+  }
+
+  /** Additive increase, multiplicative decrease: many live sessions find what the pipeline can take, and share it. */
+  function adapt(tookMs: number): void {
+    share = tookMs > limits.liveTargetMs ? Math.max(1, share / 2) : Math.min(limits.liveInFlight, share + 0.25);
   }
 
   const letGo = (frame: FrameInHand): void => budget.give(frame.image.length);
@@ -211,7 +218,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     },
     nudge,
     take(now) {
-      const most = live ? limits.liveInFlight : limits.window;
+      const most = live ? Math.floor(share) : limits.window;
       const dropped = queue.length;
       let taken: FrameInHand | 'later' | null = null;
       while (queue.length > 0 && inPipeline < most && taken === null) {
@@ -240,10 +247,11 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     refused(frame, error) {
       letGo(frame);
       metrics.refused(error.code);
-      session.answered(frame.sequence, errorOf(frame.sequence, error));
+      session.answered(frame.sequence, errorOf(frame.sequence, error), 0);
     },
-    answered(sequence, outcome) {
+    answered(sequence, outcome, tookMs) {
       inPipeline -= 1;
+      adapt(tookMs);
       if (outcome) settle(sequence, outcome);
       flush();
       if (queue.length > 0) wake(session);
