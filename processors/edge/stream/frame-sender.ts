@@ -9,6 +9,7 @@ import type { FrameInHand, Session } from './session.ts';
 /** A frame ready to be sent, and what to do once it is. */
 export interface Prepared {
   readonly record: OutgoingRecord;
+  /** The log has it: its answer is awaited from now on. */
   acknowledged(): void;
   /** It is not sent now: nothing may wait for its answer. */
   cancel(): void;
@@ -107,7 +108,10 @@ export function frameSender({ clock, prepare, send, held, told }: FrameSenderOpt
     if (frames.length === 0) return { back: [], trouble: null };
     try {
       await send(frames.map(({ prepared }) => prepared.record));
-      for (const { prepared } of frames) prepared.acknowledged();
+      for (const { session, frame, prepared } of frames) {
+        session.acknowledged(frame);
+        prepared.acknowledged();
+      }
       return { back: [], trouble: null };
     } catch (thrown) {
       const error = asSaccadeError(thrown, 'log_unavailable');
