@@ -140,8 +140,8 @@ export interface Store {
   query<T = Record<string, unknown>>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
   /** A statement that changes something and answers nothing. `params` as for a query. Throws query_failed or store_unavailable. */
   command(sql: string, params?: Readonly<Record<string, unknown>>): Promise<void>;
-  /** The answer as text in any ClickHouse output format (Pretty, CSV, JSONEachRow …). */
-  text(sql: string, format: string): Promise<string>;
+  /** The answer as text in any ClickHouse output format (Pretty, CSV, JSONEachRow …). `params` as for a query. */
+  text(sql: string, format: string, params?: Readonly<Record<string, unknown>>): Promise<string>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

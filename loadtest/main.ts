@@ -13,6 +13,7 @@ import { reads } from './reads.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { scale } from './scale/scale.ts';
 import { sink } from './sink.ts';
+import { sql } from './sql/sql.ts';
 import { stream } from './stream/stream.ts';
 import { transactions } from './transactions/transactions.ts';
 
@@ -31,6 +32,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   'rolling-restart': rollingRestart,
   scale,
   sink,
+  sql,
   stream,
   transactions,
 };
@@ -71,6 +73,10 @@ const help = `npm run bench -- NAME [options]
 
   sink      predictions through the sink's own path into ClickHouse, and its parts; starts its own ClickHouse
             --rows N       rows of a round (default 40000); --rounds N (default 3)
+
+  sql       the saved queries over a year of synthetic predictions, and sizes on disk; starts its own ClickHouse
+            --rows N       predictions of that year (default 20000000); --cameras N (default 50); --rounds N (default 5)
+            --data FOLDER  keep it there, and use what is there; --only LIST of queries
 
   stream    video over WebSockets: one source beside the same frames over HTTP, and sixteen; starts its own Kafka and ClickHouse
             --seconds S    of each run (default 20; 120 with --sockets); --rounds N (default 3); --model NAME

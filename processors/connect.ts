@@ -172,10 +172,10 @@ export async function openMetadataOf(s: Settings, folder: string, purpose: Purpo
 }
 
 /** The sink puts the tables in place when it starts. */
-export function openStore(stack: Stack, database: string): Store {
+export function openStore(stack: Stack, { CLICKHOUSE_DATABASE: database, CLICKHOUSE_CLUSTER: cluster }: Pick<Settings, 'CLICKHOUSE_DATABASE' | 'CLICKHOUSE_CLUSTER'>): Store {
   if (!stack.clickhouse) throw new SaccadeError('invalid_config', 'The sink needs CLICKHOUSE_URL.');
   const { kind, ...address } = stack.clickhouse;
-  return clickhouseStore({ ...address, database, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
+  return clickhouseStore({ ...address, database, cluster, kind: kind === 'chdb' ? 'chdb' : 'clickhouse' });
 }
 
 /** For people's SQL: as a user of its own where one is given. A query waits its turn in the engine, and then may take this long. */

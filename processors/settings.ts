@@ -114,6 +114,7 @@ export const settings = {
   CLICKHOUSE_USER: { check: text, default: 'default', help: 'ClickHouse user.' },
   CLICKHOUSE_PASSWORD: { check: z.string(), default: '', help: 'ClickHouse password.' },
   CLICKHOUSE_DATABASE: { check: z.string().regex(/^\w+$/, 'letters, digits and _ are expected'), default: 'saccade', help: 'Database of the tables.' },
+  CLICKHOUSE_CLUSTER: { check: z.string().regex(/^[\w-]+$/, 'letters, digits, _ and - are expected'), help: 'Cluster of CLICKHOUSE_URL that tables which are created are replicated and distributed over. Unset: one server.' },
   CLICKHOUSE_SQL_USER: { check: text, help: "The user of CLICKHOUSE_URL that people's SQL runs as: npm run sql -- --grants prints how to make it. Unset: CLICKHOUSE_USER." },
   CLICKHOUSE_SQL_PASSWORD: { check: z.string(), default: '', help: 'Its password.' },
   SACCADE_SQL_PORT: { check: whole(0, 65535), help: "Port of ClickHouse's own HTTP interface for people's clients, beside the edge: read-only, each tenant for itself; 0 for any free one. Unset: none." },

@@ -13,6 +13,8 @@ import { clickhouseStore, type ClickHouseOptions } from '../connectors/clickhous
 import { asSaccadeError, SaccadeError, withoutCredentials } from '../connectors/errors.ts';
 import type { Store } from '../connectors/ports.ts';
 import { readConfig } from './config.ts';
+import { grantStatements } from './sql/grants.ts';
+import { savedQueries, savedQuery } from './sql/saved.ts';
 
 const help = `SQL over what has been seen, while the pipeline runs or after.
 
@@ -26,6 +28,11 @@ Views:
   outcomes      every frame and model, whatever became of it: status, stage, reason, detail
   outcomes_by_minute, outcomes_by_hour   how many of those: n, latency, scores, boxes
   drift_windows, drift_features, alerts  five minutes of a source beside what is normal, feature by feature, and what followed
+  labels_by_hour                         how often each class was seen: n, scores
+
+  --saved NAME      a question worth keeping (schemas/queries); npm run sql saved lists them
+  --param NAME=TEXT a parameter of it, or of a query's {NAME:Type}; repeatable
+  --grants TENANT   the statements that let CLICKHOUSE_SQL_USER ask for this tenant on a server; repeatable
 
   --format NAME     any output format of ClickHouse [PrettyCompact on a terminal, else TSV]
   --database NAME   [CLICKHOUSE_DATABASE, saccade]
@@ -59,14 +66,32 @@ export async function sqlCommand(argv: readonly string[], env: NodeJS.ProcessEnv
     stdout.write(help);
     return 0;
   }
-  if (asked.positionals.length === 0 && stdin.isTTY) return usage('Nothing was asked: give a query, or pipe one in.');
-  const sql = asked.positionals.length > 0 ? asked.positionals.join(' ') : await readAll(stdin);
+  const { saved, grants, param = [] } = asked.values;
+  if (grants) {
+    const { settings: s } = readConfig([], env);
+    stdout.write(`${grantStatements({ shown: s.CLICKHOUSE_DATABASE, user: s.CLICKHOUSE_SQL_USER ?? 'saccade_sql', tenants: grants, cluster: s.CLICKHOUSE_CLUSTER ?? null }).join(';\n')};\n`);
+    return 0;
+  }
+  if (asked.positionals.length === 1 && asked.positionals[0] === 'saved') {
+    for (const { name, about, params } of savedQueries()) stdout.write(`${name}\n    ${about}${Object.keys(params).length > 0 ? ` [${Object.entries(params).map((pair) => pair.join('=')).join(' ')}]` : ''}\n`);
+    return 0;
+  }
+  if (param.some((pair) => !/^\w+=/.test(pair))) return usage(`--param takes NAME=TEXT, not ${param.find((pair) => !/^\w+=/.test(pair))}.`);
+  const given = Object.fromEntries(param.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+  let question: ReturnType<typeof savedQuery> | undefined;
+  try {
+    question = saved === undefined ? undefined : savedQuery(saved, given);
+  } catch (error) {
+    return usage(asSaccadeError(error).detail);
+  }
+  if (!question && asked.positionals.length === 0 && stdin.isTTY) return usage('Nothing was asked: give a query, or pipe one in.');
+  const sql = question ? question.sql : asked.positionals.length > 0 ? asked.positionals.join(' ') : await readAll(stdin);
   if (sql.trim() === '') return usage('Nothing was asked: the query is empty.');
 
   let opened: Opened | undefined;
   try {
     opened = await open(asked.values, env, (line) => stderr.write(`${line}\n`));
-    const answer = await opened.store.text(sql, asked.values.format ?? (stdout.isTTY ? 'PrettyCompact' : 'TSV'));
+    const answer = await opened.store.text(sql, asked.values.format ?? (stdout.isTTY ? 'PrettyCompact' : 'TSV'), question?.params ?? given);
     await new Promise<void>((written) => stdout.write(answer, () => written()));
     return 0;
   } catch (cause) {
@@ -82,7 +107,7 @@ const parse = (argv: readonly string[]) =>
   parseArgs({
     args: [...argv],
     allowPositionals: true,
-    options: { url: { type: 'string' }, database: { type: 'string' }, format: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    options: { saved: { type: 'string' }, param: { type: 'string', multiple: true }, grants: { type: 'string', multiple: true }, url: { type: 'string' }, database: { type: 'string' }, format: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
 
 interface Opened {

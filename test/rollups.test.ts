@@ -18,7 +18,7 @@ describe('rollups', { timeout: 300_000 }, () => {
   let store: Store;
   embeddedStore('rollups', (opened) => (store = opened));
   beforeEach(async () => {
-    for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
+    for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
   });
 
   const at = (offset: number, of: Partial<Prediction> = {}): Prediction =>
@@ -37,6 +37,12 @@ describe('rollups', { timeout: 300_000 }, () => {
       'SELECT (SELECT sum(n) FROM outcomes_by_minute) AS rollup, (SELECT count() FROM outcomes WHERE accepted_at < (SELECT until FROM rollup_state)) AS outcomes',
     );
     assert.equal(sum!.rollup, sum!.outcomes);
+    assert.deepEqual(
+      await store.query('SELECT source, model, label, sum(n) AS n FROM labels_by_hour GROUP BY ALL HAVING n > 0 ORDER BY ALL'),
+      await store.query(`SELECT source, model, label, count() AS n FROM
+        (SELECT source, model, accepted_at, label FROM detections UNION ALL SELECT source, model, accepted_at, label FROM predictions WHERE notEmpty(labels))
+        WHERE toStartOfHour(accepted_at) < (SELECT toStartOfHour(until) FROM rollup_state) GROUP BY ALL ORDER BY ALL`),
+    );
   }
 
   test('count by minute and by hour, with what a chart needs', async () => {

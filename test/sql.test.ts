@@ -86,6 +86,24 @@ describe('npm run sql', { timeout: 120_000 }, () => {
     assert.ok(syntax.err.length < 300, syntax.err);
   });
 
+  test('saved questions, with what they take', async () => {
+    const { code, out } = await run(['saved'], env);
+    assert.equal(code, 0);
+    assert.match(out, /^unanswered\n {4}\S.* \[days=7\]$/m);
+    assert.deepEqual(await run(['--saved', 'unanswered', '--param', 'days=3', '--format', 'CSV'], env), { code: 0, out: '', err: '' });
+    assert.equal((await run(['--param', 'x=5', 'select {x:UInt8} + 1'], env)).out, '6\n');
+    for (const [argv, why] of [[['--saved', 'nothing'], /nothing.*unanswered/], [['--saved', 'unanswered', '--param', 'weeks=1'], /weeks.*days/], [['--param', 'x', 'select 1'], /NAME=TEXT/]] as const) {
+      const refused = await run([...argv], env);
+      assert.deepEqual([refused.code, why.test(refused.err)], [2, true], refused.err);
+    }
+  });
+
+  test('the grants of a server, as text', async () => {
+    const { code, out } = await run(['--grants', 'acme', '--grants', 'other'], env);
+    assert.equal(code, 0);
+    for (const part of ['CREATE USER IF NOT EXISTS `saccade_sql`', "USING tenant = 'acme'", "USING tenant = 'other'"]) assert.ok(out.includes(part), part);
+  });
+
   test('says what is wrong with the question', async () => {
     assert.deepEqual(await run(['--colour', 'select 1'], env).then((r) => [r.code, /--colour/.test(r.err)]), [2, true]);
     assert.deepEqual(await run([], env, { terminal: true }).then((r) => [r.code, /Nothing was asked/.test(r.err)]), [2, true]);

@@ -1,6 +1,7 @@
 /** Brings a database up to the schema of this version, forward only. */
 import type { ClickHouseClient } from '@clickhouse/client';
 import { SaccadeError } from '../errors.ts';
+import { onCluster } from './cluster.ts';
 import { readMigrations, type Migration } from './migrations.ts';
 
 /** Of any number of processes that record the same step at once, FINAL shows one. */
@@ -24,11 +25,12 @@ export async function migrate(
   client: ClickHouseClient,
   admin: ClickHouseClient,
   database: string,
-  migrations: readonly Migration[] = readMigrations(),
+  { cluster = null, migrations = readMigrations() }: { readonly cluster?: string | null; readonly migrations?: readonly Migration[] } = {},
 ): Promise<void> {
+  const forms = (statement: string): string[] => (cluster === null ? [statement] : onCluster(statement, { name: cluster, database }));
   // Asked first: a user without the right to create databases can still use one made for them.
-  if (!(await exists(admin, database))) await admin.command({ query: `CREATE DATABASE IF NOT EXISTS \`${database}\`` });
-  await client.command({ query: ledger });
+  if (!(await exists(admin, database))) for (const query of forms(`CREATE DATABASE IF NOT EXISTS \`${database}\``)) await admin.command({ query });
+  for (const query of forms(ledger)) await client.command({ query });
   const answer = await client.query({ query: 'SELECT version, checksum FROM migrations FINAL', format: 'JSONEachRow' });
   const applied = new Map((await answer.json<{ version: number; checksum: string }>()).map((row) => [row.version, row.checksum]));
 
@@ -37,7 +39,7 @@ export async function migrate(
     if (known === checksum) continue;
     if (known !== undefined)
       throw new SaccadeError('invalid_config', `migration ${version} (${name}) was edited after it was applied; add a new one instead`);
-    for (const query of statements) await client.command({ query });
+    for (const query of statements.flatMap(forms)) await client.command({ query });
     await client.insert({ table: 'migrations', values: [{ version, name, checksum }], format: 'JSONEachRow' });
   }
 }

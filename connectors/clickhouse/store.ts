@@ -5,6 +5,7 @@ import { text as textFrom } from 'node:stream/consumers';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ClickHouseSettings } from '@clickhouse/client';
 import { SaccadeError } from '../errors.ts';
 import type { Store } from '../ports.ts';
+import { isDefinition, onCluster } from './cluster.ts';
 import { insertFailure, queryFailure, unreachable } from './failures.ts';
 import { migrate } from './migrate.ts';
 import { rowBinary, rowBinaryFormat } from './row-binary.ts';
@@ -17,6 +18,8 @@ export interface ClickHouseOptions {
   /** Created by `migrate` if it is not there. */
   readonly database?: string;
   readonly kind?: Store['kind'];
+  /** Of a server: tables are replicated and distributed over this cluster of it. */
+  readonly cluster?: string | undefined;
   /** How long an answer may take, in milliseconds. */
   readonly timeoutMs?: number;
   /** Certificate authority, in PEM; with `cert` and `key` the client shows a certificate of its own. */
@@ -48,9 +51,11 @@ const insertSettings: ClickHouseSettings = {
 
 /** A Store at `url`. Nothing is contacted before the first call. Throws invalid_config for a database name it can't use. */
 export function clickhouseStore(options: ClickHouseOptions): Store {
-  const { url, database = 'saccade', kind = 'clickhouse' } = options;
+  const { url, database = 'saccade', kind = 'clickhouse', cluster = null } = options;
   if (!/^[A-Za-z_]\w*$/.test(database))
     throw new SaccadeError('invalid_config', `the ClickHouse database must be named with letters, digits and _, not ${JSON.stringify(database)}`);
+  // On a cluster an insert is answered when its rows are on their shard.
+  const inserting: ClickHouseSettings = cluster === null ? insertSettings : { ...insertSettings, distributed_foreground_insert: 1 };
   const client = connect(options, database);
   const admin = connect(options, 'default');
 
@@ -59,7 +64,7 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
 
     async migrate() {
       try {
-        await migrate(client, admin, database);
+        await migrate(client, admin, database, { cluster });
       } catch (error) {
         throw error instanceof SaccadeError ? error : queryFailure(error);
       }
@@ -73,7 +78,7 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
           columns: columnsOf(rows),
           values: rows,
           format: 'JSONEachRow',
-          clickhouse_settings: insertSettings,
+          clickhouse_settings: inserting,
         });
       } catch (error) {
         throw insertFailure(error);
@@ -93,7 +98,7 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
           body.push(encode(rows.slice(from, from + rowsAtATime)));
         }
         try {
-          const answer = await client.exec({ query, values: Readable.from(body), clickhouse_settings: insertSettings });
+          const answer = await client.exec({ query, values: Readable.from(body), clickhouse_settings: inserting });
           await textFrom(answer.stream);
         } catch (error) {
           throw insertFailure(error);
@@ -117,16 +122,17 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
 
     async command(sql, params) {
       try {
-        await client.command({ query: sql, ...(params && { query_params: { ...params } }) });
+        const forms = cluster !== null && isDefinition(sql) ? onCluster(sql, { name: cluster, database }) : [sql];
+        for (const query of forms) await client.command({ query, ...(params && { query_params: { ...params } }) });
       } catch (error) {
         throw queryFailure(error);
       }
     },
 
-    async text(sql, format) {
+    async text(sql, format, params) {
       try {
         // As the default format, so that a FORMAT clause in the question still wins.
-        const answer = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings });
+        const answer = await client.exec({ query: sql, clickhouse_settings: { default_format: format } as ClickHouseSettings, ...(params && { query_params: { ...params } }) });
         return await textFrom(answer.stream);
       } catch (error) {
         throw queryFailure(error);

@@ -41,7 +41,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
 /** Connections of its own: what clients ask must not wait behind an insert, nor an insert behind them. Null: there is no store. */
 function openReadingStore({ stack, settings: s, ending }: Foundation): Store | null {
   if (!stack.clickhouse) return null;
-  const store = openStore(stack, s.CLICKHOUSE_DATABASE);
+  const store = openStore(stack, s);
   ending.add('store of the edge', () => store.close());
   return store;
 }

@@ -29,7 +29,7 @@ export function openSql(base: Foundation, server: HttpServer, access: Access): {
 /** Null where there is no store: an edge beside a Kafka of one's own may have none. */
 function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
   if (!stack.clickhouse) return null;
-  const [reader, store] = [openReader(stack, s), openStore(stack, s.CLICKHOUSE_DATABASE)];
+  const [reader, store] = [openReader(stack, s), openStore(stack, s)];
   ending.add('people\'s SQL', async () => void (await Promise.all([reader.close(), store.close()])));
   return asking({
     reader,

@@ -22,7 +22,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const base = await layFoundation(config, given);
   const { settings: s, logger, ending, clock, startedAt, say } = base;
   const intake = openIntake(base);
-  const store = base.wants('sink') ? openStore(base.stack, s.CLICKHOUSE_DATABASE) : null;
+  const store = base.wants('sink') ? openStore(base.stack, s) : null;
   if (store) ending.add('store', () => store.close());
   const inference = await openInference(base);
   const masking = await openMasker(base, inference);

@@ -8,7 +8,7 @@ export interface Retention {
   readonly rows: number;
   /** Embeddings, which are most of a row's bytes: the rest of the row stays. */
   readonly embeddings: number;
-  /** Counts by minute and by hour. */
+  /** Counts by minute and by hour, and of classes. */
   readonly rollups: number;
 }
 
@@ -23,12 +23,13 @@ export async function applyRetention(store: Pick<Store, 'query' | 'command'>, re
   const after = (from: string, days: number): string => `${from} + toIntervalDay(${days})`;
   const [row] = await store.query<{ ttls: Record<string, string> }>(
     `SELECT mapFromArrays(groupArray(name), groupArray(extract(engine_full, 'TTL .* \\\\+ toIntervalDay\\\\((\\\\d+)\\\\)'))) AS ttls
-     FROM system.tables WHERE database = currentDatabase() AND name IN ('${table}', 'rollup_minutes', 'rollup_hours')`,
+     FROM system.tables WHERE database = currentDatabase() AND name IN ('${table}', 'rollup_minutes', 'rollup_hours', 'rollup_labels')`,
   );
   for (const [name, from, days] of [
     [table, stored, retention.rows],
     ['rollup_minutes', 'bucket', retention.rollups],
     ['rollup_hours', 'bucket', retention.rollups],
+    ['rollup_labels', 'bucket', retention.rollups],
   ] as const) {
     const now = Number(row!.ttls[name] ?? 0);
     if (now === days) continue;

@@ -6,7 +6,7 @@
 import { databaseOf, publicViews, viewStatements } from './views.ts';
 
 /** What the views read. */
-const sources = ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'drift_windows_raw', 'alerts_raw'] as const;
+const sources = ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'drift_windows_raw', 'alerts_raw'] as const;
 /** Named one by one: a table that comes later has no row policy yet. */
 const readable = [...publicViews, ...sources, 'rollup_state', 'rollup_passes'];
 
@@ -32,7 +32,7 @@ export function grantStatements({ shown, user, tenants, cluster = null }: Grants
       `GRANT${on} SELECT ON ${databaseOf(shown, tenant)}.* TO \`${roles[i]}\``,
       // A view reads with the rights of whoever asks it.
       ...readable.map((table) => `GRANT${on} SELECT ON ${shown}.${table} TO \`${roles[i]}\``),
-      ...sources.map((source) => `CREATE ROW POLICY IF NOT EXISTS \`${roles[i]}\`${on} ON ${shown}.${source} FOR SELECT USING tenant = '${tenant}' TO \`${roles[i]}\``),
+      ...sources.map((source) => `CREATE ROW POLICY IF NOT EXISTS \`${roles[i]}\`${on} ON ${shown}.${source} FOR SELECT USING tenant = '${tenant.replaceAll("'", "\\'")}' TO \`${roles[i]}\``),
       `GRANT${on} \`${roles[i]}\` TO \`${user}\``,
     ]),
     // Without a role it may nothing: one is named with each query.

@@ -2,8 +2,8 @@
 -- days = 7
 WITH toStartOfHour(now()) - toIntervalDay({days:UInt16}) AS since
 SELECT source, model, label, sumIf(n, bucket >= since) AS now_n, sumIf(n, bucket < since) AS before_n,
-    round(now_n / sum(now_n) OVER (PARTITION BY source, model), 4) AS now_share,
-    round(before_n / sum(before_n) OVER (PARTITION BY source, model), 4) AS before_share
+    round(now_n / greatest(sum(now_n) OVER (PARTITION BY source, model), 1), 4) AS now_share,
+    round(before_n / greatest(sum(before_n) OVER (PARTITION BY source, model), 1), 4) AS before_share
 FROM labels_by_hour
 WHERE bucket >= since - toIntervalDay({days:UInt16})
 GROUP BY source, model, label

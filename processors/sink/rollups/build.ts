@@ -5,7 +5,7 @@
  * order, or who noticed: the next pass that ends leaves nothing stale that was stored before it began.
  */
 import type { Clock, Store } from '../../../connectors/ports.ts';
-import { replaceHours, replaceMinutes, staleHours } from './statements.ts';
+import { replaceHours, replaceLabels, replaceMinutes, staleHours } from './statements.ts';
 
 export interface PassOptions {
   /** Milliseconds since the epoch. Rows accepted before it count, to the whole minute. */
@@ -45,6 +45,7 @@ export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'ins
     // Minutes first: an hour is counted from them, and one cut off in between still differs from the rows.
     await store.command(replaceMinutes(hours), { ...span, pass });
     await store.command(replaceHours(hours), { ...span, pass });
+    await store.command(replaceLabels(hours), { ...span, pass });
   }
   await store.insert('rollup_passes', [{ ...record, finished_at: clock.now(), hours_rebuilt: stale.length }]);
   return { pass, hoursRebuilt: stale.length };

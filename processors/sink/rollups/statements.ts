@@ -14,18 +14,20 @@ const inHours = (time: string, hours: readonly number[]): string => `toUInt32(to
 
 /** The hours whose rows are not those that were counted, newest first, with how many rows there are now. */
 export const staleHours = `
-SELECT toUInt32(hour) AS hour, sum(now_n) AS rows
+SELECT toUInt32(hour) AS hour, sumIf(n, of = 'rows') AS rows
 FROM
 (
-    SELECT toStartOfHour(${at}) AS hour, count() AS now_n, sum(${fingerprint}) AS now_f, 0 AS minutes_n, 0 AS minutes_f, 0 AS hours_n, 0 AS hours_f
+    SELECT toStartOfHour(${at}) AS hour, 'rows' AS of, count() AS n, sum(${fingerprint}) AS f
     FROM predictions_raw FINAL WHERE ${inSpan} GROUP BY hour
     UNION ALL
-    SELECT toStartOfHour(bucket) AS hour, 0, 0, sum(n), sum(fingerprint), 0, 0 FROM rollup_minutes FINAL WHERE ${bucketInSpan} GROUP BY hour
+    SELECT toStartOfHour(bucket) AS hour, 'minutes', sum(n), sum(fingerprint) FROM rollup_minutes FINAL WHERE ${bucketInSpan} GROUP BY hour
     UNION ALL
-    SELECT bucket AS hour, 0, 0, 0, 0, sum(n), sum(fingerprint) FROM rollup_hours FINAL WHERE ${bucketInSpan} GROUP BY hour
+    SELECT bucket AS hour, 'hours', sum(n), sum(fingerprint) FROM rollup_hours FINAL WHERE ${bucketInSpan} GROUP BY hour
+    UNION ALL
+    SELECT bucket AS hour, 'labels', sum(n), sum(fingerprint) FROM rollup_labels FINAL WHERE label = '' AND ${bucketInSpan} GROUP BY hour
 )
 GROUP BY hour
-HAVING sum(now_n) != sum(minutes_n) OR sum(now_n) != sum(hours_n) OR sum(now_f) != sum(minutes_f) OR sum(now_f) != sum(hours_f)
+HAVING ${['minutes', 'hours', 'labels'].map((of) => `rows != sumIf(n, of = '${of}') OR sumIf(f, of = 'rows') != sumIf(f, of = '${of}')`).join(' OR ')}
 ORDER BY hour DESC`;
 
 /**
@@ -77,3 +79,29 @@ export const replaceHours = (hours: readonly number[]): string => replace(
     FROM (SELECT * EXCEPT bucket, bucket AS minute FROM rollup_minutes FINAL WHERE n > 0 AND ${bucketInSpan} AND ${inHours('bucket', hours)})
     GROUP BY bucket, ${keys}`,
 );
+
+/** Each class of the hours, and under '' all their rows: by those a pass knows whether the hour was counted. */
+export const replaceLabels = (hours: readonly number[]): string => `
+INSERT INTO rollup_labels (bucket, tenant, source, model, label, n, score_sum, fingerprint, pass)
+SELECT bucket, tenant, source, model, label, sum(now_n) AS n, sum(scores), sum(now_f) AS f, {pass:UInt64}
+FROM
+(
+    SELECT toStartOfHour(at) AS bucket, tenant, source, model, seen.1 AS label, count() AS now_n, sum(toFloat64(seen.2)) AS scores, sum(row_f) AS now_f, 0 AS held_n, 0 AS held_f
+    FROM
+    (
+        SELECT
+            ${at} AS at, tenant, source, model, ${fingerprint} AS row_f,
+            -- A classifier's best answer alone: the others are what it was not.
+            if(notEmpty(labels.score), [(labels.label[indexOf(labels.score, arrayMax(labels.score)) AS best], labels.score[best])], []) AS top,
+            arrayPushFront(arrayConcat(top, arrayZip(detections.label, detections.score)), ('', toFloat32(0))) AS found
+        FROM predictions_raw FINAL
+        WHERE ${inSpan} AND ${inHours(at, hours)}
+    )
+    ARRAY JOIN found AS seen
+    GROUP BY bucket, tenant, source, model, label
+    UNION ALL
+    SELECT bucket, tenant, source, model, label, 0, 0, 0, n, fingerprint
+    FROM rollup_labels FINAL WHERE ${bucketInSpan} AND ${inHours('bucket', hours)}
+)
+GROUP BY bucket, tenant, source, model, label
+HAVING n != sum(held_n) OR f != sum(held_f)`;

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { onCluster } from '../connectors/clickhouse/cluster.ts';
+import { readMigrations } from '../connectors/clickhouse/migrations.ts';
+import type { Store } from '../connectors/ports.ts';
+import { grantStatements } from '../processors/sql/grants.ts';
+import { embeddedStore } from './support/embedded-store.ts';
+
+const cluster = { name: 'all', database: 'saccade' };
+
+describe('statements for a server that is not here', { timeout: 120_000 }, () => {
+  let store: Store;
+  embeddedStore('cluster', (opened) => (store = opened));
+
+  /** As the engine reads it. Throws what it throws for what it cannot. */
+  async function parsed(statement: string): Promise<string> {
+    const [row] = await store.query<{ text: string }>(`SELECT formatQuerySingleLine(unhex('${Buffer.from(statement).toString('hex')}')) AS text`);
+    return row!.text;
+  }
+
+  describe('the migrations on a cluster', () => {
+    const statements = readMigrations().flatMap((migration) => migration.statements);
+
+    test('every statement has its form, which ClickHouse can read, on the cluster', async () => {
+      for (const statement of statements) {
+        for (const form of onCluster(statement, cluster)) assert.match(await parsed(form), / ON CLUSTER (all|`all`) /, form);
+      }
+    });
+
+    test('a table is replicated where it lies and distributed where it is asked; by its id, so that repeats meet', async () => {
+      const [local, distributed] = await Promise.all(onCluster(statements.find((one) => one.startsWith('CREATE TABLE IF NOT EXISTS predictions_raw'))!, cluster).map(parsed));
+      assert.match(local!, /^CREATE TABLE IF NOT EXISTS predictions_raw_local ON CLUSTER \S+ .*ENGINE = ReplicatedReplacingMergeTree\('\/clickhouse\/tables\/\{uuid\}\/\{shard\}', '\{replica\}', rank\) ORDER BY \(tenant, source, id\)/);
+      assert.match(distributed!, /ENGINE = Distributed\(\S+, \S*saccade\S*, \S*predictions_raw_local\S*, cityHash64\(id\)\)/);
+    });
+
+    test('how long rows are kept is said to the stored table alone', () => {
+      assert.deepEqual(onCluster('ALTER TABLE predictions_raw MODIFY TTL toDateTime(inserted_at) + toIntervalDay(3)', cluster).map((one) => one.slice(0, 49)), ['ALTER TABLE predictions_raw_local ON CLUSTER `all`']);
+    });
+
+    test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('RENAME TABLE a TO b', cluster), { code: 'invalid_config' }));
+  });
+
+  test('the grants of a read-only user: a role for each tenant, and a row policy on every table that holds rows of tenants', async () => {
+    const statements = grantStatements({ shown: 'saccade', user: 'saccade_sql', tenants: ['acme', "o'neil.x"] });
+    const texts: string[] = [];
+    for (const statement of statements) texts.push(await parsed(statement));
+    for (const { name } of await store.query<{ name: string }>("SELECT DISTINCT table AS name FROM system.columns WHERE database = 'saccade' AND name = 'tenant' AND table NOT IN (SELECT name FROM system.tables WHERE database = 'saccade' AND engine = 'View')")) {
+      const policy = new RegExp(`^CREATE ROW POLICY .* ON saccade\\.${name} FOR SELECT USING tenant = 'acme' TO saccade_tenant_acme_reader$`);
+      assert.ok(texts.some((text) => policy.test(text)), name);
+    }
+    assert.ok(texts.some((text) => text === 'SET DEFAULT ROLE NONE TO saccade_sql'));
+    for (const statement of grantStatements({ shown: 'saccade', user: 'saccade_sql', tenants: ['acme'], cluster: 'all' })) await parsed(statement);
+  });
+});
