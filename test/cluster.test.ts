@@ -34,7 +34,8 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
     });
 
     test('how long rows are kept is said to the stored table alone', () => {
-      assert.deepEqual(onCluster('ALTER TABLE predictions_raw MODIFY TTL toDateTime(inserted_at) + toIntervalDay(3)', cluster).map((one) => one.slice(0, 49)), ['ALTER TABLE predictions_raw_local ON CLUSTER `all`']);
+      const forms = onCluster('ALTER TABLE predictions_raw MODIFY TTL toDateTime(inserted_at) + toIntervalDay(3)', cluster);
+      assert.deepEqual(forms.map((form) => form.split(' ')[2]), ['predictions_raw_local']);
     });
 
     test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('RENAME TABLE a TO b', cluster), { code: 'invalid_config' }));

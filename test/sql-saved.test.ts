@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { savedQueries, savedQuery } from '../processors/sql/saved.ts';
 import type { Detection, Prediction } from '../schemas/records.ts';
@@ -60,6 +61,11 @@ describe('the saved queries', { timeout: 180_000 }, () => {
       if (last) like(answer.at(-1), last);
     });
   }
+
+  test('the README names each', () => {
+    const readme = readFileSync('README.md', 'utf8');
+    for (const { name } of savedQueries()) assert.ok(readme.includes(`\`${name}\``), name);
+  });
 
   test('what can be given is what the query takes', () => {
     for (const { name, params, sql, about } of savedQueries()) {

@@ -39,7 +39,7 @@ async function fill(store: Store, rows: number, cameras: number): Promise<void> 
   });
   say('building the rollups');
   const startedAt = performance.now();
-  await buildRollups(store, { until: Date.now() + 60_000, clock: { now: Date.now }, builder: 'bench' });
+  await buildRollups(store, { until: Date.now() + 60_000, clock: { now: Date.now }, builder: 'bench', rowsAtOnce: 3_000_000 });
   say(`rollups built in ${Math.round((performance.now() - startedAt) / 1000)} s`);
 }
 

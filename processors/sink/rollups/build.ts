@@ -15,6 +15,8 @@ export interface PassOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** Who is at it, for whoever reads rollup_passes. */
   readonly builder: string;
+  /** Rows counted by one statement, which bounds its memory; an hour of more is counted at once all the same. */
+  readonly rowsAtOnce?: number;
 }
 
 export interface Pass {
@@ -22,8 +24,6 @@ export interface Pass {
   readonly hoursRebuilt: number;
 }
 
-/** Rows counted by one statement, which bounds its memory; an hour of more is counted at once all the same. */
-const rowsAtOnce = 500_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
@@ -31,7 +31,7 @@ const hourMs = 60 * minuteMs;
  * One pass. Safe to cut off anywhere, to repeat, and to run several times at once: two at once only do the work twice, and
  * what one of them counted before the other's rows came is found by the next. Throws query_failed or store_unavailable.
  */
-export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, clock, builder }: PassOptions): Promise<Pass> {
+export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, clock, builder, rowsAtOnce = 500_000 }: PassOptions): Promise<Pass> {
   const startedAt = clock.now();
   const [last] = await store.query<{ pass: number }>('SELECT max(pass) AS pass FROM rollup_passes');
   // Not the clock alone: set back, it would give new counts a lower number than the old ones, and the old ones would win.
@@ -41,7 +41,7 @@ export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'ins
   await store.insert('rollup_passes', [{ ...record, finished_at: null, hours_rebuilt: 0 }]);
 
   const stale = await store.query<{ hour: number; rows: number }>(staleHours, span);
-  for (const hours of portions(stale)) {
+  for (const hours of portions(stale, rowsAtOnce)) {
     // Minutes first: an hour is counted from them, and one cut off in between still differs from the rows.
     await store.command(replaceMinutes(hours), { ...span, pass });
     await store.command(replaceHours(hours), { ...span, pass });
@@ -51,7 +51,7 @@ export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'ins
   return { pass, hoursRebuilt: stale.length };
 }
 
-function* portions(stale: readonly { readonly hour: number; readonly rows: number }[]): Iterable<number[]> {
+function* portions(stale: readonly { readonly hour: number; readonly rows: number }[], rowsAtOnce: number): Iterable<number[]> {
   let hours: number[] = [];
   let rows = 0;
   for (const next of stale) {
