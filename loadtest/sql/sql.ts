@@ -22,8 +22,8 @@ import { storeYear } from './year.ts';
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Of each table: rows, bytes a row on disk, and how much smaller than unpacked. */
-const sizes = `SELECT table, sum(rows) AS rows, count() AS parts, round(sum(bytes_on_disk) / rows, 1) AS bytes_a_row, round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 2) AS compression
-  FROM system.parts WHERE database = currentDatabase() AND active GROUP BY table ORDER BY sum(bytes_on_disk) DESC`;
+const sizes = `SELECT table, sum(parts.rows) AS row_count, count() AS part_count, round(sum(bytes_on_disk) / row_count, 1) AS bytes_a_row, round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 2) AS compression
+  FROM system.parts AS parts WHERE database = currentDatabase() AND active GROUP BY table ORDER BY sum(bytes_on_disk) DESC`;
 const columnSizes = `SELECT column, round(sum(column_data_compressed_bytes) / sum(rows), 2) AS bytes_a_row, round(sum(column_data_uncompressed_bytes) / sum(column_data_compressed_bytes), 2) AS compression
   FROM system.parts_columns WHERE database = currentDatabase() AND table = 'predictions_raw' AND active GROUP BY column HAVING bytes_a_row >= 0.1 ORDER BY bytes_a_row DESC`;
 
@@ -54,11 +54,12 @@ export async function sql(argv: readonly string[]): Promise<void> {
   const chdb = await startChdb({ dataDir });
   // A statement of the building may take minutes.
   const store = clickhouseStore({ url: chdb.url, kind: 'chdb', timeoutMs: 900_000 });
-  const reader = clickhouseReader({ url: chdb.url });
+  // What takes longer than people may is told, not left out.
+  const reader = clickhouseReader({ url: chdb.url, timeoutMs: 150_000 });
   try {
     const filled = await store.query<{ n: number }>(`SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'predictions_raw'`).catch(() => []);
     await fill(store, filled[0]?.n ? 0 : rows, cameras);
-    const ask = asking({ reader, views: tenantViews(store, 'saccade'), shown: 'saccade', limits: sqlLimits.parse({}) });
+    const ask = asking({ reader, views: tenantViews(store, 'saccade'), shown: 'saccade', limits: sqlLimits.parse({ seconds: 120 }) });
     const signal = new AbortController().signal;
     const found = new Map<string, number[]>();
     const answers = new Map<string, { rows: number; read: number; mb: number }>();
