@@ -46,6 +46,7 @@ describe('Kafka over TLS with SASL', { skip: needsKafka || needsOpenssl, timeout
         properties: (port, usual) => ({
           listeners: `${usual.listeners},SASL_SSL://127.0.0.1:${port}`,
           'advertised.listeners': `${usual['advertised.listeners']},SASL_SSL://localhost:${port}`,
+          'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL',
           'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-512',
           'listener.name.sasl_ssl.plain.sasl.jaas.config': 'org.apache.kafka.common.security.plain.PlainLoginModule required user_plain="plain secret";',
           'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': 'org.apache.kafka.common.security.scram.ScramLoginModule required;',
