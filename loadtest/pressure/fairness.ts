@@ -23,6 +23,9 @@ interface Phase {
   readonly flood_answered: number;
 }
 
+/** Of the flood alone. */
+const leadMs = 10_000;
+
 /** What has no answer by the end counts with the time it has waited: leaving it out would flatter the worst. */
 async function beside(fleet: Fleet, given: Given, floodRate: number, run: string): Promise<Phase> {
   const picture = await smallPicture();
@@ -31,8 +34,8 @@ async function beside(fleet: Fleet, given: Given, floodRate: number, run: string
   const floodName = sourceNamed(`flood-${run}`, (name) => partitionOf(name, partitions) === partitionOf(slowName, partitions));
   const answers = await watchAnswers(fleet);
   const flood = floodRate > 0 ? startSource(fleet, { name: floodName, rate: floodRate, picture }) : null;
-  // Until the flood has gone over to the other lane, or filled the only one.
-  if (flood) await clock.sleep(5_000);
+  // Until the flood has gone over to the other lane and what it sent before is done, or it has filled the only one.
+  if (flood) await clock.sleep(leadMs);
   const startedAt = clock.now();
   const slow = startSource(fleet, { name: slowName, rate: given.slow, picture });
   await clock.sleep(given.seconds * 1000);
@@ -61,8 +64,8 @@ export async function fairness(argv: readonly string[]): Promise<void> {
   const rows: Record<string, Phase> = {};
   for (let round = 1; round <= rounds; round += 1) {
     // Each with a baseline of its own on the same processes, and on processes and topics that no earlier flood has filled.
-    for (const [kind, quota] of [['quota', '20'], ['no quota', '0']] as const) {
-      await withFleet({ SACCADE_QUOTA_FPS: quota, SACCADE_QUOTA_BURST: '40' }, async (fleet) => {
+    for (const [kind, quota] of [['quota', String(2 * given.slow)], ['no quota', '0']] as const) {
+      await withFleet({ SACCADE_QUOTA_FPS: quota, SACCADE_QUOTA_BURST: String(4 * given.slow) }, async (fleet) => {
         await beside(fleet, { ...given, seconds: 5 }, 0, 'warm-up');
         for (const [what, rate] of [['alone', 0], ['beside the flood', given.flood]] as const) {
           say(`round ${round}, ${kind}: ${what}`);

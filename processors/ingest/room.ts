@@ -27,8 +27,8 @@ export interface Room {
 const lookEveryMs = 200;
 /** What waits behind may be worth so much of the group's own time; commits alone trail by half of it. */
 const shortMs = 300;
-/** So few are short whatever the pace. */
-const handful = 4;
+/** So few are short whatever the pace: one in work, one that lies ready. More would be seconds where a model takes half a one. */
+const handful = 2;
 /** So many times what counts as short, a frame goes every so often and no more. */
 const tooLong = 3;
 const trickleMs = 1_000;

@@ -17,7 +17,7 @@ const help = `npm run chaos -- --minutes M --seed S [--rate R]
 
   --minutes M   how long frames are offered and faults made (default 15; from 1)
   --seed S      the plan of faults and the frames are drawn from it (default 1)
-  --rate R      frames a second (default 10)
+  --rate R      frames a second (default 5, which leaves two cores room to recover in)
 
 Starts Kafka, the schema registry, ClickHouse, Redis where it is installed, and each stage as a process of its own (two of
 infer), offers frames from twelve sources and over HTTP, and in random order kills, stops and joins stages, stops and kills
@@ -43,7 +43,7 @@ const fail = (sentence: string): never => {
 function options() {
   try {
     const { values } = parseArgs({
-      options: { minutes: { type: 'string', default: '15' }, seed: { type: 'string', default: '1' }, rate: { type: 'string', default: '10' }, help: { type: 'boolean', short: 'h' } },
+      options: { minutes: { type: 'string', default: '15' }, seed: { type: 'string', default: '1' }, rate: { type: 'string', default: '5' }, help: { type: 'boolean', short: 'h' } },
     });
     return values;
   } catch (error) {
