@@ -11,6 +11,7 @@ import { deadLetter, withoutValue } from './dead-letter.ts';
 import type { StageExecutor } from './executor.ts';
 import { expiredRecords } from './expired.ts';
 import { unfinished } from './lag.ts';
+import { manyListeners } from './many-listeners.ts';
 import { type Entry, PartitionQueue } from './partition-queue.ts';
 import { type Progress, watchProgress } from './progress.ts';
 import type { ChainRunner, ChainRunnerOptions } from './runner.ts';
@@ -30,7 +31,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
 
   let consumer: LogConsumer | null = null;
   let generation = 0;
-  let generationEnd = new AbortController();
+  let generationEnd = manyListeners();
   let queues = new Map<number, PartitionQueue>();
   let held: readonly TopicPartition[] = [];
   let consumerFault: string | null = null;
@@ -161,7 +162,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     generation = next;
     consumerFault = null;
     generationEnd.abort();
-    generationEnd = new AbortController();
+    generationEnd = manyListeners();
     held = partitions;
     queues = new Map();
     for (const executor of executors) executor.prune();
