@@ -89,21 +89,15 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Gives work to whoever is idle. */
   function feed(): void {
+    const now = clock.now();
+    // Before a size is chosen: late rows taken out of a run would leave it one that is not warm.
+    const late = queue.remove(({ deadline }) => deadline !== null && deadline < now);
+    if (late.length > 0) giveBack(late, new SaccadeError('deadline_exceeded'));
     for (let worker = pool.idle(); worker; worker = pool.idle()) {
       const next = queue.waiting();
       if (!next) return;
-      const rows = inTime(queue.take(share(next)));
-      if (rows.length > 0) track(work(worker, rows));
+      track(work(worker, queue.take(share(next))));
     }
-  }
-
-  /** Those that are not late; the others are told so. */
-  function inTime(rows: Row[]): Row[] {
-    const now = clock.now();
-    const late = rows.filter(({ deadline }) => deadline !== null && deadline < now);
-    if (late.length === 0) return rows;
-    giveBack(late, new SaccadeError('deadline_exceeded'));
-    return rows.filter((row) => !late.includes(row));
   }
 
   /** Rows of a run: a size that is warm, and no more than its share, since a neighbour that is busy will be free before this run ends. */
