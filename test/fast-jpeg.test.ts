@@ -11,6 +11,7 @@ import { decodeImage } from '../processors/preprocess/decode.ts';
 import { fastCutter } from '../processors/preprocess/fast-jpeg/cut.ts';
 import { plainJpeg } from '../processors/preprocess/fast-jpeg/header.ts';
 import { fastJpegPool } from '../processors/preprocess/fast-jpeg/pool.ts';
+import { accurateDecoder, bindingDecoder, type JpegDecoder } from '../processors/preprocess/fast-jpeg/turbojpeg.ts';
 import { measureQuality } from '../processors/preprocess/quality.ts';
 import { cutTensor } from '../processors/preprocess/tensor.ts';
 import { isSrgb } from '../processors/preprocess/fast-jpeg/srgb.ts';
@@ -196,9 +197,48 @@ describe('who may take the fast path', () => {
     }
   });
 
-  test('a decoder that finds another size than the header\'s reader is not believed', () => {
-    assert.throws(() => fast(plain, { width: 320, height: 241 }, inputs), /320 x 240/);
-    assert.throws(() => fast(plain, { width: 100, height: 100 }, inputs), /buffer/i);
+});
+
+describe('libjpeg-turbo', () => {
+  const decoders: Record<string, JpegDecoder | null> = { 'by its own interface': accurateDecoder(), 'by the binding': bindingDecoder() };
+  for (const [how, decoder] of Object.entries(decoders)) {
+    // Every Linux has the library as a file; elsewhere there is the binding alone.
+    const skip = decoder === null && process.platform !== 'linux' && `no library of its own on ${process.platform}`;
+    test(`${how}: a size other than the header's reader found is not believed, and nothing is written`, { skip }, () => {
+      const pixels = Buffer.alloc(320 * 241 * 3, 7);
+      assert.throws(() => decoder!.decode(plain, pixels, { width: 320, height: 241 }), /320 x 240/);
+      const small = pixels.subarray(0, 100 * 100 * 3);
+      assert.throws(() => decoder!.decode(plain, small, { width: 100, height: 100 }), /320 x 240|buffer/i);
+      if (decoder!.accurate) assert.ok(pixels.every((byte) => byte === 7));
+    });
+    test(`${how}: what is torn or no JPEG is refused, and the next picture is decoded`, { skip }, () => {
+      const [pixels, size] = [Buffer.alloc(320 * 240 * 3), { width: 320, height: 240 }];
+      assert.throws(() => decoder!.decode(plain.subarray(0, plain.length / 2), pixels, size));
+      assert.throws(() => decoder!.decode(Buffer.from('no picture at all'), pixels, size));
+      assert.throws(() => decoder!.decode(Buffer.alloc(0), pixels, size));
+      decoder!.decode(plain, pixels, size);
+    });
+  }
+
+  test('by its own interface: no room for the pixels, no decoding', { skip: decoders['by its own interface'] === null && process.platform !== 'linux' }, () => {
+    assert.throws(() => accurateDecoder()!.decode(plain, Buffer.alloc(320 * 239 * 3), { width: 320, height: 240 }), /no room/);
+  });
+
+  for (const chromaSubsampling of ['4:2:0', '4:4:4'] as const) {
+    test(`by its own interface, ${chromaSubsampling}: the pixels that libvips has, bit by bit`, { skip: decoders['by its own interface'] === null && process.platform !== 'linux' }, async () => {
+      for (const [name, width, height] of [['astronaut', 640, 480], ['coffee', 333, 251], ['chelsea', 61, 47]] as const) {
+        const bytes = await sized(name, width, height).jpeg({ quality: 85, chromaSubsampling }).toBuffer();
+        const pixels = Buffer.alloc(width * height * 3);
+        accurateDecoder()!.decode(bytes, pixels, { width, height });
+        assert.ok(pixels.equals(await sharp(bytes).raw().toBuffer()), name);
+      }
+    });
+  }
+
+  test('by the binding: tensors within the same bounds', async () => {
+    const bytes = await sized('astronaut', 640, 480).jpeg({ quality: 85 }).toBuffer();
+    const slow = await slowly(bytes);
+    fastCutter(bindingDecoder())(bytes, plainJpeg(bytes)!, inputs).tensors.forEach((tensor, i) => alike(tensor, slow.tensors[i]!.pixels, models[i]!.card.name));
   });
 });
 

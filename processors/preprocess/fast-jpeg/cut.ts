@@ -1,11 +1,11 @@
 /** The fast path: libjpeg-turbo and a resampler in WebAssembly, in place of libvips. */
-import jpeg from '@julusian/jpeg-turbo';
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
 import { measureQuality } from '../quality.ts';
 import { filterOf, regionOf } from '../region.ts';
 import { resampler } from '../resample/resample.ts';
 import type { FastSize } from './header.ts';
+import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 
 export interface FastCut {
   readonly quality: Quality;
@@ -13,28 +13,29 @@ export interface FastCut {
   readonly tensors: readonly Uint8Array<ArrayBuffer>[];
 }
 
+/** Levels by which a decoder's red, green and blue are too little on average. */
+type Owed = readonly [number, number, number];
+const nothing: Owed = [0, 0, 0];
 /**
- * The binding asks libjpeg-turbo for its fast inverse DCT, which drops fractions instead of rounding them: half a level of
- * Y, Cb and Cr. In red, green and blue that is this much too little (measured on photos, at qualities from 50 to 95).
+ * The fast inverse DCT drops fractions instead of rounding them: half a level of Y, Cb and Cr. In red, green and blue that is
+ * this much (measured on photos, at qualities from 50 to 95).
  */
-const owedColour = [1.1, 0, 1.25] as const;
+const owedColour: Owed = [1.1, 0, 1.25];
 /** Without Cb and Cr, what it drops of Y alone. */
-const owedGrey = [0.46, 0.46, 0.46] as const;
-const lumaOf = ([red, green, blue]: readonly [number, number, number]): number => 0.299 * red + 0.587 * green + 0.114 * blue;
+const owedGrey: Owed = [0.46, 0.46, 0.46];
+const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green + 0.114 * blue;
 
 /**
  * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
  * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
-export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
+export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
   const { room, resample } = resampler();
   return (bytes, size, inputs) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const pixels = room(size.width * size.height * 3);
-    // The size is asked for again: a decoder that finds another one than the header's reader did must not be believed.
-    const found = jpeg.decompressSync(source, pixels, { format: jpeg.FORMAT_RGB });
-    if (found.width !== size.width || found.height !== size.height) throw new RangeError(`it is ${found.width} x ${found.height}`);
-    const owed = size.grey ? owedGrey : owedColour;
+    decode(source, pixels, size);
+    const owed = accurate ? nothing : size.grey ? owedGrey : owedColour;
     const { luma, ...rest } = measureQuality({ pixels, ...size });
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
