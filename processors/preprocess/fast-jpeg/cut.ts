@@ -1,10 +1,11 @@
-/** The fast path: libjpeg-turbo and a resampler in WebAssembly, in place of libvips. */
+/** The fast path: libjpeg-turbo and kernels in WebAssembly, in place of libvips. */
 import jpeg from '@julusian/jpeg-turbo';
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
-import { measureQuality } from '../quality.ts';
 import { filterOf, regionOf } from '../region.ts';
-import { resampler } from '../resample/resample.ts';
+import { kernels } from '../simd/kernels.ts';
+import { qualityOf } from '../simd/quality.ts';
+import { resampler } from '../simd/resample.ts';
 import type { FastSize } from './header.ts';
 
 export interface FastCut {
@@ -27,15 +28,16 @@ const lumaOf = ([red, green, blue]: readonly [number, number, number]): number =
  * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
 export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
-  const { room, resample } = resampler();
+  const own = kernels();
+  const resample = resampler(own);
   return (bytes, size, inputs) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const pixels = room(size.width * size.height * 3);
+    const pixels = own.picture(size.width * size.height * 3);
     // The size is asked for again: a decoder that finds another one than the header's reader did must not be believed.
     const found = jpeg.decompressSync(source, pixels, { format: jpeg.FORMAT_RGB });
     if (found.width !== size.width || found.height !== size.height) throw new RangeError(`it is ${found.width} x ${found.height}`);
     const owed = size.grey ? owedGrey : owedColour;
-    const { luma, ...rest } = measureQuality({ pixels, ...size });
+    const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
       tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),
