@@ -13,6 +13,8 @@ import { plainJpeg } from '../processors/preprocess/fast-jpeg/header.ts';
 import { fastJpegPool } from '../processors/preprocess/fast-jpeg/pool.ts';
 import { accurateDecoder, bindingDecoder, type JpegDecoder } from '../processors/preprocess/fast-jpeg/turbojpeg.ts';
 import { measureQuality } from '../processors/preprocess/quality.ts';
+import { kernels } from '../processors/preprocess/simd/kernels.ts';
+import { qualityOf } from '../processors/preprocess/simd/quality.ts';
 import { cutTensor } from '../processors/preprocess/tensor.ts';
 import { isSrgb } from '../processors/preprocess/fast-jpeg/srgb.ts';
 import { iccProfile, parametric, tableOf, withProfile } from './reference/colour-profiles.ts';
@@ -87,6 +89,19 @@ describe('a colour profile', () => {
   test('cut off anywhere is not, and breaks nothing', () => {
     for (let length = 0; length < good.length; length += 7) assert.equal(isSrgb(good.subarray(0, length)), false);
   });
+});
+
+test('the statistics by the kernels are those of measureQuality', async () => {
+  const own = kernels();
+  // Rows that end in each part of a group of four, and pictures without a sample that has four neighbours.
+  for (const [width, height] of [[640, 480], [333, 251], [1, 1], [2, 5], [3, 3], [255, 7], [257, 100], [1, 3000]] as const) {
+    const pixels = await sized('coffee', width, height).raw().toBuffer();
+    own.picture(pixels.length).set(pixels);
+    const [by, expected] = [qualityOf(own, { width, height }), measureQuality({ pixels, width, height })];
+    for (const figure of ['luma', 'contrast', 'sharpness'] as const) {
+      assert.ok(Math.abs(by[figure] - expected[figure]) <= 1e-5 * (1 + expected[figure]), `${figure} of ${width} x ${height}: ${by[figure]}, not ${expected[figure]}`);
+    }
+  }
 });
 
 describe('a plain JPEG, decoded fast', () => {

@@ -1,8 +1,15 @@
 import type { Quality } from '../../schemas/records.ts';
 import type { Bitmap } from './decode.ts';
+import type { Size } from './region.ts';
 
 /** Longest side of the grid the statistics are taken on, at most: they cost the same for every picture and can be compared. */
 const longestSide = 256;
+
+/** Pixels from one sample to the next, and how many samples there are. */
+export function gridOf({ width, height }: Size): { step: number; columns: number; rows: number } {
+  const step = Math.ceil(Math.max(width, height) / longestSide);
+  return { step, columns: Math.ceil(width / step), rows: Math.ceil(height / step) };
+}
 
 /**
  * Luma, contrast and sharpness of a picture, on a grid of single pixels a whole step apart (at most 256 on the longer side;
@@ -13,9 +20,7 @@ const longestSide = 256;
  * Laplacian of luma (Pech-Pacheco et al., 2000), which falls with blur and rises with noise; 0 where no pixel has four neighbours.
  */
 export function measureQuality({ pixels, width, height }: Pick<Bitmap, 'pixels' | 'width' | 'height'>): Quality {
-  const step = Math.ceil(Math.max(width, height) / longestSide);
-  const columns = Math.ceil(width / step);
-  const rows = Math.ceil(height / step);
+  const { step, columns, rows } = gridOf({ width, height });
   const luma = new Float32Array(columns * rows);
   let at = 0;
   for (let y = 0; y < height; y += step) {

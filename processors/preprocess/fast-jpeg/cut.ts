@@ -1,9 +1,10 @@
-/** The fast path: libjpeg-turbo and a resampler in WebAssembly, in place of libvips. */
+/** The fast path: libjpeg-turbo and kernels in WebAssembly, in place of libvips. */
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
-import { measureQuality } from '../quality.ts';
 import { filterOf, regionOf } from '../region.ts';
-import { resampler } from '../resample/resample.ts';
+import { kernels } from '../simd/kernels.ts';
+import { qualityOf } from '../simd/quality.ts';
+import { resampler } from '../simd/resample.ts';
 import type { FastSize } from './header.ts';
 import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 
@@ -30,13 +31,13 @@ const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green
  * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
 export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
-  const { room, resample } = resampler();
+  const own = kernels();
+  const resample = resampler(own);
   return (bytes, size, inputs) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const pixels = room(size.width * size.height * 3);
-    decode(source, pixels, size);
+    decode(source, own.picture(size.width * size.height * 3), size);
     const owed = accurate ? nothing : size.grey ? owedGrey : owedColour;
-    const { luma, ...rest } = measureQuality({ pixels, ...size });
+    const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
       tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),

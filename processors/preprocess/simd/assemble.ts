@@ -1,6 +1,6 @@
 /**
- * Assembles the little WebAssembly text that resample.wat needs: one memory, functions without results, flat instructions,
- * named locals and labels. It runs once at start, in a millisecond, and saves both a binary that nobody can read and a
+ * Assembles the little WebAssembly text that the kernels need: one memory, functions without results, flat instructions,
+ * named locals and labels. It runs once at start, in milliseconds, and saves both a binary that nobody can read and a
  * toolchain to make it. Opcodes: WebAssembly core specification, section 5.4.
  */
 import { SaccadeError } from '../../../connectors/errors.ts';
@@ -14,17 +14,19 @@ const opcodes: Readonly<Record<string, Bytes>> = {
   'local.get': [0x20], 'local.set': [0x21], 'local.tee': [0x22],
   'i32.load': [0x28], 'i32.store': [0x36], 'i32.const': [0x41],
   'i32.lt_u': [0x49], 'i32.add': [0x6a], 'i32.sub': [0x6b], 'i32.mul': [0x6c],
-  'v128.load': simd(0), 'v128.load32_splat': simd(9), 'v128.store': simd(11), 'i8x16.shuffle': simd(13), 'i32x4.splat': simd(17),
+  'v128.load': simd(0), 'v128.load32_splat': simd(9), 'v128.store': simd(11), 'v128.const': simd(12), 'i8x16.shuffle': simd(13), 'i8x16.swizzle': simd(14),
+  'i32x4.splat': simd(17), 'v128.store8_lane': simd(88), 'v128.store16_lane': simd(89), 'v128.load32_lane': simd(86), 'v128.and': simd(78),
   'i32x4.extract_lane': simd(27), 'i8x16.narrow_i16x8_u': simd(102), 'i16x8.narrow_i32x4_s': simd(133),
   'i16x8.extend_low_i8x16_u': simd(137), 'i16x8.extend_high_i8x16_u': simd(138),
-  'i32x4.shr_s': simd(172), 'i32x4.add': simd(174), 'i32x4.dot_i16x8_s': simd(186),
+  'i32x4.shl': simd(171), 'i32x4.shr_s': simd(172), 'i32x4.add': simd(174), 'i32x4.sub': simd(177), 'i32x4.dot_i16x8_s': simd(186),
+  'f64x2.add': simd(240), 'f64x2.mul': simd(242), 'f64x2.convert_low_i32x4_s': simd(254),
 };
 const types: Readonly<Record<string, number>> = { i32: 0x7f, v128: 0x7b };
 
-/** A module in the binary format. Throws internal for text it does not know. */
-export function assemble(text: string): Uint8Array<ArrayBuffer> {
-  const tokens = text.replace(/;;.*/g, '').match(/[()]|[^\s()]+/g) ?? [];
-  const [[, ...fields]] = read(tokens) as [Form[]];
+/** One module of all the texts, in the binary format. Throws internal for text it does not know. */
+export function assemble(texts: readonly string[]): Uint8Array<ArrayBuffer> {
+  const tokens = texts.join('\n').replace(/;;.*/g, '').match(/[()]|[^\s()]+/g) ?? [];
+  const fields = read(tokens).flatMap(([, ...own]) => own as Form[]);
   const memory = fields.find((field) => field[0] === 'memory') as [string, Form[], string];
   const functions = fields.filter((field): field is Form[] => field[0] === 'func').map(compile);
   const exports = [name(memory[1], 2, 0), ...functions.map((f, i) => name(f.exported, 0, i))];
@@ -64,9 +66,12 @@ function compile([, ...forms]: Form[]) {
     else if (word.startsWith('local.')) body.push(...unsigned(index(names, code[at++]!)));
     else if (word === 'i32.const') body.push(...signed(Number(code[at++])));
     else if (word === 'i32x4.extract_lane') body.push(Number(code[at++]));
-    else if (word === 'i8x16.shuffle') for (let lane = 0; lane < 16; lane++) body.push(Number(code[at++]));
+    else if (word === 'i8x16.shuffle' || word === 'v128.const') for (let lane = 0; lane < 16; lane++) body.push(Number(code[at++]));
     // The hint of alignment is 1: rows of RGB begin anywhere.
-    else if (/\.(load|store)/.test(word)) body.push(0, ...unsigned(code[at]?.startsWith('offset=') ? Number(code[at++]!.slice(7)) : 0));
+    else if (/\.(load|store)/.test(word)) {
+      body.push(0, ...unsigned(code[at]?.startsWith('offset=') ? Number(code[at++]!.slice(7)) : 0));
+      if (word.endsWith('_lane')) body.push(Number(code[at++]));
+    }
   }
   const typed = (list: string[][]): number[] => list.map(([, , type]) => types[type!] ?? unknown(type!));
   return { exported: forms[0] as Form[], params: typed(params), locals: typed(locals), body: [...body, ...opcodes.end!] };
