@@ -6,7 +6,6 @@ import { SaccadeError, type ErrorCode } from '../connectors/errors.ts';
 import { loadModels } from '../connectors/models/repository.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { decodeImage } from '../processors/preprocess/decode.ts';
-import { enlarge } from '../processors/preprocess/enlarge.ts';
 import { measureQuality } from '../processors/preprocess/quality.ts';
 import { regionOf, shrinkFor } from '../processors/preprocess/region.ts';
 import { cutTensor } from '../processors/preprocess/tensor.ts';
@@ -184,19 +183,6 @@ describe('what a model sees', () => {
     assert.equal(shrinkFor([lite], { width: 1276, height: 1276 }), 1);
     assert.equal(shrinkFor([lite], { width: 1277, height: 1277 }), 4);
     assert.equal(shrinkFor([lite, nano], { width: 1277, height: 1277 }), 1);
-  });
-
-  test('enlarging keeps every point in its place', () => {
-    // A ramp of slope 4 along x: enlarged by 2.5, the value at a point's place is still 4 times that place.
-    const from = { width: 40, height: 2 };
-    const pixels = Buffer.from(Array.from({ length: 80 * 3 }, (_, i) => (Math.floor(i / 3) % 40) * 4));
-    const out = enlarge(pixels, from, { width: 100, height: 7 });
-    assert.equal(out.length, 100 * 7 * 3);
-    for (let x = 2; x < 98; x++) {
-      const place = ((x + 0.5) * 40) / 100 - 0.5;
-      assert.ok(Math.abs(out[(3 * 100 + x) * 3]! - place * 4) <= 0.6, `column ${x}`);
-    }
-    assert.equal(enlarge(pixels, from, from), pixels, 'nothing to do, nothing copied');
   });
 });
 

@@ -11,8 +11,8 @@ declare const WebAssembly: {
 /** See the .wat files for what each does. */
 interface Functions {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  vertical(source: number, stride: number, bytes: number, table: number, taps: number, rows: number, target: number, targetStride: number): void;
-  horizontal(source: number, stride: number, table: number, taps: number, columns: number, pairs: number, target: number, targetStride: number, bias: number): void;
+  horizontal(source: number, stride: number, table: number, entry: number, columns: number, pairs: number, target: number, targetStride: number, bias: number): void;
+  vertical(source: number, stride: number, bytes: number, table: number, entry: number, rows: number, target: number, targetStride: number): void;
   luma(source: number, stride: number, step: number, masks: number, groups: number, rows: number, grid: number, sums: number): void;
   laplacian(grid: number, stride: number, masks: number, groups: number, rows: number, sums: number): void;
 }

@@ -7,12 +7,13 @@ export interface Weights {
   readonly taps: number;
   /** First source sample of each output sample. */
   readonly starts: readonly number[];
-  /** `taps` for each output sample, in 16384ths, together 16384. */
-  readonly values: Int16Array;
+  /** `taps` for each output sample, in units of 1 / `one`. */
+  readonly values: Int32Array;
 }
 
-/** The sum of an output sample's weights. */
-export const one = 16384;
+/** Weights are rounded to this part of one, as Pillow rounds them: what is left of 32 bits beside a byte and two bits of overshoot. */
+export const oneBits = 22;
+export const one = 1 << oneBits;
 
 /** Keys (1981) with a = -0.5 (Catmull-Rom), and the triangle. */
 const kernels: Record<Filter, { readonly radius: number; at(x: number): number }> = {
@@ -21,37 +22,32 @@ const kernels: Record<Filter, { readonly radius: number; at(x: number): number }
 };
 
 /**
- * Pixel centres on pixel centres. Shrinking widens the kernel by the factor (antialiased, as Pillow and libvips do);
- * enlarging is bilinear whatever the filter. Samples beyond the edge do not count. `multiple`: what `taps` is rounded up to.
+ * Pixel centres on pixel centres; shrinking widens the kernel by the factor (antialiased). Samples beyond the edge do not
+ * count. `multiple`: what `taps` is rounded up to.
  */
 export function weightsOf(from: number, to: number, filter: Filter, multiple: number): Weights {
-  const scale = Math.max(1, from / to);
-  const kernel = kernels[from > to ? filter : 'bilinear'];
+  const step = from / to;
+  const scale = Math.max(1, step);
+  const kernel = kernels[filter];
   const reach = kernel.radius * scale;
   const spans = Array.from({ length: to }, (_, i) => {
-    const centre = ((i + 0.5) * from) / to;
-    const start = Math.max(0, Math.round(centre - reach));
-    const end = Math.max(start + 1, Math.min(from, Math.round(centre + reach)));
-    const raw = Array.from({ length: end - start }, (_unused, k) => kernel.at(Math.abs(start + k + 0.5 - centre) / scale));
+    const centre = (i + 0.5) * step;
+    const start = Math.max(0, Math.trunc(centre - reach + 0.5));
+    const end = Math.min(from, Math.trunc(centre + reach + 0.5));
+    const raw = Array.from({ length: end - start }, (_unused, k) => kernel.at(Math.abs((start + k - centre + 0.5) / scale)));
     return { start, raw };
   });
   const longest = Math.max(...spans.map(({ raw }) => raw.length));
   const taps = Math.ceil(longest / multiple) * multiple;
-  const values = new Int16Array(to * taps);
+  const values = new Int32Array(to * taps);
   const starts = spans.map(({ start, raw }, i) => {
+    const sum = raw.reduce((a, b) => a + b, 0);
     // A window that would end behind the last sample begins earlier instead, and weighs nothing there.
     const first = Math.max(0, Math.min(start, from - taps));
-    values.set(whole(raw), i * taps + start - first);
+    values.set(raw.map((weight) => halvesAway((weight / sum) * one)), i * taps + start - first);
     return first;
   });
   return { taps, starts, values };
 }
 
-/** Rounded so that they still add up to one: an even surface must keep its value. */
-function whole(raw: readonly number[]): number[] {
-  const sum = raw.reduce((a, b) => a + b, 0);
-  const rounded = raw.map((weight) => Math.round((weight / sum) * one));
-  const largest = rounded.indexOf(Math.max(...rounded));
-  rounded[largest]! += one - rounded.reduce((a, b) => a + b, 0);
-  return rounded;
-}
+const halvesAway = (value: number): number => Math.trunc(value + (value < 0 ? -0.5 : 0.5));
