@@ -19,11 +19,11 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
   }
 
   describe('the migrations on a cluster', () => {
-    const statements = readMigrations().flatMap((migration) => migration.statements);
+    const statements = readMigrations().flatMap((migration) => migration.statements.map(({ sql }) => sql));
 
     test('every statement has its form, which ClickHouse can read, on the cluster', async () => {
       for (const statement of statements) {
-        for (const form of onCluster(statement, cluster)) assert.match(await parsed(form), / ON CLUSTER (all|`all`) /, form);
+        for (const form of onCluster(statement, cluster)) assert.match(`${await parsed(form)} `, form.startsWith('INSERT') ? /parallel_distributed_insert_select = 2/ : / ON CLUSTER (all|`all`) /, form);
       }
     });
 
@@ -38,7 +38,7 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
       assert.deepEqual(forms.map((form) => form.split(' ')[2]), ['predictions_raw_local']);
     });
 
-    test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('RENAME TABLE a TO b', cluster), { code: 'invalid_config' }));
+    test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('OPTIMIZE TABLE a', cluster), { code: 'invalid_config' }));
   });
 
   test('the grants of a read-only user: a role for each tenant, and a row policy on every table that holds rows of tenants', async () => {

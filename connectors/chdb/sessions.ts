@@ -23,6 +23,8 @@ const serverLike: readonly (readonly [string, string])[] = [
   ['async_insert', '0'],
   ['implicit_select', '0'],
   ['allow_introspection_functions', '0'],
+  // A question about a day reads the weeks of that day alone, also under FINAL (schemas/clickhouse/README.md, Repeats).
+  ['defer_partition_pruning_after_final', '0'],
   // An answer is held whole before it is sent: a careless SELECT * must end in an error, not in a process out of memory.
   ['max_result_bytes', `${256 * 1024 * 1024}`],
 ];

@@ -39,9 +39,23 @@ export async function migrate(
     if (known === checksum) continue;
     if (known !== undefined)
       throw new SaccadeError('invalid_config', `migration ${version} (${name}) was edited after it was applied; add a new one instead`);
-    for (const query of statements.flatMap(forms)) await client.command({ query });
+    for (const { sql, onlyWhile } of statements) {
+      if (onlyWhile !== null && !(await holds(client, onlyWhile))) continue;
+      try {
+        for (const query of forms(sql)) await client.command({ query });
+      } catch (error) {
+        // Another process has done it meanwhile.
+        if (onlyWhile === null || (await holds(client, onlyWhile))) throw error;
+      }
+    }
     await client.insert({ table: 'migrations', values: [{ version, name, checksum }], format: 'JSONEachRow' });
   }
+}
+
+async function holds(client: ClickHouseClient, question: string): Promise<boolean> {
+  const answer = await client.query({ query: question, format: 'JSONCompactEachRow' });
+  const [[value]] = await answer.json<[[number | string]]>() as unknown as [[number | string]];
+  return Number(value) !== 0;
 }
 
 async function exists(admin: ClickHouseClient, database: string): Promise<boolean> {

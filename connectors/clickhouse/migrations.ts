@@ -8,14 +8,21 @@ export interface Migration {
   readonly name: string;
   /** SHA-256 of the file, in hex. */
   readonly checksum: string;
-  readonly statements: readonly string[];
+  readonly statements: readonly Statement[];
+}
+
+export interface Statement {
+  readonly sql: string;
+  /** A question by which it is run only if its answer is not 0; null: always. */
+  readonly onlyWhile: string | null;
 }
 
 const folder = new URL('../../schemas/clickhouse/', import.meta.url);
 
 /**
  * Every migration there is, oldest first. A statement ends with a semicolon at the end of a line, and must be safe to run
- * twice (IF NOT EXISTS …): ClickHouse has no lock under which two processes could agree who runs it.
+ * twice (IF NOT EXISTS …): ClickHouse has no lock under which two processes could agree who runs it. What cannot be written
+ * so stands below a line `-- while: SELECT …`, which holds for all that follows up to the next such line.
  * Throws invalid_config for a file that is not named `0001_what.sql`, or a number given twice.
  */
 export function readMigrations(from: URL = folder): Migration[] {
@@ -39,10 +46,13 @@ export function readMigrations(from: URL = folder): Migration[] {
   return migrations;
 }
 
-function statementsOf(text: string): string[] {
+function statementsOf(text: string): Statement[] {
+  let onlyWhile: string | null = null;
   return text
-    .replaceAll(/^\s*--.*$/gm, '')
     .split(/;\s*$/m)
-    .map((statement) => statement.trim())
-    .filter((statement) => statement !== '');
+    .map((piece) => {
+      onlyWhile = /^-- while: (.+)$/m.exec(piece)?.[1] ?? onlyWhile;
+      return { sql: piece.replaceAll(/^\s*--.*$/gm, '').trim(), onlyWhile };
+    })
+    .filter(({ sql }) => sql !== '');
 }

@@ -34,6 +34,9 @@ const settings: ClickHouseSettings = {
   wait_end_of_query: 1,
 };
 
+/** A step may copy every row there is. */
+const migrationMs = 12 * 3_600_000;
+
 /** Encoded without a pause: others work on this thread too. */
 const rowsAtATime = 500;
 
@@ -47,6 +50,8 @@ const insertSettings: ClickHouseSettings = {
   // A null where none is allowed is an error to be seen, not a zero to be stored.
   input_format_null_as_default: 0,
   input_format_skip_unknown_fields: 0,
+  // Rows come in the order of the log, and those of one insert may be of as many weeks as clocks say.
+  max_partitions_per_insert_block: '0',
 };
 
 /** A Store at `url`. Nothing is contacted before the first call. Throws invalid_config for a database name it can't use. */
@@ -63,10 +68,13 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
     kind,
 
     async migrate() {
+      const patient = connect({ ...options, timeoutMs: migrationMs }, database);
       try {
-        await migrate(client, admin, database, { cluster });
+        await migrate(patient, admin, database, { cluster });
       } catch (error) {
         throw error instanceof SaccadeError ? error : queryFailure(error);
+      } finally {
+        await patient.close();
       }
     },
 

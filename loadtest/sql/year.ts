@@ -3,17 +3,20 @@ import type { Store } from '../../connectors/ports.ts';
 
 export interface Year {
   readonly rows: number;
+  /** How many of them, from the first on, are there already. */
+  readonly from?: number;
   readonly cameras: number;
   /** Milliseconds since the epoch: the last row's. */
   readonly until: number;
+  /** Milliseconds from one row to the next. */
+  readonly step: number;
 }
 
 const rowsAtOnce = 400_000;
-const yearMs = 365 * 86_400_000;
 
 /** In the order of time, as a sink would have stored them; each insert is a part, and the engine merges meanwhile. */
-export async function storeYear(store: Pick<Store, 'command'>, { rows, cameras, until }: Year, told: (done: number) => void): Promise<void> {
-  for (let from = 0; from < rows; from += rowsAtOnce) {
+export async function storeYear(store: Pick<Store, 'command'>, { rows, from: first = 0, cameras, until, step }: Year, told: (done: number) => void): Promise<void> {
+  for (let from = first; from < rows; from += rowsAtOnce) {
     await store.command(
       `INSERT INTO predictions_raw (id, frame_id, tenant, source, sequence, captured_at, accepted_at, completed_at, status, stage, reason, model, version, task, image_width, image_height,
          labels.class_id, labels.label, labels.score, detections.class_id, detections.label, detections.score, detections.x1, detections.y1, detections.x2, detections.y2,
@@ -44,7 +47,7 @@ export async function storeYear(store: Pick<Store, 'command'>, { rows, cameras, 
          if(ok, 90 + 40 * sin(hour / 24. * 6.28) + g % 1000 / 100, NULL), if(ok, 40 + g % 700 / 100, NULL), if(ok, 200 + h % 9000 / 10, NULL),
          if(ok, map('queue', g % 300 / 100., 'decode', 2 + h % 400 / 100., 'infer', 8 + g % 1500 / 100.), map()), NULL, lower(hex(sipHash128(n, 8))), chance > 980, at + toIntervalMillisecond(200)
        FROM numbers({from:UInt64}, {count:UInt64})`,
-      { from, count: Math.min(rowsAtOnce, rows - from), rows, cameras, until, step: yearMs / rows },
+      { from, count: Math.min(rowsAtOnce, rows - from), rows, cameras, until, step },
     );
     told(Math.min(from + rowsAtOnce, rows));
   }

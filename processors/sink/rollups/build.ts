@@ -5,6 +5,7 @@
  * order, or who noticed: the next pass that ends leaves nothing stale that was stored before it began.
  */
 import type { Clock, Store } from '../../../connectors/ports.ts';
+import { dropMoved } from './moved.ts';
 import { replaceHours, replaceLabels, replaceMinutes, staleHours } from './statements.ts';
 
 export interface PassOptions {
@@ -25,6 +26,8 @@ export interface Pass {
 }
 
 const minuteMs = 60_000;
+/** Between the store, which says when a row came, and who made the last pass. */
+const clocksDifferMs = 15 * minuteMs;
 const hourMs = 60 * minuteMs;
 
 /**
@@ -33,13 +36,16 @@ const hourMs = 60 * minuteMs;
  */
 export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, clock, builder, rowsAtOnce = 500_000 }: PassOptions): Promise<Pass> {
   const startedAt = clock.now();
-  const [last] = await store.query<{ pass: number }>('SELECT max(pass) AS pass FROM rollup_passes');
+  const [last] = await store.query<{ pass: number; looked: number }>(
+    'SELECT max(pass) AS pass, toUnixTimestamp64Milli(maxIf(started_at, finished_at IS NOT NULL)) AS looked FROM rollup_passes',
+  );
   // Not the clock alone: set back, it would give new counts a lower number than the old ones, and the old ones would win.
   const pass = Math.max(startedAt * 1000, last!.pass + 1);
   const span = { since: Math.ceil(since / hourMs) * 3600, until: Math.floor(until / minuteMs) * 60 };
   const record = { pass, builder, started_at: startedAt, since: span.since, until: span.until };
   await store.insert('rollup_passes', [{ ...record, finished_at: null, hours_rebuilt: 0 }]);
 
+  await dropMoved(store, Math.max(0, Math.min(last!.looked, startedAt) - clocksDifferMs));
   const stale = await store.query<{ hour: number; rows: number }>(staleHours, span);
   for (const hours of portions(stale, rowsAtOnce)) {
     // Minutes first: an hour is counted from them, and one cut off in between still differs from the rows.

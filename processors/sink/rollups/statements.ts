@@ -12,6 +12,14 @@ const fingerprint = 'cityHash64(id, rank, accepted_at, completed_at, inserted_at
 /** Written into the text, which travels as a body: parameters travel in the URL, whose length servers bound. */
 const inHours = (time: string, hours: readonly number[]): string => `toUInt32(toStartOfHour(${time})) IN (${hours.join(', ')})`;
 
+/** The same of a row's own time, so that only the weeks of these hours are read. The first second also stands for what lies before it. */
+const near = (hours: readonly number[]): string => {
+  const [first, last] = [Math.min(...hours), Math.max(...hours)];
+  return `accepted_at < toDateTime(${last + 3600}, 'UTC')${first > 0 ? ` AND accepted_at >= toDateTime(${first}, 'UTC')` : ''}`;
+};
+/** All repeats of a row lie in one week by now (moved.ts), and a week that is one part needs no merging. */
+const weekByWeek = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
+
 /** The hours whose rows are not those that were counted, newest first, with how many rows there are now. */
 export const staleHours = `
 SELECT toUInt32(hour) AS hour, sumIf(n, of = 'rows') AS rows
@@ -28,7 +36,8 @@ FROM
 )
 GROUP BY hour
 HAVING ${['minutes', 'hours', 'labels'].map((of) => `rows != sumIf(n, of = '${of}') OR sumIf(f, of = 'rows') != sumIf(f, of = '${of}')`).join(' OR ')}
-ORDER BY hour DESC`;
+ORDER BY hour DESC
+${weekByWeek}`;
 
 /**
  * What is counted now beside what the table holds. A key that is in both and equal is left out; one that is only held gets
@@ -45,7 +54,8 @@ FROM
     FROM ${table} FINAL WHERE ${bucketInSpan} AND ${inHours('bucket', hours)}
 )
 GROUP BY bucket, ${keys}
-HAVING n != sum(held_n) OR f != sum(held_f)`;
+HAVING n != sum(held_n) OR f != sum(held_f)
+${weekByWeek}`;
 
 /** `hours` are those to count anew, in seconds since the epoch; here and below. */
 export const replaceMinutes = (hours: readonly number[]): string => replace(
@@ -65,7 +75,7 @@ export const replaceMinutes = (hours: readonly number[]): string => replace(
             notEmpty(labels.score) OR n_boxes > 0 AS has_score,
             arrayMax(arrayConcat(labels.score, detections.score)) AS best
         FROM predictions_raw FINAL
-        WHERE ${inSpan} AND ${inHours(at, hours)}
+        WHERE ${inSpan} AND ${near(hours)} AND ${inHours(at, hours)}
     )
     GROUP BY bucket, ${keys}`,
 );
@@ -95,7 +105,7 @@ FROM
             if(notEmpty(labels.score), [(labels.label[indexOf(labels.score, arrayMax(labels.score)) AS best], labels.score[best])], []) AS top,
             arrayPushFront(arrayConcat(top, arrayZip(detections.label, detections.score)), ('', toFloat32(0))) AS found
         FROM predictions_raw FINAL
-        WHERE ${inSpan} AND ${inHours(at, hours)}
+        WHERE ${inSpan} AND ${near(hours)} AND ${inHours(at, hours)}
     )
     ARRAY JOIN found AS seen
     GROUP BY bucket, tenant, source, model, label
@@ -104,4 +114,5 @@ FROM
     FROM rollup_labels FINAL WHERE ${bucketInSpan} AND ${inHours('bucket', hours)}
 )
 GROUP BY bucket, tenant, source, model, label
-HAVING n != sum(held_n) OR f != sum(held_f)`;
+HAVING n != sum(held_n) OR f != sum(held_f)
+${weekByWeek}`;
