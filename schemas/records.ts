@@ -49,6 +49,9 @@ export interface Quality {
   luma: number;
   contrast: number;
   sharpness: number;
+  /** These two are absent from records of before they were measured. */
+  saturation?: number | null | undefined;
+  entropy?: number | null | undefined;
 }
 
 export interface Tensor extends FrameIdentity {
@@ -147,6 +150,18 @@ export interface DriftFeature {
   reference: number[];
 }
 
+/** How often the answers of a window are right, estimated without their labels; shares, 0..1. */
+export interface Performance {
+  accuracy: number;
+  /** The true share lies between in 95 of 100 windows. */
+  low: number;
+  high: number;
+  /** The same estimate for the reference. */
+  normal: number;
+  /** Answers with a label that it was calibrated by. */
+  judged: number;
+}
+
 export interface DriftWindow {
   id: string;
   tenant: string;
@@ -165,6 +180,8 @@ export interface DriftWindow {
   reference: string | null;
   sentence: string | null;
   features: DriftFeature[];
+  /** Null until the reference is calibrated. */
+  performance: Performance | null;
   examples: string[];
   /** Deflated; what a reference is built from. */
   blocks: Buffer | null;

@@ -12,10 +12,11 @@ import { driftConfig } from '../../processors/drift/config.ts';
 import { askModels, modelNames } from './answers.ts';
 import { costOfDrift } from './cost.ts';
 import { footage } from './footage.ts';
-import { intruder, pictureShifts } from './shifts.ts';
+import { intruder, pictureShifts, type Shift } from './shifts.ts';
 import { judgePeers, type PeerLot } from './peers.ts';
-import { isJudged, isShifted, prepare, type Scene, scenes, stretch } from './scenes.ts';
-import { falseAlarms, sight } from './simulate.ts';
+import { prepare, type Scene, scenes } from './scenes.ts';
+import { shiftedOf, stretch } from './stretches.ts';
+import { falseAlarms, sight, windowsOfAMonth } from './simulate.ts';
 
 export async function drift(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -23,8 +24,8 @@ export async function drift(argv: readonly string[]): Promise<void> {
     options: {
       media: { type: 'string', default: fileURLToPath(new URL('../../media', import.meta.url)) },
       frames: { type: 'string', default: '3000' },
-      months: { type: 'string', default: '3' },
-      trials: { type: 'string', default: '40' },
+      months: { type: 'string', default: '12' },
+      trials: { type: 'string', default: '100' },
       alpha: { type: 'string', default: String(driftConfig.parse({}).alpha) },
       cache: { type: 'string', default: '.saccade/bench-drift' },
       'no-peers': { type: 'boolean', default: false },
@@ -34,41 +35,44 @@ export async function drift(argv: readonly string[]): Promise<void> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   let made: Promise<Buffer[]> | null = null;
   const usual = (): Promise<Buffer[]> => (made ??= footage(values.media, frames));
-  const lots = new Map([['usual', usual], ...[...pictureShifts, intruder].map((shift) => [`${shift.kind}, ${shift.strength}`, async () => Promise.all(shiftedPart(await usual()).map((jpeg) => shift.apply(jpeg)))] as const)]);
-  const code = ['shifts.ts', 'footage.ts'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('');
+  const lots = new Map([['usual', usual], ...[...pictureShifts, intruder].map((shift) => [`${shift.kind}, ${shift.strength}`, async () => shifted(shift, await usual())] as const)]);
+  const code = ['shifts.ts', 'footage.ts', 'stretches.ts'].map((name) => readFileSync(new URL(name, import.meta.url), 'utf8')).join('');
   const key = createHash('sha256').update([values.media, frames, code].join('\n')).digest('hex');
   const asked = await askModels(lots, values.cache, key, say);
 
-  const world = prepare(asked);
-  say(`reference: ${world.referenceFrames} frames, judged: ${world.judgedFrames}, in stretches of ${world.stretch}`);
-  const quiet = falseAlarms(world, { windows: Math.round(months * 30 * 288), alpha });
-  const rows = scenes.map((scene: Scene) => ({ ...scene, ...sight(world, scene, { trials, alpha }) }));
+  const worlds = prepare(asked);
+  const quiet = falseAlarms(worlds, { windows: Math.round((months * windowsOfAMonth) / worlds.length), alpha });
+  const rows = scenes.map((scene: Scene) => ({ ...scene, ...sight(worlds, scene, { trials: Math.ceil(trials / worlds.length), alpha }) }));
   const cost = await costOfDrift(asked.get('usual')!);
-  const peers = values['no-peers'] ? [] : await judgePeers(world, scenes, alpha, say);
+  const peers = values['no-peers'] ? [] : await judgePeers(worlds, scenes, alpha, say);
 
   const out = (line: string): void => void process.stdout.write(`${line}\n`);
-  out(`media ${values.media}, ${frames} frames, models ${modelNames.join(' and ')}, alpha ${alpha}`);
-  out(`false alarms a month: ${quiet.alarmsAMonth.toFixed(2)} (${quiet.alarms} in ${quiet.months.toFixed(1)} months); windows called drifted: ${(quiet.windowShare * 100).toFixed(2)} %`);
+  const stretches = `${worlds.map((world) => `${world.judged.length} (${world.lots.get('unchanged')!.length} of them changed)`).join(' and ')} stretches of ${stretch} frames`;
+  out(`media ${values.media}, ${asked.get('usual')!.answers.nanodet.length} frames, models ${modelNames.join(' and ')}, alpha ${alpha}; judged in turn: ${stretches}, the others being the reference`);
+  out(`false alarms a month: ${quiet.alarmsAMonth.toFixed(2)} (${quiet.alarms} in ${quiet.months.toFixed(1)} months; 95 %: ${quiet.between.map((rate) => rate.toFixed(2)).join('-')}; of each half ${quiet.byHalf.join(' and ')}); windows called drifted: ${(quiet.windowShare * 100).toFixed(2)} %`);
   out(`cost: ${cost.microseconds.toFixed(0)} us of CPU a prediction, ${(cost.share * 100).toFixed(2)} % of decoding and inference`);
   out('');
-  out(`${'shift'.padEnd(26)}${'within 3'.padStart(9)}${'within 12'.padStart(10)}${'delay'.padStart(7)}  seen first in`);
-  for (const row of rows) out(`${`${row.kind}, ${row.strength}`.padEnd(26)}${percent(row.within3).padStart(9)}${percent(row.within12).padStart(10)}${row.delay === null ? '     –' : row.delay.toFixed(1).padStart(7)}  ${row.features.join(', ')}`);
+  out(`${'shift'.padEnd(26)}${'within 3'.padStart(9)}${'(95 %)'.padStart(11)}${'within 12'.padStart(10)}${'delay'.padStart(7)}${'AUC'.padStart(6)}  seen first in`);
+  for (const row of rows) out(`${`${row.kind}, ${row.strength}`.padEnd(26)}${percent(row.within3).padStart(9)}${row.between.map((share) => Math.round(share * 100)).join('-').padStart(11)}${percent(row.within12).padStart(10)}${row.delay === null ? '     –' : row.delay.toFixed(1).padStart(7)}${row.auc.toFixed(2).padStart(6)}  ${row.features.join(', ')}`);
   if (peers.length > 0) {
     out('');
     out('of single windows called drifted, on the same windows:');
-    out(`${''.padEnd(26)}${['saccade', ...Object.keys(peers[0]!.peers)].map((name) => name.padStart(22)).join('')}`);
-    for (const lot of peers) out(`${lot.name.padEnd(26)}${[lot.saccade, ...Object.values(lot.peers)].map((share) => percent(share).padStart(22)).join('')}`);
+    out(`${''.padEnd(26)}${['saccade', ...Object.keys(peers[0]!.peers)].map((name) => name.padStart(16)).join('')}`);
+    for (const lot of peers) out(`${lot.name.padEnd(26)}${[lot.saccade, ...Object.values(lot.peers)].map((share) => percent(share).padStart(16)).join('')}`);
   }
-  out(JSON.stringify({ bench: 'drift', media: values.media, frames, alpha, false_alarms_a_month: quiet.alarmsAMonth, months: quiet.months, window_share: quiet.windowShare, cost, shifts: rows, peers: peers satisfies PeerLot[] }));
+  out(JSON.stringify({ bench: 'drift', media: values.media, frames, alpha, quiet, cost, shifts: rows, peers: peers satisfies PeerLot[] }));
   mkdirSync(values.cache, { recursive: true });
   writeFileSync(join(values.cache, 'last.json'), JSON.stringify({ quiet, rows, cost, peers }, null, 1));
 }
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
-/** Of what is judged, what is put through the changes. */
-function shiftedPart(frames: readonly Buffer[]): Buffer[] {
-  const judged = frames.filter((_, i) => isJudged(i));
-  const stretches = Math.floor(judged.length / stretch);
-  return judged.filter((_, i) => Math.floor(i / stretch) < stretches && isShifted(Math.floor(i / stretch), stretches));
+const together = 8;
+
+/** What is put through the changes, changed. A few at a time: pixels of all of them would fill the memory. */
+async function shifted(shift: Shift, frames: readonly Buffer[]): Promise<Buffer[]> {
+  const part = shiftedOf(Math.floor(frames.length / stretch)).flatMap((i) => frames.slice(i * stretch, (i + 1) * stretch));
+  const changed: Buffer[] = [];
+  for (let at = 0; at < part.length; at += together) changed.push(...(await Promise.all(part.slice(at, at + together).map((jpeg) => shift.apply(jpeg)))));
+  return changed;
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pythonWith, runProgram } from '../../deploy/local/python.ts';
 import { uniform } from '../../processors/drift/statistics/random.ts';
-import { type Scene, type Stretch, unchanged, type World } from './scenes.ts';
+import { anHour, type Scene, type Stretch, unchanged, type World } from './scenes.ts';
 import { judged } from './simulate.ts';
 
 export interface PeerLot {
@@ -17,7 +17,7 @@ export interface PeerLot {
 
 const folder = fileURLToPath(new URL('../peers', import.meta.url));
 const unchangedWindows = 100;
-const changedWindows = 10;
+const changedWindows = 20;
 
 type Row = Record<string, number | string | null>;
 
@@ -30,6 +30,8 @@ function rowsOf(part: readonly Stretch[]): Row[] {
         luma: boxes.quality!.luma,
         contrast: boxes.quality!.contrast,
         sharpness: boxes.quality!.sharpness,
+        saturation: boxes.quality!.saturation ?? null,
+        entropy: boxes.quality!.entropy ?? null,
         label: classes.labels[0]?.label ?? '',
         confidence: classes.labels[0]?.score ?? null,
         detections: boxes.detections.length,
@@ -40,7 +42,7 @@ function rowsOf(part: readonly Stretch[]): Row[] {
 }
 
 /** Empty, and said why, where there is no Python. */
-export async function judgePeers(world: World, scenes: readonly Scene[], alpha: number, say: (line: string) => void): Promise<PeerLot[]> {
+export async function judgePeers(worlds: readonly World[], scenes: readonly Scene[], alpha: number, say: (line: string) => void): Promise<PeerLot[]> {
   let python: string;
   try {
     python = await pythonWith(readFileSync(join(folder, 'drift-requirements.txt'), 'utf8').split('\n').filter((line) => line !== ''), say);
@@ -51,17 +53,17 @@ export async function judgePeers(world: World, scenes: readonly Scene[], alpha: 
   const random = uniform(13);
   const lots = [unchanged, ...scenes].map((scene) => ({
     name: scene.strength === '' ? scene.kind : `${scene.kind}, ${scene.strength}`,
-    windows: Array.from({ length: scene === unchanged ? unchangedWindows : changedWindows }, () => scene.draw(world, random)),
+    windows: worlds.flatMap((world, half) => Array.from({ length: (scene === unchanged ? unchangedWindows : changedWindows) / worlds.length }, () => ({ half, part: scene.draw(anHour(world, random), random) }))),
   }));
   const place = mkdtempSync(join(tmpdir(), 'saccade-peers-'));
   try {
     const [given, answered] = [join(place, 'windows.json'), join(place, 'verdicts.json')];
-    writeFileSync(given, JSON.stringify({ reference: rowsOf(world.reference), lots: lots.map(({ name, windows }) => ({ name, windows: windows.map(rowsOf) })) }));
+    writeFileSync(given, JSON.stringify({ references: worlds.map(({ reference }) => rowsOf(reference)), lots: lots.map(({ name, windows }) => ({ name, windows: windows.map(({ half, part }) => ({ half, rows: rowsOf(part) })) })) }));
     await runProgram(python, [join(folder, 'drift.py'), given, answered], say);
     const verdicts = JSON.parse(readFileSync(answered, 'utf8')) as Record<string, Record<string, number>>;
     return lots.map(({ name, windows }) => ({
       name,
-      saccade: windows.filter((part) => Object.values(judged(world, part, 0, alpha)).some(({ sentence }) => sentence !== null)).length / windows.length,
+      saccade: windows.filter(({ half, part }) => Object.values(judged(worlds[half]!, part, 0, alpha)).some(({ sentence }) => sentence !== null)).length / windows.length,
       peers: verdicts[name]!,
     }));
   } finally {

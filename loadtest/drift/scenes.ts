@@ -1,26 +1,23 @@
 /** The world of the bench: stretches of footage summed up, the reference made of one half of them, and what may happen to the other. */
-import type { Block } from '../../processors/drift/blocks.ts';
-import { joinBlocks, type Normal, normalOf } from '../../processors/drift/reference.ts';
-import { addFrame, emptySketch, merge, type Sketch } from '../../processors/drift/sketch.ts';
+import { addToBlock, type Block } from '../../processors/drift/blocks.ts';
+import { type Normal, normalOf } from '../../processors/drift/reference.ts';
+import { joinSamples, type Samples } from '../../processors/drift/samples.ts';
+import { emptySketch, merge, type Sketch } from '../../processors/drift/sketch.ts';
 import { mapEmbedding } from '../../processors/drift/statistics/embedding-map.ts';
 import { uniform } from '../../processors/drift/statistics/random.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import { type Answers, type Asked, modelNames } from './answers.ts';
 import { intruderShares, mixTilts, pictureShifts, type Strength, strengths } from './shifts.ts';
+import { folds, isJudged, shiftedOf, stretch } from './stretches.ts';
 
-/** Frames of a stretch, which is drawn as a whole. */
-export const stretch = 25;
 /** Stretches of a block and blocks of a window: 500 frames in five minutes, the least there may be. */
 const blockStretches = 2;
 export const windowStretches = 20;
 const windowMs = 300_000;
 /** A reference of a day. */
 const referenceBlocks = 1_440;
-/** Stretches that are put through each change; more would take hours of inference. */
-const shiftedStretches = 6;
-
-/** Every other stretch is judged; those between are the reference's. */
-export const isJudged = (frame: number): boolean => Math.floor(frame / stretch) % 2 === 1;
+const hours = 24;
+export const windowsOfAnHour = 12;
 
 type Model = (typeof modelNames)[number];
 
@@ -28,6 +25,8 @@ type Model = (typeof modelNames)[number];
 export interface Stretch {
   readonly frames: Record<Model, readonly Prediction[]>;
   readonly sketches: Record<Model, Sketch>;
+  /** Of models with an embedding. */
+  readonly samples: Record<Model, Samples | undefined>;
 }
 
 export interface World {
@@ -36,9 +35,6 @@ export interface World {
   readonly judged: readonly Stretch[];
   /** The same stretches of the judged ones, unchanged and by change. */
   readonly lots: ReadonlyMap<string, readonly Stretch[]>;
-  readonly referenceFrames: number;
-  readonly judgedFrames: number;
-  readonly stretch: number;
 }
 
 export interface Scene {
@@ -50,37 +46,64 @@ export interface Scene {
 
 const byModel = <T>(make: (model: Model) => T): Record<Model, T> => Object.fromEntries(modelNames.map((model) => [model, make(model)])) as Record<Model, T>;
 
-function sketchOf(predictions: readonly Prediction[]): Sketch {
-  const sketch = emptySketch();
-  for (const p of predictions) addFrame(sketch, p, p.embedding && mapEmbedding(new Float32Array(p.embedding.buffer.slice(p.embedding.byteOffset, p.embedding.byteOffset + p.embedding.length))));
-  return sketch;
+function blockOf(predictions: readonly Prediction[]): Block {
+  const block: Block = { start: 0, ...emptySketch() };
+  for (const p of predictions) addToBlock(block, p, p.embedding && mapEmbedding(new Float32Array(p.embedding.buffer.slice(p.embedding.byteOffset, p.embedding.byteOffset + p.embedding.length))));
+  return block;
 }
 
-function stretchesOf(answers: Answers, wanted: (frame: number) => boolean): Stretch[] {
-  const chosen = byModel((model) => answers[model].filter((_, i) => wanted(i)));
-  const count = Math.floor(chosen.nanodet.length / stretch);
-  return Array.from({ length: count }, (_, s) => {
-    const frames = byModel((model) => chosen[model].slice(s * stretch, (s + 1) * stretch));
-    return { frames, sketches: byModel((model) => sketchOf(frames[model])) };
+function stretchesOf(answers: Answers): Stretch[] {
+  return Array.from({ length: Math.floor(answers.nanodet.length / stretch) }, (_, s) => {
+    const frames = byModel((model) => answers[model].slice(s * stretch, (s + 1) * stretch));
+    const sketches = byModel((model) => blockOf(frames[model]));
+    return { frames, sketches, samples: byModel((model) => sketches[model].samples) };
   });
 }
 
-/** Which of the judged stretches are put through the changes, spread over all of them. */
-export const isShifted = (judgedStretch: number, of: number): boolean => judgedStretch % Math.max(1, Math.floor(of / shiftedStretches)) === 0;
+/** A world for each half of the footage as what is judged, the other being the reference. */
+export function prepare(asked: ReadonlyMap<string, Asked>): World[] {
+  const all = stretchesOf(asked.get('usual')!.answers);
+  const shifted = shiftedOf(all.length);
+  const changed = new Map([...asked].filter(([name]) => name !== 'usual').map(([name, { answers }]) => [name, stretchesOf(answers)]));
+  return folds.map((fold): World => {
+    const reference = all.filter((_, i) => !isJudged(i, fold));
+    const lots = new Map([...changed].map(([name, of]) => [name, of.filter((_, i) => isJudged(shifted[i]!, fold))]));
+    lots.set('unchanged', shifted.filter((i) => isJudged(i, fold)).map((i) => all[i]!));
+    return { reference, judged: all.filter((_, i) => isJudged(i, fold)), lots, normals: normalsOf(reference) };
+  });
+}
 
-export function prepare(asked: ReadonlyMap<string, Asked>): World {
-  const usual = asked.get('usual')!.answers;
-  const reference = stretchesOf(usual, (i) => !isJudged(i));
-  const judged = stretchesOf(usual, isJudged);
-  const lots = new Map([...asked].filter(([name]) => name !== 'usual').map(([name, { answers }]) => [name, stretchesOf(answers, () => true)]));
-  lots.set('unchanged', judged.filter((_, i) => isShifted(i, judged.length)));
+/** Stretches as blocks of a window, with the frames that a classifier learns from. */
+export function blocksOf(part: readonly Stretch[], model: Model): Block[] {
+  return Array.from({ length: Math.ceil(part.length / blockStretches) }, (_, i) => {
+    const own = part.slice(i * blockStretches, (i + 1) * blockStretches);
+    const samples = joinSamples(own.map((each) => each.samples[model]));
+    return { start: (i * windowMs * blockStretches) / windowStretches, ...summed(own, model), ...(samples && { samples }) };
+  });
+}
+
+/**
+ * The world for an hour. No hour is like another: each has a mixture of its own, as many stretches as there are, drawn from them with
+ * repeats (Efron's bootstrap). How much hours differ is then what so little footage leaves unknown of any hour, and so is how
+ * much the halves of it differ, of which one is the reference.
+ */
+export function anHour(world: World, random: () => number): World {
+  const shifted = world.lots.get('unchanged')!.map((_, __, { length }) => Math.floor(random() * length));
+  return {
+    ...world,
+    judged: world.judged.map(() => pick(world.judged, random)),
+    lots: new Map([...world.lots].map(([name, of]) => [name, shifted.map((i) => of[i]!)])),
+  };
+}
+
+/** As a day of the camera would teach it: its hours, and in them stretches drawn at random. */
+function normalsOf(reference: readonly Stretch[]): Record<Model, Normal> {
   const random = uniform(5);
-  const drawn = Array.from({ length: referenceBlocks }, () => Array.from({ length: blockStretches }, () => pick(reference, random)));
-  const normals = byModel((model) => {
-    const blocks = drawn.map((part, i): Block => ({ start: (i * windowMs * blockStretches) / windowStretches, ...summed(part, model) }));
-    return normalOf({ blocks: joinBlocks(blocks) });
-  });
-  return { normals, reference, judged, lots, referenceFrames: reference.length * stretch, judgedFrames: judged.length * stretch, stretch };
+  const drawn = Array.from({ length: hours }, () => {
+    const own = reference.map(() => pick(reference, random));
+    return Array.from({ length: (referenceBlocks * blockStretches) / hours }, () => pick(own, random));
+  }).flat();
+  return byModel((model) => normalOf({ blocks: blocksOf(drawn, model) }));
 }
 
 export function summed(part: readonly Stretch[], model: Model): Sketch {

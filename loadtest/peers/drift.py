@@ -17,17 +17,17 @@ warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 
 given = json.load(open(sys.argv[1]))
-reference = pandas.DataFrame(given["reference"])
+references = [pandas.DataFrame(rows) for rows in given["references"]]
 
 
-def evidently(current):
+def evidently(reference, current):
     """Its two ways to call a window drifted: half of the columns, or any of them."""
     metrics = Report([DataDriftPreset()]).run(current, reference).dict()["metrics"]
     drifted = next(m["value"] for m in metrics if isinstance(m["value"], dict) and "share" in m["value"])
     return drifted["share"] >= 0.5, drifted["count"] >= 1
 
 
-def scipy_p(current):
+def scipy_p(reference, current):
     for name in reference.columns:
         a, b = reference[name].dropna(), current[name].dropna()
         if reference[name].dtype == object:
@@ -39,9 +39,9 @@ def scipy_p(current):
 
 
 def judge(window):
-    current = pandas.DataFrame(window)
-    half, any_column = evidently(current)
-    q = min(stats.false_discovery_control(list(scipy_p(current)), method="bh"))
+    reference, current = references[window["half"]], pandas.DataFrame(window["rows"])
+    half, any_column = evidently(reference, current)
+    q = min(stats.false_discovery_control(list(scipy_p(reference, current)), method="bh"))
     return {"evidently, half": half, "evidently, any": any_column, "scipy, 0.05": q <= 0.05, "scipy, 0.001": q <= 0.001}
 
 

@@ -4,6 +4,7 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import type { Daytime } from './build-reference.ts';
 
 export type DriftCommand =
+  | { readonly name: 'calibrate'; readonly source: string; readonly model: string; readonly tenant: string | null; readonly labels: string }
   | { readonly name: 'list' }
   | { readonly name: 'forget'; readonly source: string; readonly model: string | null; readonly tenant: string | null }
   | {
@@ -25,6 +26,9 @@ export const help = `npm run saccade -- drift COMMAND: what is normal for a came
       --day 07:00-19:00     a part for the day and one for the night, in UTC
       --of SOURCE           made of what another source showed: a data set played as one, a camera beside it
       --model NAME          for this model alone
+  calibrate SOURCE --model NAME --labels FILE
+                                            what the model's confidence is worth here, from frames whose labels are known (CSV,
+                                            frame_id,label): from then on each window has an estimate of its accuracy
   list                                      the references there are
   forget SOURCE [--model NAME]              nothing is normal any more, and nothing is drift
 
@@ -60,17 +64,22 @@ export function readArguments(argv: readonly string[], now: number): DriftComman
   let parsed;
   try {
     const text = { type: 'string' } as const;
-    parsed = parseArgs({ args: [...argv], allowPositionals: true, options: { from: text, to: text, day: text, of: text, model: text, tenant: text } });
+    parsed = parseArgs({ args: [...argv], allowPositionals: true, options: { from: text, to: text, day: text, of: text, model: text, tenant: text, labels: text } });
   } catch (error) {
     return refuse((error as Error).message.split('\n')[0]!);
   }
   const { values, positionals: [name, source, ...more] } = parsed;
   if (more.length > 0) refuse(`'${more[0]}' is one argument too many.`);
   if (name === 'list') return { name };
-  if (name !== 'reference' && name !== 'forget') return refuse(`There is no command 'drift ${name ?? ''}'; there is reference, list, forget.`);
+  if (name !== 'reference' && name !== 'forget' && name !== 'calibrate') return refuse(`There is no command 'drift ${name ?? ''}'; there is reference, calibrate, list, forget.`);
   if (source === undefined) return refuse(`drift ${name} needs a source.`);
   const whose = { source, model: values.model ?? null, tenant: values.tenant ?? null };
   if (name === 'forget') return { name, ...whose };
+  if (name === 'calibrate') {
+    const { model, labels } = values;
+    if (model === undefined || labels === undefined) return refuse(`drift calibrate needs ${model === undefined ? '--model' : '--labels'}.`);
+    return { name, source, model, tenant: whose.tenant, labels };
+  }
   const [from, to] = [time(values.from, '--from', now), time(values.to, '--to', now)];
   if (from >= to) refuse('--from is not before --to.');
   return { name, ...whose, of: values.of ?? source, from, to, day: daytime(values.day) };

@@ -4,11 +4,16 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { SaccadeError } from '../../connectors/errors.ts';
-import { emptySketch, settle, type Sketch } from './sketch.ts';
+import { addSample, noSamples, type Samples } from './samples.ts';
+import { addFrame, emptySketch, settle, type Sketch } from './sketch.ts';
+import type { MappedEmbedding } from './statistics/embedding-map.ts';
+import type { Prediction } from '../../schemas/records.ts';
 
 export interface Block extends Sketch {
   /** Event time of its first frame, milliseconds since the epoch. */
   readonly start: number;
+  /** Of its frames with an embedding; absent where there are none, and in what was written before frames were sampled. */
+  samples?: Samples;
 }
 
 const leastMs = 30_000;
@@ -22,6 +27,11 @@ export function blockAt(blocks: Block[], at: number): Block {
   const next: Block = { start: at, ...emptySketch() };
   blocks.push(next);
   return next;
+}
+
+export function addToBlock(block: Block, prediction: Prediction, embedding: MappedEmbedding | null): void {
+  addFrame(block, prediction, embedding);
+  if (embedding) addSample((block.samples ??= noSamples()), prediction, embedding);
 }
 
 /** Blocks as a few kilobytes. */

@@ -3,6 +3,8 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import type { DriftCommand } from './arguments.ts';
 import { buildReference } from './build-reference.ts';
+import { calibrate } from './calibration.ts';
+import { judgeAnswers, readLabels } from './labels.ts';
 import { packReference, type Reference, unpackReference } from './reference.ts';
 import { referenceKey } from './references.ts';
 
@@ -15,6 +17,8 @@ export interface DriftCommandWorld {
   write(key: string, value: Buffer | null): Promise<void>;
   /** Opened only for what needs it. */
   store(): Promise<Pick<Store, 'query'>>;
+  /** Throws bad_request. */
+  readFile(path: string): string;
 }
 
 const day = (at: number): string => new Date(at).toISOString().slice(0, 16);
@@ -31,18 +35,42 @@ export async function runDriftCommand(world: DriftCommandWorld, command: DriftCo
     }
     return;
   }
+  if (command.name === 'calibrate') return calibrateReferences(world, tenant, command, print);
   const streams = await windowsOf(await world.store(), tenant, command);
   if (streams.length === 0) throw new SaccadeError('bad_request', `No window of ${command.of}${command.model ? ` and ${command.model}` : ''} between ${day(command.from)} and ${day(command.to)} is in the store.`);
   // All are built before any is written: half of what was asked for is harder to make sense of than none.
   const built = streams.map(({ model, version, windows }) => {
     const key = referenceKey({ tenant, source: command.source, model, version });
     const before = world.references().get(key);
-    const number = before ? Number(unpackReference(before).version) + 1 : 1;
-    return { key, reference: buildReference({ version: String(number), madeAt: world.now, of: command.of, windows, day: command.day }) };
+    const old = before ? unpackReference(before) : null;
+    const made = buildReference({ version: nextVersion(old), madeAt: world.now, of: command.of, windows, day: command.day });
+    // It is the same version of the model: what its confidence is worth does not change with what is normal.
+    return { key, reference: old?.calibration ? { ...made, calibration: old.calibration } : made };
   });
   for (const { key, reference } of built) {
     await world.write(key, packReference(reference));
     print(`${key}: version ${told(reference)}`);
+  }
+}
+
+const nextVersion = (old: Reference | null): string => String(old ? Number(old.version) + 1 : 1);
+
+/** Into a new version of each reference whose version of the model has answered enough of the labelled frames. */
+async function calibrateReferences(world: DriftCommandWorld, tenant: string, { source, model, labels: file }: Extract<DriftCommand, { name: 'calibrate' }>, print: (line: string) => void): Promise<void> {
+  const labels = readLabels(world.readFile(file));
+  const judged = await judgeAnswers(await world.store(), { tenant, source, model }, labels);
+  const made = [...judged].flatMap(([version, answers]) => {
+    const key = referenceKey({ tenant, source, model, version });
+    const bytes = world.references().get(key);
+    if (!bytes) return [];
+    const old = unpackReference(bytes);
+    const calibration = calibrate(answers, world.now);
+    return [{ key, reference: { ...old, version: nextVersion(old), calibration }, right: answers.filter(({ right }) => right).length / answers.length, of: answers.length }];
+  });
+  if (made.length === 0) throw new SaccadeError('bad_request', judged.size === 0 ? `None of the ${labels.size} frames has an answer of ${model} from ${source} in the store.` : `There is no reference of ${source} for what answered: ${[...judged.keys()].map((version) => `${model}@${version}`).join(', ')}. Make one first.`);
+  for (const { key, reference, right, of } of made) {
+    await world.write(key, packReference(reference));
+    print(`${key}: version ${reference.version}, calibrated by ${of} answers, of which ${Math.round(right * 100)} % are right`);
   }
 }
 
@@ -51,8 +79,8 @@ function belongs(key: string, tenant: string, { source, model }: { readonly sour
   return rest.join('/') === source && (model === null || head!.startsWith(`${model}@`));
 }
 
-const told = ({ version, of, from, to, parts }: Reference): string =>
-  `${version}, of ${of} from ${day(from)} to ${day(to)}: ${parts.map(({ name, blocks }) => `${name} ${blocks.reduce((sum, { frames }) => sum + frames, 0)} frames in ${blocks.length} blocks`).join(', ')}`;
+const told = ({ version, of, from, to, parts, calibration }: Reference): string =>
+  `${version}, of ${of} from ${day(from)} to ${day(to)}: ${parts.map(({ name, blocks }) => `${name} ${blocks.reduce((sum, { frames }) => sum + frames, 0)} frames in ${blocks.length} blocks`).join(', ')}${calibration ? ', calibrated' : ''}`;
 
 function list({ references }: DriftCommandWorld, print: (line: string) => void): void {
   if (references().size === 0) return print('There are no references. See npm run saccade -- drift --help.');

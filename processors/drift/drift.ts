@@ -7,6 +7,9 @@
  * order of the partition and before any position is committed, so a later owner finds in the state at least what is
  * committed. What it is given again is below the state's offset and is not counted again; what may not have arrived of the
  * results lies in the state too and is sent again, under the same ids.
+ *
+ * A source that falls silent brings no inputs by which its last window could end: `silent` ends those by the clock on the wall, for the
+ * sources of partitions that this process reads.
  */
 import type { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
@@ -16,10 +19,11 @@ import { emit, type Emitted, type Input, type Outcome, retry, type Stage } from 
 import { watchWindow } from './alerts.ts';
 import { packBlocks } from './blocks.ts';
 import type { DriftConfig } from './config.ts';
+import { estimatePerformance } from './performance.ts';
 import type { References } from './references.ts';
 import { isCounted, newState, packState, passed, type SourceState, stateKey, tidy, unpackState } from './source-state.ts';
 import { judge } from './verdict.ts';
-import { add, type ClosedWindow, leastFrames, noWindows } from './windows.ts';
+import { add, type ClosedWindow, closeSilent, leastFrames, noWindows } from './windows.ts';
 
 export interface DriftOptions {
   readonly config: DriftConfig;
@@ -33,13 +37,27 @@ export interface DriftOptions {
 /** Results of inputs that may be asked for again: the registry was away when they were to leave. */
 const handedAtMost = 200;
 
-export function driftStage({ config, clock, references, states, log }: DriftOptions): Stage<Prediction> {
+/** A source without a record for so long has fallen silent: longer than a consumer takes to learn that its partitions are another's. */
+export const silentMs = 120_000;
+/** How often it is asked. */
+export const askedEveryMs = 30_000;
+
+export interface DriftStage extends Stage<Prediction> {
+  /** What is to be told of sources that have fallen silent; to be sent by whoever asks, again until it has arrived. */
+  silent(): Emitted[];
+}
+
+export function driftStage({ config, clock, references, states, log }: DriftOptions): DriftStage {
   let generation: AbortSignal | null = null;
   let sources = new Map<string, SourceState>();
   /** Partitions of which a record has come in this generation. */
   let seen = new Set<number>();
   let handed = new Map<string, readonly Emitted[]>();
   let full = false;
+  /** When a record of a source last came, by this process's clock; of those not in here, not since this. */
+  let lastSeen = new Map<SourceState, number>();
+  let begunAt = 0;
+  let askedAt = 0;
 
   const place = ({ origin }: Input): string => `${origin.partition}@${origin.offset}`;
 
@@ -55,6 +73,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
     }
     sources = read;
     seen = new Set();
+    lastSeen = new Map();
+    begunAt = clock.now();
     handed = new Map();
     generation = signal;
   }
@@ -104,7 +124,37 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       for (const key of [...handed.keys()].slice(0, Math.max(0, handed.size - handedAtMost))) handed.delete(key);
       return inputs.map((input) => outcomes.get(input)!);
     },
+
+    silent,
   };
+
+  function silent(): Emitted[] {
+    const now = clock.now();
+    // A process that stood still (it was stopped, or the machine slept) may have lost its partitions: it asks again once it must know.
+    const stoodStill = now - askedAt > 2 * askedEveryMs;
+    askedAt = now;
+    if (stoodStill || !generation || generation.aborted) return [];
+    return [...sources.values()].flatMap((state): Emitted[] => {
+      if (!seen.has(state.partition) || now - (lastSeen.get(state) ?? begunAt) < silentMs) return [];
+      const results = Object.entries(state.streams).flatMap(([name, windows]) => closeSilent(windows, now).flatMap((window) => resultsOf(state, name, window, state.next)));
+      return results.length === 0 ? [] : [...results, checkpoint(state)];
+    });
+  }
+
+  function checkpoint(state: SourceState): Emitted {
+    tidy(state, clock.now());
+    return { output: 'state', key: stateKey(state.tenant, state.source), value: packState(state) };
+  }
+
+  /** A window that is over, and the alert that follows; remembered in the state under the offset with which they leave. */
+  function resultsOf(state: SourceState, name: string, window: ClosedWindow, offset: number): Emitted[] {
+    const record = recordOf(state, name, window);
+    const alert = window.span === '5m' ? watchWindow(state.watch, record) : null;
+    const made: Emitted[] = [{ output: 'windows', key: state.source, value: record }, ...(alert ? [{ output: 'alerts', key: state.source, value: alert }] : [])];
+    for (const emitted of made) state.sent.push({ offset, at: clock.now(), emitted });
+    if (alert) log.info({ source: state.source, status: alert.status, features: alert.features }, alert.sentence);
+    return made;
+  }
 
   /** Counts the inputs of a partition; answers what leaves with the first of them. */
   function count(inputs: readonly Input<Prediction>[], first: Input): Emitted[] {
@@ -114,25 +164,15 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       const state = stateOf(input);
       if (!state || isCounted(state, input.origin)) continue;
       touched.add(state);
+      lastSeen.set(state, clock.now());
       passed(state, input.origin);
       const { model, version } = input.value;
       // What ended before a version answered counts with the version that answers otherwise.
       const name = `${model}@${version ?? lastVersion(state, model)}`;
       const windows = (state.streams[name] ??= noWindows());
-      for (const window of add(windows, input.value)) {
-        const record = recordOf(state, name, window);
-        const alert = window.span === '5m' ? watchWindow(state.watch, record) : null;
-        const made: Emitted[] = [{ output: 'windows', key: state.source, value: record }, ...(alert ? [{ output: 'alerts', key: state.source, value: alert }] : [])];
-        for (const emitted of made) state.sent.push({ offset: first.origin.offset, at: clock.now(), emitted });
-        results.push(...made);
-        if (alert) log.info({ source: state.source, status: alert.status, features: alert.features }, alert.sentence);
-      }
+      for (const window of add(windows, input.value)) results.push(...resultsOf(state, name, window, first.origin.offset));
     }
-    const checkpoints = [...touched].map((state): Emitted => {
-      tidy(state, clock.now());
-      return { output: 'state', key: stateKey(state.tenant, state.source), value: packState(state) };
-    });
-    return [...results, ...checkpoints];
+    return [...results, ...[...touched].map(checkpoint)];
   }
 
   function recordOf({ tenant, source }: SourceState, stream: string, window: ClosedWindow): DriftWindow {
@@ -158,6 +198,7 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       reference: found?.version ?? null,
       sentence: verdict === 'sum' ? null : (judged?.sentence ?? null),
       features: [...(judged?.features ?? [])].map((feature) => (verdict === 'sum' ? { ...feature, p: null, q: null, moved: false } : feature)),
+      performance: found?.sameVersion && found.calibration && enough ? estimatePerformance(window.blocks.length > 0 ? window.blocks : [window.total], found.normal.total, found.calibration) : null,
       examples: verdict === 'drifted' ? [...judged!.examples] : [],
       blocks: window.blocks.length > 0 ? packBlocks(window.blocks) : null,
     };

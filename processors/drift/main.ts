@@ -1,4 +1,5 @@
-/** `drift reference|list|forget`: finds the log and the store, and runs one command. */
+/** `drift reference|calibrate|list|forget`: finds the log and the store, and runs one command. */
+import { readFileSync } from 'node:fs';
 import { clickhouseStore } from '../../connectors/clickhouse/store.ts';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
@@ -39,6 +40,13 @@ export async function driftCommand(argv: readonly string[], env: NodeJS.ProcessE
         tenant: s.SACCADE_TENANT,
         now,
         references: () => table.entries(),
+        readFile(path) {
+          try {
+            return readFileSync(path, 'utf8');
+          } catch (error) {
+            throw new SaccadeError('bad_request', `The labels cannot be read: ${(error as Error).message}.`, error);
+          }
+        },
         write: (key, value) => table.put(key, value),
         async store(): Promise<Store> {
           const at = storeAt(s, running);

@@ -2,7 +2,10 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Block } from './blocks.ts';
-import { compare } from './compare.ts';
+import type { Calibration } from './calibration.ts';
+import { compare, type Distance } from './compare.ts';
+import { type DomainClassifier, domainClassifier } from './domain-classifier.ts';
+import { joinSamples } from './samples.ts';
 import { emptySketch, merge, merged, type Sketch } from './sketch.ts';
 import { fitTail, type Tail } from './statistics/tail.ts';
 
@@ -26,6 +29,8 @@ export interface Reference {
   /** The source whose frames it is made of; another than the one it is for, where that is a data set. */
   readonly of: string;
   readonly parts: readonly ReferencePart[];
+  /** What the model's confidence is worth here, once that has been learnt from labels. */
+  readonly calibration?: Calibration;
 }
 
 /** Fewer blocks say too little of what chance does. */
@@ -55,7 +60,8 @@ export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[]
   const each = Math.ceil(blocks.length / most);
   return Array.from({ length: Math.ceil(blocks.length / each) }, (_, i) => {
     const joined = blocks.slice(i * each, (i + 1) * each);
-    return { start: joined[0]!.start, ...merged(joined) };
+    const samples = joinSamples(joined.map((block) => block.samples));
+    return { start: joined[0]!.start, ...merged(joined), ...(samples && { samples }) };
   });
 }
 
@@ -63,16 +69,25 @@ export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[]
 export interface Normal {
   readonly total: Sketch;
   /** How unusual a distance is for a window of so many frames in so much time, by feature. */
-  tails(frames: number, durationMs: number): ReadonlyMap<string, Tail>;
+  tails(frames: number, durationMs: number): ReadonlyMap<string, Tails>;
+  /** Null where no frames were sampled. */
+  readonly domain: DomainClassifier | null;
+}
+
+/** How unusual a feature's distance is, and how unusual the way its middle has moved. */
+export interface Tails {
+  readonly value: Tail;
+  readonly shift: Tail;
 }
 
 export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
   const total = merged(blocks);
   const framesOfBlock = total.frames / blocks.length;
   const msOfBlock = medianStep(blocks);
-  const known = new Map<number, ReadonlyMap<string, Tail>>();
+  const known = new Map<number, ReadonlyMap<string, Tails>>();
   return {
     total,
+    domain: domainClassifier(blocks),
     tails(frames, durationMs) {
       // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
       const length = Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
@@ -93,8 +108,8 @@ function medianStep(blocks: readonly Block[]): number {
  * has changed. Frames in a row resemble each other, and runs keep that; shuffled frames would vary far less than any real window.
  * Source: Politis & Romano, subsampling, 1994; the blocks are those of Künsch, 1989.
  */
-function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): ReadonlyMap<string, Tail> {
-  const seen = new Map<string, number[]>();
+function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): ReadonlyMap<string, Tails> {
+  const seen = new Map<string, Distance[]>();
   const [run, rest] = [emptySketch(), emptySketch()];
   merge(rest, total);
   const move = (block: Block, sign: 1 | -1): void => {
@@ -111,5 +126,5 @@ function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): R
     move(blocks[i]!, -1);
     move(blocks[(i + length) % blocks.length]!, 1);
   }
-  return new Map([...seen].map(([name, distances]) => [name, fitTail(distances)]));
+  return new Map([...seen].map(([name, distances]) => [name, { value: fitTail(distances.map(({ value }) => value)), shift: fitTail(distances.map(({ shift }) => shift)) }]));
 }

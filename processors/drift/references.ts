@@ -1,5 +1,6 @@
 /** The references in force, as the topic has them: made ready when a window first asks. */
 import type { SaccadeError } from '../../connectors/errors.ts';
+import type { Calibration } from './calibration.ts';
 import { type Normal, normalOf, partAt, type Reference, unpackReference } from './reference.ts';
 
 /** What a reference is for. */
@@ -18,7 +19,7 @@ export interface References {
    * What is normal for the stream at that time (milliseconds since the epoch), or null where nobody has said. Of another version of
    * the model where this one has none: then only the input can be compared.
    */
-  normalFor(stream: Stream, at: number): { readonly version: string; readonly sameVersion: boolean; readonly normal: Normal } | null;
+  normalFor(stream: Stream, at: number): { readonly version: string; readonly sameVersion: boolean; readonly normal: Normal; readonly calibration: Calibration | null } | null;
   /** A value of the topic; null: removed. */
   changed(key: string, value: Buffer | null): void;
 }
@@ -62,7 +63,7 @@ export function openReferences(log: { warn(details: object, message: string): vo
       if (!opened || !part) return null;
       let normal = opened.normals.get(part.name);
       if (!normal) opened.normals.set(part.name, (normal = normalOf(part)));
-      return { version: opened.reference.version, sameVersion: key === own, normal };
+      return { version: opened.reference.version, sameVersion: key === own, normal, calibration: opened.reference.calibration ?? null };
     },
     changed(key, value) {
       ready.delete(key);

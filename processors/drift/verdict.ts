@@ -1,9 +1,9 @@
 /** What a window says beside its reference: which features have moved, in numbers and in a sentence, and which frames to look at. */
 import type { DriftFeature } from '../../schemas/records.ts';
-import { compare, deviationsOf, meansOf } from './compare.ts';
+import { compare, deviationsOf, type Distance, meansOf } from './compare.ts';
 import { directionName } from './examples.ts';
-import { classMix, embeddingMean, embeddingShape, groupOf, numericFeatures } from './features.ts';
-import type { Normal } from './reference.ts';
+import { classMix, domainFeature, embeddingMean, embeddingShape, groupOf, numericFeatures } from './features.ts';
+import type { Normal, Tails } from './reference.ts';
 import { type Sketch, valuesIn } from './sketch.ts';
 import { benjaminiHochberg } from './statistics/benjamini-hochberg.ts';
 import { pValue } from './statistics/tail.ts';
@@ -19,6 +19,8 @@ export interface Judgement {
 /** Classes a chart shows; the rest are left out of it, not of the statistic. */
 const shownClasses = 20;
 const toldOf = 3;
+/** A smaller shift is of no use to anybody, however sure it is; in deviations of frames. */
+const leastShift = 0.3;
 
 /**
  * Compares a window with what is normal. `alpha`: the share of false ones among the features that are said to have moved.
@@ -27,20 +29,41 @@ const toldOf = 3;
 export function judge(window: ClosedWindow, normal: Normal, alpha: number, only: 'input' | 'all'): Judgement {
   const tails = normal.tails(window.total.frames, window.end - window.start);
   const found = [...compare(normal.total, window.total)].filter(([name]) => only === 'all' || groupOf(name) === 'input');
-  const p = found.map(([name, value]) => (tails.has(name) ? pValue(tails.get(name)!, value) : Number.NaN));
+  const p = found.map(([name, distance]) => unusual(tails.get(name), distance));
   const q = benjaminiHochberg(p);
-  const features = found.map(([name, value], i) => {
+  const features = found.map(([name, { value, shift }], i) => {
     const chart = chartOf(name, normal.total, window.total);
-    const moved = q[i]! <= alpha && value >= leastOf(name);
+    const moved = q[i]! <= alpha && (value >= leastOf(name) || shift >= leastShift);
     return { name, group: groupOf(name), statistic: statisticOf(name), value, p: number(p[i]!), q: number(q[i]!), moved, ...chart };
   });
+  // Only asked to confirm: what it costs, a thousand sums like the others do not.
+  const domain = features.some(({ moved, group }) => moved && group === 'embedding') ? judgeDomain(window, normal) : null;
+  if (domain && !domain.moved) for (const feature of features) if (feature.group === 'embedding') feature.moved = false;
   // The most unusual first; of equally unusual ones, the easier to understand.
   const moved = features.filter((each) => each.moved).sort((a, b) => a.p! - b.p! || order(a.name) - order(b.name));
   return {
-    features,
-    sentence: moved.length === 0 ? null : sentenceOf(moved),
+    features: domain ? [...features, domain] : features,
+    sentence: moved.length === 0 ? null : sentenceOf(moved, domain),
     examples: [...new Set(moved.flatMap((feature) => framesOf(feature, window, normal.total)))].slice(0, 6),
   };
+}
+
+/** A window that a classifier tells from the reference no better than one in so many windows of the reference's own is not another world. */
+const confirming = 0.05;
+
+/** How well a classifier tells frames of the window from those of the reference, and how unusual that is. Null where there is nothing to learn from. */
+function judgeDomain(window: ClosedWindow, { domain }: Normal): DriftFeature | null {
+  const area = domain?.auc(window.blocks) ?? Number.NaN;
+  if (Number.isNaN(area)) return null;
+  const p = pValue(domain!.tail(window.blocks.length), area);
+  return { name: domainFeature.name, group: domainFeature.group, statistic: domainFeature.statistic, value: area, p, q: null, moved: p <= confirming, mean: null, reference_mean: null, edges: [], labels: [], now: [], reference: [] };
+}
+
+/** The p-value of a distance: of what is the more unusual of its two parts, doubled for having looked at both. */
+function unusual(tails: Tails | undefined, { value, shift }: Distance): number {
+  if (!tails) return Number.NaN;
+  const [byValue, byShift] = [pValue(tails.value, value), pValue(tails.shift, shift)];
+  return value === shift ? byValue : Math.min(1, 2 * Math.min(byValue, Number.isNaN(byShift) ? 1 : byShift));
 }
 
 const number = (value: number): number | null => (Number.isNaN(value) ? null : value);
@@ -73,17 +96,18 @@ function sharesOfClasses({ classes }: Sketch): Map<string, number> {
   return new Map(Object.entries(classes).filter(([, count]) => count > 0).map(([label, count]) => [label, count / n]));
 }
 
-function sentenceOf(moved: readonly DriftFeature[]): string {
-  const told = moved.slice(0, toldOf).map(reasonOf);
+function sentenceOf(moved: readonly DriftFeature[], domain: DriftFeature | null): string {
+  const told = moved.slice(0, toldOf).map((feature) => reasonOf(feature, domain));
   const more = moved.length - told.length;
   const text = `${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
   return text[0]!.toUpperCase() + text.slice(1);
 }
 
 /** One feature in words: what has changed, from what to what. */
-function reasonOf({ name, value, mean, reference_mean, labels, now, reference }: DriftFeature): string {
-  if (name === embeddingMean.name) return `to the model the pictures look different (its embedding has moved by ${value.toFixed(2)} deviations)`;
-  if (name === embeddingShape.name) return `to the model the pictures look different (distribution of its embedding, MMD² ${value.toFixed(3)})`;
+function reasonOf({ name, value, mean, reference_mean, labels, now, reference }: DriftFeature, domain: DriftFeature | null): string {
+  const confirmed = domain?.moved ? `; a classifier tells them from those of before, AUC ${domain.value.toFixed(2)}` : '';
+  if (name === embeddingMean.name) return `to the model the pictures look different (its embedding has moved by ${value.toFixed(2)} deviations${confirmed})`;
+  if (name === embeddingShape.name) return `to the model the pictures look different (distribution of its embedding, MMD² ${value.toFixed(3)}${confirmed})`;
   if (name === classMix.name) {
     const most = indexOfLargest(now.map((share, i) => Math.abs(share - reference[i]!)));
     return `'${labels[most]}' is ${percent(now[most]!)} of what is seen instead of ${percent(reference[most]!)}`;

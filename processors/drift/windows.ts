@@ -3,7 +3,7 @@
  * days. A window ends when the stream's own clock, the watermark, has passed it; other streams have no part in that.
  */
 import type { Prediction } from '../../schemas/records.ts';
-import { type Block, blockAt } from './blocks.ts';
+import { addToBlock, type Block, blockAt } from './blocks.ts';
 import { addExample, type Examples, mergeExamples, noExamples } from './examples.ts';
 import { addFrame, emptySketch, merge, type Sketch } from './sketch.ts';
 import { type MappedEmbedding, mapEmbedding } from './statistics/embedding-map.ts';
@@ -77,7 +77,7 @@ export function add(windows: Windows, prediction: Prediction): ClosedWindow[] {
   if (at < windows.closedUntil) addLate(windows, at, prediction, embedding);
   else {
     const window = windowAt(windows, at);
-    addFrame(blockAt(window.blocks, at), prediction, embedding);
+    addToBlock(blockAt(window.blocks, at), prediction, embedding);
     addExample(window.examples, prediction, embedding);
   }
   windows.watermark = Math.max(windows.watermark, at);
@@ -129,6 +129,21 @@ function closeDue(windows: Windows): ClosedWindow[] {
     }
   }
   return closed;
+}
+
+/**
+ * The windows of a stream that has fallen silent, as far as they are over by the clock on the wall (`now`, milliseconds since the
+ * epoch) and hold enough frames: others go on growing, since a slow camera is not a silent one.
+ */
+export function closeSilent(windows: Windows, now: number): ClosedWindow[] {
+  let until = 0;
+  for (const window of windows.open) {
+    if (framesIn(window) < leastFrames || now - latenessMs < window.end) break;
+    until = window.end;
+  }
+  if (until === 0) return [];
+  windows.watermark = Math.max(windows.watermark, until + latenessMs);
+  return closeDue(windows);
 }
 
 /** By five minutes, together with what lies there. */

@@ -34,6 +34,10 @@ export const windowColumns: readonly Column<DriftWindow>[] = [
   feature('mean', 'Nullable(Float64)'),
   feature('reference_mean', 'Nullable(Float64)'),
   { name: 'charts', type: 'String', of: ({ features }) => JSON.stringify(Object.fromEntries(features.map(({ name, edges, labels, now, reference }) => [name, { edges, labels, now, reference }]))) },
+  { name: 'accuracy', type: 'Nullable(Float64)', of: ({ performance }) => performance && performance.accuracy },
+  { name: 'accuracy_low', type: 'Nullable(Float64)', of: ({ performance }) => performance && performance.low },
+  { name: 'accuracy_high', type: 'Nullable(Float64)', of: ({ performance }) => performance && performance.high },
+  { name: 'accuracy_normal', type: 'Nullable(Float64)', of: ({ performance }) => performance && performance.normal },
   { name: 'examples', type: 'Array(UUID)', of: ({ examples }) => examples },
   { name: 'blocks', type: 'String', of: ({ blocks }) => blocks?.toString('base64') ?? '' },
 ];

@@ -18,7 +18,7 @@ export const driftFeatureSchema = z
   .object({
     name: z.string(),
     group: z.string().describe('input, prediction or embedding.'),
-    statistic: z.string().describe('psi, ks, js, mean_shift or mmd.'),
+    statistic: z.string().describe('psi, ks, js, mean_shift, mmd or auc.'),
     value: z.number(),
     p: z.number().nullable().describe('How often chance alone makes it as large.'),
     q: z.number().nullable().describe('The same, adjusted for all features of the window.'),
@@ -31,6 +31,11 @@ export const driftFeatureSchema = z
     reference: shares,
   })
   .meta({ id: 'DriftFeature' });
+
+const share = z.number().min(0).max(1);
+const accuracySchema = z
+  .object({ estimate: share, low: share.describe('The true share lies between low and high in 95 of 100 windows.'), high: share, normal: share.describe('The same estimate for the reference.') })
+  .describe('How often the answers are right, estimated without their labels.');
 
 export const alertSchema = z
   .object({
@@ -64,9 +69,10 @@ export const driftSchema = z
           reference: z.string().nullable().describe('Version of the reference.'),
           sentence: z.string().nullable(),
           examples: z.array(z.uuid()),
+          accuracy: accuracySchema.nullable().describe('Null until the reference is calibrated (saccade drift calibrate).'),
           features: z.array(driftFeatureSchema),
         }),
-        history: z.array(z.object({ start: z.iso.datetime(), end: z.iso.datetime(), frames: count, verdict, moved: z.array(z.string()) })).describe('Oldest first.'),
+        history: z.array(z.object({ start: z.iso.datetime(), end: z.iso.datetime(), frames: count, verdict, moved: z.array(z.string()), accuracy: share.nullable() })).describe('Oldest first.'),
       }),
     ).describe('100 at most.'),
   })

@@ -12,6 +12,7 @@ import { driftOf } from '../../processors/edge/drift/drift-of.ts';
 import { driftSchema } from '../../schemas/api/drift.ts';
 import { sinkConfig } from '../../processors/sink/config.ts';
 import { alertColumns, alertsTable, windowColumns, windowsTable } from '../../processors/sink/drift-rows.ts';
+import { sinkStage } from '../../processors/sink/sink.ts';
 import { tableSink } from '../../processors/sink/table-sink.ts';
 import type { Input } from '../../processors/stage.ts';
 import type { Alert, DriftWindow, Prediction } from '../../schemas/records.ts';
@@ -37,6 +38,8 @@ describe('what drift … is asked', () => {
     refused(['reference', 'gate', '--from', '2h', '--to', '1h', '--day', '7-19'], /--day is '7-19'/);
     refused(['reference', 'gate', 'yard'], /yard/);
     refused(['reverence'], /reverence/);
+    refused(['calibrate', 'gate', '--labels', 'x.csv'], /--model/);
+    refused(['calibrate', 'gate', '--model', 'nanodet'], /--labels/);
     refused(['list', '--weekly'], /weekly/);
   });
 });
@@ -56,7 +59,9 @@ describe('from windows to a reference, an alert and /v1/drift', { timeout: 240_0
       references.changed(key, value);
     },
     store: async () => store,
+    readFile: () => labels,
   });
+  let labels = '';
   const run = async (...argv: string[]): Promise<string[]> => {
     const lines: string[] = [];
     await runDriftCommand(world(), readArguments(argv, noon), (line) => lines.push(line));
@@ -114,6 +119,27 @@ describe('from windows to a reference, an alert and /v1/drift', { timeout: 240_0
     assert.deepEqual((await told({ source: 'other' })).streams, []);
     assert.deepEqual((await told({ model: 'other' })).alerts, []);
     assert.deepEqual((await driftOf('another', { hours: 24 }, { ask: (sql, params) => store.query(sql, params), now: noon })).streams, []);
+  });
+
+  test('once labels have said what confidence is worth, a window has an estimate of its accuracy, and before none', async () => {
+    const calibrate = ['calibrate', 'gate', '--model', 'nanodet', '--labels', 'labels.csv'];
+    assert.equal((await told()).streams[0]!.latest.accuracy, null);
+    const seen = stream({ seed: 73, from: noon - 3_600_000, frames: 600 });
+    await sinkStage({ store, clock: { now: () => noon }, batch: sinkConfig.parse({}) }).process(inputsOf(seen), signal);
+    // Of every second frame the label is another: half of the answers are wrong, however sure.
+    labels = ['frame_id,label', ...seen.flatMap(({ frame_id, detections }, i) => (i % 2 === 0 ? [...new Set(detections.map(({ label }) => `${frame_id},${label}`)), `${frame_id},`] : [`${frame_id},dog`]))].join('\n');
+    assert.match((await run(...calibrate))[0]!, /^default\/nanodet@1\/gate: version 3, calibrated by \d+ answers, of which (4[89]|5[012]) % are right$/);
+    assert.match((await run('list'))[0]!, /calibrated/);
+    await see(stream({ seed: 74, from: noon + 90 * 60_000, frames: 4 * 60 * 6 }));
+    const { latest, history } = driftSchema.parse(await told()).streams[0]!;
+    const { estimate, low, high, normal } = latest.accuracy!;
+    assert.ok(low < 0.5 && high > 0.5 && estimate > low && estimate < high && Math.abs(normal - 0.5) < 0.05, JSON.stringify(latest.accuracy));
+    assert.equal(history.at(-1)!.accuracy, estimate);
+    assert.equal(history[0]!.accuracy, null);
+    // A new reference of the same version of the model keeps it; labels of nobody's frames say nothing.
+    assert.match((await run('reference', 'gate', '--from', '2026-01-05T12:00Z', '--to', '2026-01-05T12:50Z'))[0]!, /version 4.*calibrated$/);
+    labels = '00000000-0000-8000-8000-000000000001,cat';
+    await assert.rejects(run(...calibrate), (error: SaccadeError) => error.code === 'bad_request' && /None of the 1 frames/.test(error.detail));
   });
 
   test('what is forgotten is normal no more', async () => {

@@ -12,7 +12,7 @@ const feature = (name: string, moved: boolean, more: object = {}) => ({
   name, group: 'input', statistic: 'psi', value: moved ? 2.4 : 0.02, p: moved ? 1e-6 : 0.4, q: moved ? 1e-5 : 0.5, moved,
   mean: 58.2, reference_mean: 117.4, edges: Array.from({ length: 33 }, (_, i) => i * 8), labels: [], now: shares(moved ? 7 : 15), reference: shares(15), ...more,
 });
-const window = (i: number) => ({ start: iso(5 * i + 6), end: iso(5 * i + 1), frames: 1500, verdict: i < 3 ? ('drifted' as const) : ('stable' as const), moved: i < 3 ? ['luma'] : [] });
+const window = (i: number) => ({ start: iso(5 * i + 6), end: iso(5 * i + 1), frames: 1500, verdict: i < 3 ? ('drifted' as const) : ('stable' as const), moved: i < 3 ? ['luma'] : [], accuracy: 0.71 });
 
 const told: Drift = {
   alerts: [
@@ -20,8 +20,8 @@ const told: Drift = {
     { id: '00000000-0000-8000-8000-000000000002', source: '<i>yard</i>', kind: 'drift', status: 'resolved', sentence: "'cat' is 60 % of what is seen instead of 20 %.", models: ['nanodet@1'], features: ['class_mix'], started_at: iso(300), changed_at: iso(200), resolved_at: iso(200), examples: [] },
   ],
   streams: [
-    { source: 'gate', model: 'nanodet', version: '1', latest: { ...window(0), reference: '3', sentence: 'Pictures are darker (luma 58 instead of 117).', examples: [], features: [feature('luma', true), feature('contrast', false), feature('class_mix', true, { edges: [], labels: ['person', 'car'], now: [0.8, 0.2], reference: [0.5, 0.5], mean: null, reference_mean: null })] }, history: Array.from({ length: 200 }, (_, i) => window(199 - i)) },
-    { source: 'yard', model: 'nanodet', version: '1', latest: { ...window(5), verdict: 'no_reference', reference: null, sentence: null, examples: [], features: [] }, history: [] },
+    { source: 'gate', model: 'nanodet', version: '1', latest: { ...window(0), accuracy: { estimate: 0.71, low: 0.662, high: 0.748, normal: 0.83 }, reference: '3', sentence: 'Pictures are darker (luma 58 instead of 117).', examples: [], features: [feature('luma', true), feature('contrast', false), feature('class_mix', true, { edges: [], labels: ['person', 'car'], now: [0.8, 0.2], reference: [0.5, 0.5], mean: null, reference_mean: null })] }, history: Array.from({ length: 200 }, (_, i) => window(199 - i)) },
+    { source: 'yard', model: 'nanodet', version: '1', latest: { ...window(5), accuracy: null, verdict: 'no_reference', reference: null, sentence: null, examples: [], features: [] }, history: [] },
   ],
 };
 

@@ -27,6 +27,7 @@ describe('the tables of drift', { timeout: 120_000 }, () => {
     await store1(windowsTable, windowColumns, first, { ...first, closed_at: first.closed_at + 10, verdict: 'stable' as const });
     const rows = await store.query('SELECT id, source, version, verdict, frames, moved, examples FROM drift_windows');
     assert.deepEqual(rows, [{ id: first.id, source: 'dock-3', version: '1', verdict: 'stable', frames: 1500, moved: ['luma'], examples: first.examples }]);
+    assert.deepEqual(await store.query('SELECT accuracy, accuracy_low, accuracy_high, accuracy_normal FROM drift_windows'), [{ accuracy: 0.625, accuracy_low: 0.5625, accuracy_high: 0.6875, accuracy_normal: 0.8125 }]);
     const features = await store.query('SELECT feature, group, statistic, value, p, moved, mean FROM drift_features ORDER BY feature');
     assert.deepEqual(features, [
       { feature: 'class_mix', group: 'prediction', statistic: 'js', value: 0.125, p: 0.5, moved: false, mean: null },

@@ -73,7 +73,7 @@ describe('a window beside its reference', () => {
   });
 
   test('is judged by what chance does to windows of its length: a shorter run varies more', () => {
-    const [short, long] = [normal.tails(120, 30_000), normal.tails(2400, 600_000)].map((tails) => tails.get('luma')!.threshold);
+    const [short, long] = [normal.tails(120, 30_000), normal.tails(2400, 600_000)].map((tails) => tails.get('luma')!.value.threshold);
     assert.ok(short! > long!, `${short}, ${long}`);
   });
 });

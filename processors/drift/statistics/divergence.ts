@@ -64,3 +64,39 @@ export function kolmogorovSmirnov(reference: ArrayLike<number>, current: ArrayLi
   }
   return most;
 }
+
+/**
+ * How far the mean of two counts in the same ordered bins has moved, in standard deviations of the reference: 0 and up. Where
+ * all is in one bin the deviation is that of values spread over it. NaN when either is empty.
+ */
+export function middleShift(reference: ArrayLike<number>, current: ArrayLike<number>): number {
+  const [r, c] = [moments(reference), moments(current)];
+  return Math.abs(c.mean - r.mean) / Math.sqrt(r.variance + 1 / 12);
+}
+
+function moments(counts: ArrayLike<number>): { mean: number; variance: number } {
+  const n = sum(counts);
+  let [mean, variance] = [0, 0];
+  for (let i = 0; i < counts.length; i++) mean += (i * counts[i]!) / n;
+  for (let i = 0; i < counts.length; i++) variance += ((i - mean) ** 2 * counts[i]!) / n;
+  return { mean, variance };
+}
+
+/** As much share as a class that was never seen is taken to vary by. */
+const leastVariance = 0.01;
+
+/**
+ * The largest change of a share, in standard deviations of one draw of the reference: max |c − r| / √(r (1 − r)), the variance
+ * no less than 0.01. 0 and up. NaN when either is empty. Jensen-Shannon adds up all classes, and a hundred rare ones that come and
+ * go hide one that matters.
+ */
+export function shareShift(reference: ArrayLike<number>, current: ArrayLike<number>): number {
+  const [all, now] = [sum(reference), sum(current)];
+  if (all === 0 || now === 0) return Number.NaN;
+  let most = 0;
+  for (let i = 0; i < reference.length; i++) {
+    const r = reference[i]! / all;
+    most = Math.max(most, Math.abs(current[i]! / now - r) / Math.sqrt(Math.max(leastVariance, r * (1 - r))));
+  }
+  return most;
+}

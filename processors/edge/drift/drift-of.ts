@@ -21,12 +21,16 @@ interface WindowRow extends Stream {
   readonly frames: number;
   readonly verdict: Verdict;
   readonly moved: string[];
+  readonly accuracy: number | null;
 }
 
 interface LatestRow extends Omit<WindowRow, 'moved'> {
   readonly reference: string | null;
   readonly sentence: string | null;
   readonly examples: string[];
+  readonly accuracy_low: number | null;
+  readonly accuracy_high: number | null;
+  readonly accuracy_normal: number | null;
   readonly charts: string;
   readonly names: string[];
   readonly groups: string[];
@@ -60,7 +64,7 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
   const params = { tenant, source, model, since: now - hours * hourMs };
   const [latest, windows, alerts] = await Promise.all([
     ask<LatestRow>(
-      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, reference, sentence, examples, charts,
+      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, reference, sentence, examples, accuracy, accuracy_low, accuracy_high, accuracy_normal, charts,
               features.name AS names, features.group AS groups, features.statistic AS statistics, features.value AS feature_values, features.p AS p, features.q AS q,
               features.moved AS moves, features.mean AS means, features.reference_mean AS reference_means
        FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')}
@@ -68,7 +72,7 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
       params,
     ),
     ask<WindowRow>(
-      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict,
+      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, accuracy,
               arrayFilter((name, moved) -> moved, features.name, features.moved) AS moved
        FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')} ORDER BY end_ms DESC LIMIT ${mostWindows}`,
       params,
@@ -97,7 +101,7 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
       model: row.model,
       version: row.version || null,
       latest: latestOf(row),
-      history: (history.get(nameOf(row)) ?? []).map(({ start_ms, end_ms, frames, verdict, moved }) => ({ start: iso(start_ms), end: iso(end_ms), frames, verdict, moved })),
+      history: (history.get(nameOf(row)) ?? []).map(({ start_ms, end_ms, frames, verdict, moved, accuracy }) => ({ start: iso(start_ms), end: iso(end_ms), frames, verdict, moved, accuracy })),
     })),
   };
 }
@@ -113,6 +117,7 @@ function latestOf(row: LatestRow): Drift['streams'][number]['latest'] {
     reference,
     sentence,
     examples,
+    accuracy: row.accuracy === null ? null : { estimate: row.accuracy, low: row.accuracy_low!, high: row.accuracy_high!, normal: row.accuracy_normal! },
     features: row.names.map((name, i) => ({
       name,
       group: row.groups[i]!,

@@ -2,7 +2,7 @@
 import { authorised } from './access.js';
 import { byId, el, setText, sync } from './dom.js';
 import { chart } from './drift-chart.js';
-import { count, timeOfDay, words } from './format.js';
+import { count, percent, timeOfDay, words } from './format.js';
 
 const EVERY_MS = 30_000;
 const HOURS = 24;
@@ -33,7 +33,7 @@ async function ask() {
 function show({ alerts, streams }) {
   byId('no-drift').hidden = streams.length > 0;
   sync(byId('drift-alerts'), alerts.slice(0, 5), () => el('li', '', el('h3'), el('p'), el('div', 'drift-frames')), showAlert);
-  sync(byId('drift-streams'), streams, () => el('article', 'drift-stream', el('h3', '', el('b'), el('span', 'verdict'), el('span', 'frames')), strip(), el('p', 'drift-said'), el('div', 'drift-charts'), el('div', 'drift-frames')), showStream);
+  sync(byId('drift-streams'), streams, () => el('article', 'drift-stream', el('h3', '', el('b'), el('span', 'verdict'), el('span', 'frames')), strip(), el('p', 'drift-said'), el('p', 'drift-accuracy'), el('div', 'drift-charts'), el('div', 'drift-frames')), showStream);
 }
 
 function showAlert(node, { source, status, started_at, resolved_at, sentence, examples }) {
@@ -46,7 +46,7 @@ function showAlert(node, { source, status, started_at, resolved_at, sentence, ex
 }
 
 function showStream(node, { source, model, version, latest, history }) {
-  const [title, windows, said, charts, frames] = node.children;
+  const [title, windows, said, accuracy, charts, frames] = node.children;
   node.dataset.verdict = latest.verdict;
   setText(title.children[0], `${source} · ${model}${version ? `@${version}` : ''}`);
   setText(title.children[1], verdicts[latest.verdict] ?? words(latest.verdict));
@@ -54,11 +54,15 @@ function showStream(node, { source, model, version, latest, history }) {
   showStrip(windows, history);
   setText(said, latest.sentence ?? '');
   said.hidden = latest.sentence === null;
+  accuracy.hidden = !latest.accuracy;
+  if (latest.accuracy) setText(accuracy, toldOf(latest.accuracy));
   const moved = latest.features.filter((feature) => feature.moved);
   const unusual = latest.features.toSorted((a, b) => (a.p ?? 1) - (b.p ?? 1));
   sync(charts, (moved.length > 0 ? moved : unusual).filter(({ now }) => now.length > 0).slice(0, SHOWN), chart.make, chart.fill);
   showFrames(frames, latest.examples);
 }
+
+const toldOf = ({ estimate, low, high, normal }) => `About ${percent(estimate)} of the answers are right (${percent(low)} to ${percent(high)}, estimated without labels), normally ${percent(normal)}.`;
 
 const svg = (tag) => document.createElementNS('http://www.w3.org/2000/svg', tag);
 
