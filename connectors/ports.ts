@@ -68,6 +68,8 @@ export interface ConsumerOptions {
   /** Upper bounds of one fetch, in bytes. */
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
+  /** Milliseconds that what is new may stay in the log, so that more of it comes at once; absent: none. */
+  readonly gatherMs?: number;
   readonly handlers: ConsumerHandlers;
 }
 

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import pino from 'pino';
@@ -71,10 +72,18 @@ export async function accessBench(argv: readonly string[]): Promise<void> {
   ];
   // The plan of 6,000 a minute would refuse the bench itself.
   const runs = new Map(contestants.map(({ name }) => [name, [] as { wall: number; cpu: number }[]]));
+  /** Else the trail fills up, and requests are refused: a bench asks faster than any client, from within. */
+  let recorded = 0;
+  const written = async (): Promise<void> => {
+    while ((await metadata.audit.head()).number < recorded) await sleep(100);
+  };
   const perRound = Math.min(count, Math.floor(5_500 / (rounds + 1)));
   for (let i = 0; i <= rounds; i += 1) {
     for (const one of contestants) {
-      const measured = await round(one, one.name.endsWith('limits') ? perRound : count);
+      const asked = one.name.endsWith('limits') ? perRound : count;
+      const measured = await round(one, asked);
+      if (one.headers.authorization) recorded += asked;
+      await written();
       // The first is for the compiler.
       if (i > 0) runs.get(one.name)!.push(measured);
     }

@@ -4,6 +4,7 @@ import { cacheBench } from './cache.ts';
 import { decode } from './decode.ts';
 import { drift } from './drift/drift.ts';
 import { fuzz } from './fuzz/fuzz.ts';
+import { http } from './http/http.ts';
 import { journalBench } from './journal.ts';
 import { latency } from './latency/latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
@@ -25,6 +26,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   drift,
   fairness,
   fuzz,
+  http,
   journal: journalBench,
   latency,
   pipeline,
@@ -67,6 +69,13 @@ const help = `npm run bench -- NAME [options]
             --media PATH   a video, or a folder of pictures (default media/); --frames N of it (default 3000)
             --months N     simulated without a change (default 3); --trials N of each change (default 40)
             --alpha A      in place of drift's own; --cache FOLDER of what the models said; --no-peers
+
+  http      pictures over HTTP beside Mosec, FastAPI, LitServe and BentoML on the same model, at 16 connections and at one; then 50 to 300
+            users, half load, bursts, batches, pictures seen before, reads and overload; starts its own Kafka and ClickHouse
+            --seconds S    of each run (default 8); --rounds N of the contest (default 3)
+            --peers LIST   of: mosec, fastapi, litserve, bentoml; empty: none
+            --profiles LIST  those whose name has one of these words in it (default: all)
+            --fuse LIST    neighbours run as one step, as of npm start; --edge-apart  the edge as a process of its own
 
   journal   what it costs a record to be journalled while it is in native code
             --count N      records of a round (default 5000); --rounds N (default 9)

@@ -22,7 +22,7 @@ export function announce({ settings: s, models, served, steps, cache, faces, say
   for (const trouble of Object.values(served?.degraded() ?? {})) say(`!! ${trouble}`);
   say(`cache       ${cache}`);
   if (faces) say(`faces       ${faces}`);
-  say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
+  say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE?.length ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);
   for (const [first, second] of s.SACCADE_FUSE ?? []) {
     for (const topic of new Set(steps.filter((step) => family(step) === second && step.bypassable !== false).map(({ from }) => from))) {
       const others = describeTopic(topic)?.consumers.filter((reader) => reader !== second) ?? [];

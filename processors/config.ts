@@ -91,6 +91,9 @@ function crossCheck(s: Settings): void {
   }
 }
 
+/** Where one process does both, writing tensors to the log and reading them back gives nothing but work. */
+const fusedUnlessTold = ({ SACCADE_STAGES: stages }: Settings): [string, string][] => (stages.includes('preprocess') && stages.includes('infer') ? [['preprocess', 'infer']] : []);
+
 /** Throws invalid_config naming the setting, its value and what is allowed. */
 export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envFile = '.env'): Config {
   const fromFile = existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
@@ -113,6 +116,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     }
     settings[name] = result.data;
   }
+  settings.SACCADE_FUSE ??= fusedUnlessTold(settings as unknown as Settings);
   crossCheck(settings as unknown as Settings);
   return Object.freeze({ settings: Object.freeze(settings) as unknown as Settings, given, byFlag: new Set(flags.keys()), help });
 }
@@ -127,7 +131,7 @@ export function helpText(): string {
 
   npm start                               everything, on this machine, with a demo camera
   npm start -- --source street.mp4        a video as the camera (repeatable)
-  npm start -- --stages infer             one stage more beside a running pipeline
+  npm start -- --stages preprocess,infer  two stages more beside a running pipeline
   npm run sql -- "select …"               SQL over what has been seen
   npm test                                everything is tested on real components
 

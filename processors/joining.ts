@@ -55,3 +55,12 @@ export function camerasOf({ settings: s, given, byFlag }: Config, running: RunFi
   if (running) return [];
   return given.has('SACCADE_STAGES') && !given.has('SACCADE_SOURCE') ? [] : s.SACCADE_SOURCE;
 }
+
+/** What is wrong with joining so, in sentences: a stage whose topic the pipeline bypasses has nothing to read. */
+export function inVain({ settings: s }: Config, running: RunFile | null): string[] {
+  return (running?.fused ?? []).flatMap((pair) => {
+    const [first, second] = pair.split('+') as [never, never];
+    if (!s.SACCADE_STAGES.includes(second) || s.SACCADE_STAGES.includes(first)) return [];
+    return [`The pipeline that runs here hands over from ${first} to ${second} in memory, so ${second} alone gets nothing: join with ${first},${second}, or start that pipeline with --fuse none.`];
+  });
+}

@@ -95,7 +95,7 @@ export const settings = {
   SACCADE_DATA: { check: text, default: '.saccade', flag: 'data', help: 'Folder of all local state.' },
   SACCADE_STAGES: { check: list.pipe(z.array(oneOf(stageFamilies)).min(1)), default: stageFamilies.join(','), flag: 'stages', help: `Stages this process runs: ${stageFamilies.join(', ')}.` },
   SACCADE_SOURCE: { check: list, default: 'demo', flag: 'source', repeatable: true, help: 'Cameras: demo, none, a video file, rtsp://…, a folder or a glob of images; name=… in front names the source.' },
-  SACCADE_FUSE: { check: list.pipe(z.array(fusePair)), flag: 'fuse', repeatable: true, help: 'Neighbours run as one step, skipping the topic between them: preprocess+infer.' },
+  SACCADE_FUSE: { check: list.transform((pairs) => pairs.filter((pair) => pair !== 'none')).pipe(z.array(fusePair)), flag: 'fuse', repeatable: true, help: 'Neighbours run as one step, skipping the topic between them; none: no such. Unset: preprocess+infer where this process runs both.' },
   SACCADE_FPS: { check: whole(1, 240), default: '10', flag: 'fps', help: 'Frames a second of demo, folder and glob sources.' },
   SACCADE_LOOP: { check: yesNo, default: 'false', flag: 'loop', help: 'true: videos, folders and globs begin again at their end.' },
   SACCADE_LIVE_DEADLINE_MS: { check: whole(0, 3_600_000), default: '5000', help: 'Frames of demo and rtsp sources older than this are recorded as dropped instead of inferred; 0: never.' },

@@ -68,6 +68,14 @@ describe('configuration', () => {
     refused([], { SACCADE_CACHE: 'yes' }, /SACCADE_CACHE is 'yes'/, /stills/);
   });
 
+  test('preprocess and infer are one step where one process runs both, unless told otherwise', () => {
+    const fusedOf = (...argv: string[]) => read(argv).settings.SACCADE_FUSE;
+    assert.deepEqual(fusedOf(), [['preprocess', 'infer']]);
+    assert.deepEqual(fusedOf('--stages', 'infer,sink'), []);
+    assert.deepEqual(fusedOf('--fuse', 'none'), []);
+    assert.deepEqual(fusedOf('--fuse', 'infer+sink'), [['infer', 'sink']]);
+  });
+
   test('settings that contradict each other are refused', () => {
     refused([], { KAFKA_USERNAME: 'u' }, /KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD/);
     refused(['--stages', 'infer', '--fuse', 'preprocess+infer'], {}, /preprocess is not among SACCADE_STAGES/);

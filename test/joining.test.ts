@@ -8,7 +8,7 @@ import { lockFolder } from '../deploy/local/folder-lock.ts';
 import { type RunFile, writeRunFile } from '../deploy/local/run-file.ts';
 import { readConfig } from '../processors/config.ts';
 import { storeAt } from '../processors/connect.ts';
-import { camerasOf, portOf, takePlace } from '../processors/joining.ts';
+import { camerasOf, inVain, portOf, takePlace } from '../processors/joining.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'saccade-joining-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -49,6 +49,14 @@ describe('a process that joins a running pipeline', () => {
     assert.deepEqual(camerasOf(read(), null), ['rtsp://camera/1']);
     assert.deepEqual(camerasOf(read('--stages', 'infer'), whole), []);
     assert.deepEqual(camerasOf(read('--stages', 'ingest', '--source', 'demo'), whole), ['demo']);
+  });
+
+  test('is told when what it runs has nothing to read', () => {
+    const fused = run({ fused: ['preprocess+infer'] });
+    assert.match(inVain(read('--stages', 'infer'), fused)[0]!, /infer alone gets nothing.*preprocess,infer.*--fuse none/);
+    for (const stages of ['preprocess,infer', 'sink', 'preprocess']) assert.deepEqual(inVain(read('--stages', stages), fused), []);
+    assert.deepEqual(inVain(read('--stages', 'infer'), whole), []);
+    assert.deepEqual(inVain(read('--stages', 'infer'), null), []);
   });
 
   test('logs in to the store that was given to the first with the password of its own environment, and to an embedded one with none', () => {

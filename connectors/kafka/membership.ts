@@ -30,6 +30,8 @@ export interface Membership {
 
 /** kafkajs waits for a join or a fetch that is under way before it leaves; a broker that is gone must not hold up the exit. */
 const closeWithinMs = 8_000;
+/** So much of it does not wait for more. */
+const gatheredBytes = 512 * 1024;
 
 export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events: MembershipEvents): Membership {
   const consumer = kafkaClient(client).consumer({
@@ -40,8 +42,8 @@ export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events
     heartbeatInterval: 250,
     rebalanceTimeout: 20_000,
     // Also how long kafkajs sleeps when every partition is paused: it heartbeats in between, and a resume waits for its end.
-    maxWaitTimeInMs: 200,
-    minBytes: 1,
+    maxWaitTimeInMs: options.gatherMs ?? 200,
+    minBytes: options.gatherMs === undefined ? 1 : gatheredBytes,
     maxBytes: options.maxBytes,
     maxBytesPerPartition: options.maxBytesPerPartition,
     // How late partitions that were added are noticed: until then their records wait.

@@ -16,6 +16,8 @@ export interface RunFile {
   /** Without the password: that of the embedded one is empty, that of another is in the environment of whoever may know it. */
   readonly clickhouse: Omit<NonNullable<Stack['clickhouse']>, 'password'> | null;
   readonly children: Stack['children'];
+  /** Neighbours that run as one step there, as of SACCADE_FUSE. */
+  readonly fused?: readonly string[];
 }
 
 /** Tells this process from a later one with the same pid. */

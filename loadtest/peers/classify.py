@@ -22,6 +22,7 @@ class Classifier:
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(str(Path(folder) / "model.onnx"), options, providers=["CPUExecutionProvider"])
         self.input = card["input"]
+        self.labels = (Path(folder) / card["labels"]).read_text().splitlines()
         blank = numpy.full((1, self.input["height"], self.input["width"], 3), 127, numpy.uint8)
         for _ in range(10):
             self.run(blank)
@@ -38,6 +39,11 @@ class Classifier:
         cut = picture[top : top + side, left : left + side]
         small = cv2.resize(cut, (self.input["width"], self.input["height"]), interpolation=cv2.INTER_LINEAR)
         return self.run(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)[None])
+
+    def best(self, jpeg, count=5):
+        """The answer of a service: the best classes of a JPEG."""
+        probabilities = self.classify(jpeg)
+        return {"predictions": [{"label": self.labels[i], "score": round(float(probabilities[i]), 4)} for i in probabilities.argsort()[-count:][::-1]]}
 
 
 def wait_for_go():

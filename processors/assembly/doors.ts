@@ -13,10 +13,10 @@ import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current }: Inference, masker: Masker): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs, masker, logger: logger.child({ stage: 'live' }) });
+  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names, s.SACCADE_FUSE), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   return createEdge({
     server,
@@ -33,6 +33,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
     startedAt,
     quota: intake.admission.quota,
+    known: known ?? undefined,
     refusal: intake.refusalOfRequests,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });

@@ -14,7 +14,7 @@ import { connect, openBlobs, openLog, openRegistry } from '../connect.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
 import { maskPolicyOf } from '../masking.ts';
 import { masksAnybody } from '../mask/policy.ts';
-import { camerasOf, type Place, portOf, takePlace } from '../joining.ts';
+import { camerasOf, inVain, type Place, portOf, takePlace } from '../joining.ts';
 import { checkPort } from '../preflight.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { openProducer } from '../runtime/open-producer.ts';
@@ -67,6 +67,7 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   const names = models.map((model) => model.card.name);
   const place: Place = await takePlace(config, data, say);
   ending.add('data folder', () => place.release());
+  for (const line of inVain(config, place.running)) say(`!! ${line}`);
   const sources = parseSources(camerasOf(config, place.running));
   const port = portOf(config, place.running);
   const spans = await startSpanExport(process.env);

@@ -6,9 +6,10 @@ import { openCache } from '../connect.ts';
 import { followChosenModels } from '../models-topic.ts';
 import { engineSettings, openServedModels } from '../served-models.ts';
 import type { Foundation } from './foundation.ts';
+import { knownPictures } from './known-pictures.ts';
 
 export async function openInference(base: Foundation) {
-  const { settings: s, config, repository, log, producer, clock, metrics, logger, ending, wants } = base;
+  const { settings: s, config, models, repository, log, producer, clock, metrics, logger, ending, wants } = base;
   const told = (stage: string) => (message: string) => logger.info({ stage }, message);
   const steering = { repository, settings: s, log, producer, clock };
   const opening = wants('infer') ? openServedModels({ ...steering, engine: engineSettings(config), metrics, say: told('infer') }) : null;
@@ -18,19 +19,27 @@ export async function openInference(base: Foundation) {
 
   const { cache, said } = await openCache(s, logger.child({ component: 'cache' }));
   if (cache) ending.add('cache', () => cache.close());
-  const answers = cache && answerCache({ cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000, metrics: cacheMetrics(metrics) });
+  const counted = cacheMetrics(metrics);
+  const cached = cache && { cache, ttlMs: s.SACCADE_CACHE_TTL_S * 1000 };
+  const answers = cached && answerCache({ ...cached, metrics: counted });
+  // What the edge does not find is asked for again by preprocess, and counted there.
+  const atTheEdge = cached && answerCache({ ...cached, metrics: { ...counted, lookedUp: (model, outcome) => outcome === 'hit' && counted.lookedUp(model, outcome) } });
   // The cache asks by the version that answers, and the edge tells which one that is.
   const chosen = !served && ((answers && wants('preprocess')) || wants('edge')) ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
   if (chosen) ending.add('models topic', () => chosen.close());
+  const by = (model: Model) => served?.serving(model.card.name).current() ?? { model: chosen?.current(model) ?? model, insteadOf: null };
+  const cacheRules = answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT };
   return {
     /** Null where this process does not infer. */
     served,
     /** Null: none. */
     answers,
-    cacheRules: answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT },
+    cacheRules,
+    /** Null: nothing is ever known here. */
+    known: atTheEdge && knownPictures({ rules: { ...cacheRules!, answers: atTheEdge }, models, current: by, maxPixels: s.SACCADE_MAX_PIXELS }),
     /** How the start tells of the cache. */
     cacheSaid: said,
-    current: (model: Model): Model => served?.serving(model.card.name).current().model ?? chosen?.current(model) ?? model,
+    current: (model: Model): Model => by(model).model,
     troubles(): Record<string, string> {
       const trouble = served?.engine.trouble();
       return trouble ? { engine: trouble } : {};

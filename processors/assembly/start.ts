@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { announce } from '../announce.ts';
 import type { Config } from '../config.ts';
 import { openStore } from '../connect.ts';
+import { ownReplies } from '../edge/own-replies.ts';
 import { connectionLimits, httpServer } from '../edge/server.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
 import { beginMetadata, openAccess } from './access.ts';
@@ -26,7 +27,8 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   if (store) ending.add('store', () => store.close());
   const inference = await openInference(base);
   const masking = await openMasker(base, inference);
-  const { pipeline, steps } = makeChain(base, intake, inference, store, await openDrift(base));
+  const replies = ownReplies(base.producer);
+  const { pipeline, steps } = makeChain({ ...base, producer: replies.producer }, intake, inference, store, await openDrift(base));
   intake.watch();
 
   const access = await openAccess(base, metadata);
@@ -45,6 +47,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
   const edge = await openDoors(base, server, intake, inference, masking.masker);
+  if (edge) replies.deliverTo(edge);
   const sql = openSql(base, server, access);
   access.routes(server.app);
   ending.add('http', () => server.close());

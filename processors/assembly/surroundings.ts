@@ -19,11 +19,11 @@ export async function keepUp(base: Foundation, store: Store): Promise<void> {
 
 /** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. */
 export function ownTheFolder(base: Foundation, url: string): void {
-  const { data, startedAt, stack, clock, blobs, topics, logger, ending, wants } = base;
+  const { data, settings: s, startedAt, stack, clock, blobs, topics, logger, ending, wants } = base;
   if (readRunFile(data)) return;
   const { kafka, registry, clickhouse, children } = stack;
   const edge = wants('edge');
-  const own: RunFile = { pid: process.pid, startedAt: new Date(startedAt).toISOString(), edge: edge ? { url } : null, ops: edge ? null : { url }, kafka, registry, clickhouse, children };
+  const own: RunFile = { pid: process.pid, startedAt: new Date(startedAt).toISOString(), edge: edge ? { url } : null, ops: edge ? null : { url }, kafka, registry, clickhouse, children, fused: (s.SACCADE_FUSE ?? []).map((pair) => pair.join('+')) };
   writeRunFile(data, own);
   ending.add('run file', () => removeRunFile(data));
   const closing = new AbortController();

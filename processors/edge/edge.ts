@@ -6,6 +6,7 @@ import { type LiveFeed, liveRoutes } from './live-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
+import type { FindKnown } from './known-pictures.ts';
 import { openInquiries } from './inquiries.ts';
 import { openIntake } from './intake.ts';
 import { graphqlRoutes } from './graphql/graphql-routes.ts';
@@ -48,11 +49,13 @@ export interface EdgeOptions {
   readonly quota?: Pick<Quota, 'take'> | null;
   /** Which partition of replies is whose; absent: there is no other edge. */
   readonly leases?: () => Promise<LeaseTable>;
+  /** Finds answers to pictures that were seen before; absent: each goes through the stages. */
+  readonly known?: FindKnown | undefined;
   /** Why nothing is accepted at present, or null; absent: nothing is ever in the way. */
   readonly refusal?: () => string | null;
 }
 
-export interface Edge {
+export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
   /** Resolves when answers can be received. */
   open(): Promise<void>;
   troubles(): Record<string, string>;
@@ -67,7 +70,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
-  const inquiries = openInquiries({ ...options, desk, quota, results });
+  const inquiries = openInquiries({ ...options, desk, quota, results, seen: (picture) => options.live.of(picture.tenant).seen(picture) });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
   await installDocsPage(server.app);
   liveRoutes(server.app, { live: options.live });
@@ -92,6 +95,8 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
+    awaits: desk.awaits,
+    receive: desk.receive,
     troubles(): Record<string, string> {
       if (desk.stopping) return { edge: 'it is stopping' };
       if (!desk.ready) return { edge: 'its partition of replies is not positioned yet' };

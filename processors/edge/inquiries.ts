@@ -2,12 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, LogProducer, OutgoingRecord, SchemaRegistry } from '../../connectors/ports.ts';
+import { answered } from '../../schemas/answered.ts';
 import { frameIdFromProducer } from '../../schemas/ids.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import { sniffImage } from '../../schemas/image-type.ts';
+import type { FrameIdentity, Prediction } from '../../schemas/records.ts';
 import { overflowTopic } from '../../schemas/topics.ts';
 import { accept, type AcceptRules } from '../ingest/accept.ts';
 import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
+import { gathering } from './gathering.ts';
+import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import type { RecentResults } from './recent-results.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
 
@@ -50,6 +54,10 @@ export interface InquiriesOptions {
   /** Null: none. */
   readonly quota: Pick<Quota, 'take'> | null;
   readonly results: RecentResults;
+  /** Absent: nothing is ever known. */
+  readonly known?: FindKnown | undefined;
+  /** Told of a picture that is answered without becoming a record of `frames`. */
+  readonly seen?: (picture: SeenPicture) => void;
 }
 
 export interface Inquiries {
@@ -68,11 +76,24 @@ interface Prepared {
   readonly id: string;
   readonly model: string;
   readonly acceptedAt: number;
-  readonly expected: Expected;
+  readonly expected: Pick<Expected, 'answer' | 'cancel'>;
   readonly record: OutgoingRecord;
 }
 
-export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results }: InquiriesOptions): Inquiries {
+export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
+  const log = gathering(producer);
+
+  /** What is known needs no stage: its outcome is what goes into the log. */
+  async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
+    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
+    const acceptedAt = clock.now();
+    const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
+    const prediction = answered(id, frame, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
+    const value = await registry.encode('predictions', prediction);
+    seen?.({ id, tenant, source, models: [model], content_type: sniffImage(image) ?? '', image, claim: null });
+    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
+  }
+
   async function prepare({ image, model, key }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
     const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
     const deadline = waits ? startedAt + config.requestTimeoutMs : null;
@@ -100,10 +121,13 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   return {
     async ask(inquiries, inquirer) {
       if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
-      const prepared = await Promise.all(inquiries.map((inquiry) => prepare(inquiry, inquirer).catch((error: unknown) => asSaccadeError(error))));
+      const found = await known(inquirer.tenant, source, inquiries);
+      const prepared = await Promise.all(
+        inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
+      );
       const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
       try {
-        if (sendable.length > 0) await producer.send(sendable.map(({ record }) => record));
+        if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
       } catch (error) {
         for (const { expected } of sendable) expected.cancel();
         throw error;

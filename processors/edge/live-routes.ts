@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Prediction } from '../../schemas/records.ts';
+import type { SeenPicture } from './known-pictures.ts';
 import { sendProblem } from './problem.ts';
 
 /** What the routes need of processors/live: the edge passes events on without knowing what is in them. */
@@ -20,6 +21,8 @@ export interface LiveFeedView {
   /** Every prediction once, as it comes. */
   follow(listener: (prediction: Prediction) => void): () => void;
   picture(frameId: string): Promise<{ readonly contentType: string; readonly bytes: Buffer } | null>;
+  /** A picture of this tenant that does not lie in `frames`, to be shown all the same. */
+  seen(picture: SeenPicture): void;
 }
 
 const types: Record<string, string> = {

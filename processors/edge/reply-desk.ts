@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { Clock, Log, LogConsumer, LogProducer, LogRecord, SchemaRegistry } from '../../connectors/ports.ts';
+import type { Clock, Log, LogConsumer, LogProducer, LogRecord, OutgoingRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Prediction, ReplyTo } from '../../schemas/records.ts';
 import type { ProblemLog } from './problem.ts';
 import { leasePartition, type LeaseTable, type ReplyLease } from './reply-lease.ts';
@@ -29,6 +29,10 @@ export interface ReplyDesk {
    * and it is not among `waiting`. Throws not_ready.
    */
   expect(deadline: number, waits?: boolean): Expected;
+  /** Whether the record is a reply that is waited for here. */
+  awaits(record: Pick<OutgoingRecord, 'topic' | 'key' | 'partition'>): boolean;
+  /** Takes a reply, however it came; one that nobody waits for is ignored. */
+  receive(record: Pick<LogRecord | OutgoingRecord, 'key' | 'value'>): void;
   /** Expects nothing new; resolves when what is waiting has its answer, after `drainMs` at the latest: the rest gets not_ready. */
   close(drainMs: number): Promise<void>;
 }
@@ -73,20 +77,22 @@ export function replyDesk(options: {
     if (waiting.delete(id) && waiting.size === 0) emptied?.();
   }
 
-  async function receive(record: LogRecord): Promise<void> {
-    const id = record.key?.toString() ?? '';
-    if (probe !== '' && id === probe) {
-      ready = !stopping;
-      return arrival.abort();
-    }
+  async function receive({ key, value }: Pick<LogRecord | OutgoingRecord, 'key' | 'value'>): Promise<void> {
+    const id = key?.toString() ?? '';
     const settle = waiting.get(id) ?? listening.get(id);
-    if (!settle || !record.value) return;
+    if (!settle || !value) return;
     forget(id);
     try {
-      settle((await registry.decode(topic, record.value)) as Prediction);
+      settle((await registry.decode(topic, value)) as Prediction);
     } catch (error) {
       settle(error instanceof SaccadeError ? error : new SaccadeError('internal', '', error));
     }
+  }
+
+  function read(record: LogRecord): void {
+    if (probe === '' || record.key?.toString() !== probe) return void receive(record);
+    ready = !stopping;
+    arrival.abort();
   }
 
   /**
@@ -134,7 +140,7 @@ export function replyDesk(options: {
             probe = `probe-${randomUUID()}`;
             if (opened) void position();
           },
-          records: (_generation, _source, records) => void Promise.all(records.map(receive)),
+          records: (_generation, _source, records) => records.forEach(read),
           failed(error) {
             // Answers may pass by unseen until the consumer is in its place again.
             ready = false;
@@ -155,6 +161,8 @@ export function replyDesk(options: {
     get waiting() {
       return waiting.size;
     },
+    awaits: ({ topic: to, key }) => to === topic && (waiting.has(String(key)) || listening.has(String(key))),
+    receive: (record) => void receive(record),
     expect(deadline, waits = true) {
       if (stopping || !ready) throw notReady(stopping);
       const id = randomUUID();

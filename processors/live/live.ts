@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock, Log, Masker, SchemaRegistry, Shown } from '../../connectors/ports.ts';
-import type { Prediction } from '../../schemas/records.ts';
+import type { Frame, Prediction } from '../../schemas/records.ts';
 import type { LiveEvent, Snapshot, StageState, Stats } from './events.ts';
 import { frameTap } from './frame-tap.ts';
 import { onDemand } from './on-demand.ts';
@@ -35,7 +35,11 @@ export interface LiveView {
   follow(listener: (prediction: Prediction) => void): () => void;
   /** Null when it is not held, or is another tenant's. Throws blobs_unavailable, masking_unavailable. */
   picture(frameId: string): Promise<Shown | null>;
+  /** A picture of this tenant that does not lie in `frames`, to be shown all the same. */
+  seen(picture: Seen): void;
 }
+
+type Seen = Pick<Frame, 'id' | 'tenant' | 'source' | 'models' | 'content_type' | 'image' | 'claim'>;
 
 export interface Live {
   of(tenant: string): LiveView;
@@ -46,6 +50,8 @@ const STATS_MS = 1_000;
 const LAG_MS = 2_000;
 const FLUSH_MS = 100;
 const LINGER_MS = 10_000;
+/** An eye does not miss it, and a fetch for each prediction would cost more than the prediction. */
+const GATHER_MS = 100;
 /** How long a new consumer may take to join its group, before frames are shown without a picture. */
 const JOINING_MS = 5_000;
 
@@ -76,19 +82,21 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
     from: 'latest',
     // A claim, because this group never commits: the log then knows that nothing has to be held back for it.
     claim: await everyPartition('predictions'),
+    gatherMs: GATHER_MS,
     maxBytes: 4 * 1024 * 1024,
     maxBytesPerPartition: 1024 * 1024,
     handlers: answers.handlers,
   });
   answers.attach(predictions);
 
-  const tap = frameTap(registry, (frame) => {
+  function seen(frame: Seen): void {
     const view = views.of(frame.tenant);
     // Nobody of its tenant looks: its picture would only push out those that somebody sees.
     if (view.listeners.size === 0) return;
     held.keep(frame);
     view.join.frame(frame, clock.now());
-  });
+  }
+  const tap = frameTap(registry, seen);
   let taps = 0;
   const frames = onDemand(
     async () => {
@@ -173,6 +181,7 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
         return () => void view.followers.delete(own);
       },
       picture: (frameId) => held.get(frameId, tenant),
+      seen,
     };
   }
 

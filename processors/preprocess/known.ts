@@ -24,7 +24,7 @@ export interface Known {
 }
 
 export interface Picture {
-  readonly frame: Frame;
+  readonly frame: Pick<Frame, 'tenant'>;
   readonly image: Buffer;
   readonly wanted: readonly Model[];
 }
@@ -33,9 +33,9 @@ export interface Picture {
 const hashedBesideBytes = 512 * 1024;
 
 /** A frame with a deadline that nobody waits for is a live source's. */
-const isLive = ({ deadline, reply }: Frame): boolean => deadline !== null && reply === null;
+const isLive = ({ deadline, reply }: Pick<Frame, 'deadline' | 'reply'>): boolean => deadline !== null && reply === null;
 
-export const cacheable = (frame: Frame, { live, except }: Omit<CacheRules, 'answers'>): boolean =>
+export const cacheable = (frame: Pick<Frame, 'source' | 'deadline' | 'reply'>, { live, except }: Omit<CacheRules, 'answers'>): boolean =>
   (live || !isLive(frame)) && !except.includes(frame.source);
 
 /**

@@ -97,7 +97,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
   }
 
   /** What is known of those pictures that may be cached. */
-  async function knownOf(pictures: readonly Picture[]): Promise<Map<Frame, Known>> {
+  async function knownOf(pictures: readonly (Picture & { readonly frame: Frame })[]): Promise<Map<Frame, Known>> {
     if (!cache) return new Map();
     const asked = pictures.filter(({ frame }) => cacheable(frame, cache));
     const asAnswering = asked.map((picture) => ({ ...picture, wanted: picture.wanted.map(current) }));

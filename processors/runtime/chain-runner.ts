@@ -21,6 +21,8 @@ import { type Chain, stepsOf } from './wiring.ts';
 
 /** What a record costs in memory beside its value. */
 const recordOverhead = 512;
+/** For stages whose batches wait as long. */
+const gatherMs = 200;
 
 export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRunner> {
   const { chain, log, clock, limits, logger } = options;
@@ -248,6 +250,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
         from: 'earliest',
         maxBytes: limits.fetchBytes,
         maxBytesPerPartition: limits.fetchBytesPerPartition,
+        // Who waits for company may leave it in the log until there is some: a fetch for each record costs more than the record.
+        ...(head.stage.batch.waitMs >= gatherMs ? { gatherMs } : {}),
         handlers: {
           assigned,
           ending(last) {

@@ -133,6 +133,7 @@ describe('what has been seen', { timeout: 120_000 }, () => {
     const gate = await get<Stats>(`/v1/stats?since=${noon}&until=${noon + 3_600_000}&source=gate`);
     assert.deepEqual(gate.outcomes, { ok: 5, dropped: 0, dead_lettered: 0 });
     assert.deepEqual((await get<Stats>(`/v1/stats?since=${noon}&until=${noon + 1000}&source=theirs`)).classes, []);
+    for (const since of [0, 1_000, 9_999_000]) assert.equal((await get<Stats>(`/v1/stats?since=${since}&until=10000000`)).outcomes.ok, 0, 'a time long ago is one all the same');
     await problemOf(await fetch(`${edge.url}/v1/stats?since=${noon}&until=${noon}`), 400, 'bad_request');
   });
 

@@ -4,14 +4,18 @@ import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import type { z } from 'zod';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
+import { answerCache } from '../../connectors/cache/answers.ts';
+import { cacheMetrics } from '../../connectors/cache/metrics.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels, openRepository } from '../../connectors/models/repository.ts';
-import type { Log, LogProducer, Store } from '../../connectors/ports.ts';
+import type { Cache, Log, LogProducer, Store } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
+import { knownPictures } from '../../processors/assembly/known-pictures.ts';
 import { createAdmission } from '../../processors/admission.ts';
 import type { QuotaRules } from '../../processors/ingest/quota.ts';
 import { createEdge, type Edge } from '../../processors/edge/edge.ts';
 import { edgeConfig } from '../../processors/edge/config.ts';
+import { ownReplies } from '../../processors/edge/own-replies.ts';
 import { openMode } from '../../processors/edge/principal.ts';
 import { type ConnectionLimits, type HttpServer, httpServer } from '../../processors/edge/server.ts';
 import type { TlsFiles } from '../../processors/edge/tls.ts';
@@ -39,9 +43,10 @@ export interface EdgeUnderTest {
   close(): Promise<void>;
 }
 
-const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null }) };
+const maxPixels = 10_000_000;
+const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null, seen: () => {} }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -55,13 +60,16 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const clock = systemClock;
   const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();
+  const answers = options.cache ? answerCache({ cache: options.cache, ttlMs: 600_000, metrics: cacheMetrics(metrics) }) : null;
+  const cache = answers && { answers, live: false, except: [] };
+  const replies = ownReplies(producer);
   const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
   const pipeline = createPipeline({
     steps: topology(stages, models, {
       ingest: () => ingestStage({ rules, tenant: 'default', lanes: admission.lanes }),
-      preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 10_000_000 }), clock }),
+      preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels }), clock, cache }),
       overflow: () => admission.overflow,
-      infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock }),
+      infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock, answers }),
       sink: () => {
         throw new TypeError('no sink here');
       },
@@ -71,7 +79,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
     }),
     fuse: [],
     log,
-    producer,
+    producer: replies.producer,
     registry,
     clock,
     metrics: runtimeMetrics(metrics),
@@ -88,7 +96,8 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const live = options.live ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
   const catalog = { served: () => models, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, known: cache ? knownPictures({ rules: cache, models, current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
+  replies.deliverTo(edge);
   await pipeline.start();
   if (open) await edge.open();
   const url = await server.listen('127.0.0.1', 0);

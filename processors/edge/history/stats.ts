@@ -61,7 +61,8 @@ export async function statsOf(tenant: string, query: StatsQuery, { ask, now, sta
   const step = end - first <= mostMinutes * minuteMs ? minuteMs : hourMs;
   // By minute, the series needs every bucket by minute.
   const [firstHour, endHour] = step === minuteMs ? [first, first] : [Math.ceil(first / hourMs) * hourMs, Math.floor(end / hourMs) * hourMs];
-  const seconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
+  // In ten digits: of fewer than five ClickHouse makes no time.
+  const seconds = (ms: number): string => String(Math.max(0, Math.floor(ms / 1000))).padStart(10, '0');
   const params = { tenant, source: query.source ?? '', model: query.model ?? '', since: seconds(first), until: seconds(end), first_hour: seconds(firstHour), end_hour: seconds(endHour), step: step / 1000 };
 
   const [state, models, endings, series, classes, bins] = await Promise.all([

@@ -1,0 +1,56 @@
+/** Many requests, few sends: a request to the log costs the same for one record and for twenty. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
+
+/** Of one send: what comes beyond it waits for the next, so that nobody waits for the copying of too much. */
+const sendBytes = 1024 * 1024;
+
+interface Waiting {
+  readonly records: readonly OutgoingRecord[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone. A record that the log
+ * refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
+ */
+export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
+  let waiting: Waiting[] = [];
+  let sending = false;
+
+  function take(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (; count < waiting.length && (count === 0 || bytes < sendBytes); count++) for (const { value } of waiting[count]!.records) bytes += value?.length ?? 0;
+    return waiting.splice(0, count);
+  }
+
+  const alone = ({ records, resolve, reject }: Waiting): Promise<void> => producer.send(records).then(resolve, reject);
+
+  async function together(those: readonly Waiting[]): Promise<void> {
+    if (those.length === 1) return alone(those[0]!);
+    try {
+      await producer.send(those.flatMap(({ records }) => records));
+      for (const { resolve } of those) resolve();
+    } catch (error) {
+      // Those that had left already leave twice, which is once: records are known by their ids.
+      if (error instanceof SaccadeError && error.code === 'payload_too_large') return void (await Promise.all(those.map(alone)));
+      for (const { reject } of those) reject(error);
+    }
+  }
+
+  async function run(): Promise<void> {
+    sending = true;
+    while (waiting.length > 0) await together(take());
+    sending = false;
+  }
+
+  return {
+    send: (records) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ records, resolve, reject });
+        if (!sending) void run();
+      }),
+  };
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { memoryCache } from '../connectors/cache/memory.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import { memoryLog } from '../connectors/memory/log.ts';
+import type { LogProducer, OutgoingRecord } from '../connectors/ports.ts';
+import { fileRegistry } from '../connectors/registry/files.ts';
+import { gathering } from '../processors/edge/gathering.ts';
+import { ownReplies } from '../processors/edge/own-replies.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
+import type { Prediction } from '../schemas/records.ts';
+import { type EdgeUnderTest, picture, raw, startEdgeUnderTest } from './support/edge.ts';
+import { eventually, readAll, topicSpec } from './support/pipeline.ts';
+
+const record = (value: string | Buffer, topic = 't'): OutgoingRecord => ({ topic, partition: 0, key: null, value: Buffer.from(value) });
+
+/** A producer of the in-process log whose sends leave when told to, in turn. */
+async function gated() {
+  const log = memoryLog();
+  await log.ensureTopics([topicSpec('t', 1), topicSpec('predictions', 1), topicSpec('replies', 1)]);
+  const inner = await log.producer();
+  const gates: { open: (error?: Error) => void; readonly records: readonly OutgoingRecord[] }[] = [];
+  const producer: LogProducer = {
+    ...inner,
+    send: (records) =>
+      new Promise((resolve, reject) => {
+        gates.push({ records, open: (error) => (error ? reject(error) : inner.send(records).then(resolve, reject)) });
+      }),
+  };
+  const valuesOf = async (topic: string) => (await readAll(log, topic)).map(({ value }) => value!.toString());
+  return { producer, gates, valuesOf };
+}
+
+describe('what comes while a send is on its way', () => {
+  test('leaves together in the next one, in its order', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const together = gathering(producer);
+    const sends = ['a', 'b', 'c', 'd'].map((value) => together.send([record(value), record(value.toUpperCase())]));
+    assert.equal(gates.length, 1, 'one who comes alone does not wait');
+    gates[0]!.open();
+    await sends[0];
+    await eventually(async () => gates.length === 2, 'a second send');
+    assert.equal(gates[1]!.records.length, 6);
+    gates[1]!.open();
+    await Promise.all(sends);
+    assert.deepEqual(await valuesOf('t'), ['a', 'A', 'b', 'B', 'c', 'C', 'd', 'D']);
+  });
+
+  test('is refused for its size alone, and its neighbours leave', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const together = gathering(producer);
+    const sends = [record('first'), record('before'), record(Buffer.alloc(2 * 1024 * 1024)), record('after')].map((one) => together.send([one]));
+    const results = Promise.allSettled(sends);
+    for (let opened = 0; opened < 5; opened++) {
+      await eventually(async () => gates.length > opened, `send ${opened + 1}`);
+      gates[opened]!.open();
+    }
+    assert.deepEqual((await results).map((result) => (result.status === 'fulfilled' ? 'sent' : (result.reason as SaccadeError).code)), ['sent', 'sent', 'payload_too_large', 'sent']);
+    assert.deepEqual(await valuesOf('t'), ['first', 'before', 'after']);
+  });
+
+  test('fails with the log, and what comes later is sent', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const together = gathering(producer);
+    const sends = ['a', 'b', 'c'].map((value) => together.send([record(value)]));
+    const results = Promise.allSettled(sends);
+    gates[0]!.open();
+    await eventually(async () => gates.length === 2, 'a second send');
+    gates[1]!.open(new SaccadeError('log_unavailable', 'away'));
+    assert.deepEqual((await results).map(({ status }) => status), ['fulfilled', 'rejected', 'rejected']);
+    const later = together.send([record('d')]);
+    gates[2]!.open();
+    await later;
+    assert.deepEqual(await valuesOf('t'), ['a', 'd']);
+  });
+});
+
+describe('a reply to the edge of this process', () => {
+  const reply = (key: string): OutgoingRecord => ({ topic: 'replies', partition: 0, key, value: Buffer.from('answer') });
+
+  test('is handed over once its prediction is in the log, and not before', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const replies = ownReplies(producer);
+    const received: string[] = [];
+    replies.deliverTo({ awaits: ({ topic, key }) => topic === 'replies' && key === 'mine', receive: ({ key }) => void received.push(String(key)) });
+    const batch = [record('prediction', 'predictions'), reply('mine'), reply('of another edge')];
+    const failed = replies.producer.send(batch);
+    gates[0]!.open(new SaccadeError('log_unavailable', 'away'));
+    await assert.rejects(failed, { code: 'log_unavailable' });
+    assert.deepEqual(received, []);
+    const sent = replies.producer.send(batch);
+    assert.deepEqual(received, []);
+    gates[1]!.open();
+    await sent;
+    assert.deepEqual(received, ['mine']);
+    assert.deepEqual([await valuesOf('predictions'), await valuesOf('replies')], [['prediction'], ['answer']]);
+  });
+});
+
+interface Body {
+  readonly id: string;
+  readonly cached: boolean;
+  readonly predictions: unknown;
+}
+
+const model = 'efficientnet-lite0';
+/** Unlike any other, though it looks the same: decoders read no further than a JPEG's end. */
+let others = 0;
+const fresh = (): Buffer => Buffer.concat([picture('coffee'), Buffer.from(`other ${++others}`)]);
+
+describe('an answer over HTTP', () => {
+  let edge: EdgeUnderTest;
+  before(async () => {
+    edge = await startEdgeUnderTest({ cache: memoryCache({ maxBytes: 16 * 1024 * 1024, clock: systemClock }), live: true });
+  });
+  after(() => edge.close());
+
+  async function ask(image: Buffer, headers: Record<string, string> = {}): Promise<Body> {
+    const response = await fetch(`${edge.url}/v1/infer?model=${model}`, raw(image, headers));
+    const body = (await response.json()) as Body;
+    assert.equal(response.status, 200, JSON.stringify(body));
+    return body;
+  }
+
+  /** Asks for a picture, and waits for its answer to be in the cache: it is kept a moment after it is given. */
+  async function seenBefore(): Promise<{ readonly image: Buffer; readonly first: Body }> {
+    const writes = async () => Number(/saccade_cache_writes_total\{[^}]*outcome="ok"\} (\d+)/.exec(await (await fetch(`${edge.url}/metrics`)).text())?.[1] ?? 0);
+    const [image, earlier] = [fresh(), await writes()];
+    const first = await ask(image);
+    await eventually(async () => (await writes()) > earlier, 'the answer in the cache');
+    return { image, first };
+  }
+
+  async function predictionsOf(...ids: readonly string[]): Promise<Prediction[]> {
+    const registry = fileRegistry();
+    const all = await Promise.all((await readAll(edge.log, 'predictions')).map(async ({ value }) => (await registry.decode('predictions', value!)) as Prediction));
+    return all.filter(({ frame_id }) => ids.includes(frame_id));
+  }
+
+  test('does not go through the log and back when edge and stages are one process', async () => {
+    const { id } = await ask(fresh());
+    assert.equal((await predictionsOf(id)).length, 1);
+    // What shows that the edge is in its place has no value.
+    assert.equal((await readAll(edge.log, 'replies')).filter(({ value }) => value !== null).length, 0);
+  });
+
+  test('to a picture seen before is a record of its own in the log, and nothing else', async () => {
+    const { image, first } = await seenBefore();
+    const frames = async () => (await readAll(edge.log, 'frames')).length;
+    const already = await frames();
+    const second = await ask(image, { 'idempotency-key': 'k' });
+    const repeat = await ask(image, { 'idempotency-key': 'k' });
+    assert.deepEqual([first.cached, second.cached, repeat.cached], [false, true, true]);
+    assert.deepEqual(second.predictions, first.predictions);
+    assert.notEqual(second.id, first.id);
+    assert.equal(repeat.id, second.id);
+    assert.equal(await frames(), already);
+    const [a, b, c] = await predictionsOf(first.id, second.id);
+    const { id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id } = b!;
+    assert.deepEqual({ ...a, id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id }, b);
+    assert.equal(b!.embedding!.length, 1280 * 4);
+    assert.deepEqual([c!.id, cached, Object.keys(timings_ms), request_id], [id, true, ['cache'], null]);
+  });
+
+  test('to a picture seen before that nobody waits for is there to be asked for', async () => {
+    const { image } = await seenBefore();
+    const accepted = await fetch(`${edge.url}/v1/infer?model=${model}&wait=0`, raw(image));
+    assert.equal(accepted.status, 202);
+    const result = (await (await fetch(`${edge.url}${accepted.headers.get('location')}`)).json()) as { status: string; outcomes: { answer: Body }[] };
+    assert.deepEqual([result.status, result.outcomes[0]!.answer.cached], ['done', true]);
+  });
+
+  test('to several pictures, some seen before, keeps their order', async () => {
+    const { image } = await seenBefore();
+    const form = new FormData();
+    for (const bytes of [fresh(), image, Buffer.from('no picture'), image]) form.append('images', new Blob([new Uint8Array(bytes)], { type: 'image/jpeg' }), 'p.jpg');
+    const { items } = (await (await fetch(`${edge.url}/v1/batch_infer?model=${model}`, { method: 'POST', body: form })).json()) as { items: { answer?: Body; error?: { code: string } }[] };
+    assert.deepEqual(items.map(({ answer, error }) => answer?.cached ?? error?.code), [false, true, 'unsupported_media_type', true]);
+  });
+
+  test('to a picture seen before is shown on the page with its picture', async () => {
+    const { image } = await seenBefore();
+    const looking = new AbortController();
+    assert.equal((await fetch(`${edge.url}/live/events`, { signal: looking.signal })).status, 200);
+    const { id, cached } = await ask(image);
+    assert.equal(cached, true);
+    await eventually(async () => (await fetch(`${edge.url}/live/frames/${id}`)).status === 200, 'its picture');
+    looking.abort();
+  });
+});
