@@ -44,7 +44,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     trustedProxies: s.SACCADE_TRUSTED_PROXIES,
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
-  const edge = await openDoors(base, server, intake, inference, masking.masker);
+  const edge = await openDoors(base, server, intake, inference, masking.masker, access.vigil);
   const sql = openSql(base, server, access);
   access.routes(server.app);
   ending.add('http', () => server.close());
