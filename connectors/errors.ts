@@ -49,6 +49,7 @@ const table = {
   not_ready: { status: 503, retryable: true, sentence: 'The service is not ready yet.' },
   // the set-up
   invalid_config: { status: 500, retryable: false, sentence: 'The configuration is invalid.' },
+  secrets_unavailable: { status: 500, retryable: false, sentence: 'A secret cannot be kept or opened: its key is missing, or another one.' },
   invalid_model: { status: 500, retryable: false, sentence: 'The model folder or its card is invalid.' },
   incompatible_schema: { status: 500, retryable: false, sentence: 'The schema is not compatible with the registered one.' },
   forbidden_sql: { status: 403, retryable: false, sentence: 'The query asks for what is not allowed.' },

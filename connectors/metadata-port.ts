@@ -1,5 +1,5 @@
 /** The port of what is known about who may do what, and of what they did: PostgreSQL, as a server or embedded. */
-import type { AuditEntry, ChainedEntry } from '../schemas/audit.ts';
+import type { AuditEntry, ChainedEntry, ChainLink } from '../schemas/audit.ts';
 import type { Role } from '../schemas/roles.ts';
 
 export interface Tenant {
@@ -56,18 +56,26 @@ export interface AccessStore {
   /** Newest first; of one tenant, or of all. */
   keys(tenant: string | null): Promise<KeyInfo[]>;
   findKey(id: string): Promise<HeldKey | null>;
+  /** Which of these keys are there, not revoked and not expired. */
+  standing(ids: readonly string[]): Promise<Set<string>>;
   /** At once, for everybody. Null for a key that is not there, or is not of this tenant. */
   revokeKey(id: string, tenant: string | null): Promise<KeyInfo | null>;
   /** When keys were last used, by id. */
   usedKeys(uses: ReadonlyMap<string, number>): Promise<void>;
   /** 32 bytes that all edges share. */
   sharedSecret(name: string): Promise<Buffer>;
+  /** Throws secrets_unavailable. */
   secondFactor(principal: string): Promise<SecondFactor | null>;
-  /** Replaces one that was never confirmed. Throws already_exists for one that was. */
+  /** Replaces one that was never confirmed. Throws already_exists for one that was, secrets_unavailable. */
   enrolSecondFactor(principal: string, secret: string): Promise<void>;
   /** Takes the code of this time step, once; false when it, or a later one, was taken before. Confirms the factor. */
   takeStep(principal: string, step: number): Promise<boolean>;
   removeSecondFactor(principal: string): Promise<boolean>;
+  /**
+   * Seals anew what lies there plain or under an older key; answers how many that were, and how many stay plain as there is no
+   * key. Throws secrets_unavailable where one is sealed with a key that is not here.
+   */
+  sealSecrets(): Promise<{ readonly sealed: number; readonly plain: number }>;
   /**
    * Tells which keys were changed, by whichever process; null: any may have been, as the connection was away. Resolves with
    * the connection's state and how to end it.
@@ -81,8 +89,13 @@ export interface AuditStore {
   append(entries: readonly AuditEntry[]): Promise<void>;
   /** In the order of their numbers, from one number on. */
   read(from: number, limit: number): Promise<ChainedEntry[]>;
-  /** The number of the last entry and its hash, as the head says. */
-  head(): Promise<{ readonly number: number; readonly hash: Buffer }>;
+  /** The last entry, and the last of those that retention took out, as the head says. */
+  head(): Promise<ChainLink & { readonly pruned: ChainLink }>;
+  /**
+   * Takes out the oldest entries up to the first that was recorded at `before` (ms) or later, or is not in the topic yet, and
+   * chains an entry that vouches for where the trail now begins. Answers how many went.
+   */
+  prune(before: number, now: number, tenant: string): Promise<number>;
   /**
    * Hands what is not in the topic yet to `send`, if no other process is at it; answers how many. What was sent by a process
    * that ended before it could say so is sent again.

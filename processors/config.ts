@@ -76,6 +76,10 @@ function crossCheck(s: Settings): void {
     refuse(`HOST is '${s.HOST}', which others can reach, and SACCADE_AUTH is open: whoever reaches the edge would be its admin. Set SACCADE_AUTH=required, or HOST=127.0.0.1.`);
   }
   if ((s.SACCADE_TLS_CERT === undefined) !== (s.SACCADE_TLS_KEY === undefined)) refuse('SACCADE_TLS_CERT and SACCADE_TLS_KEY go together; only one is set.');
+  if (s.SACCADE_SEALING_KEY !== undefined && s.SACCADE_SEALING_KEY_FILE !== undefined) refuse('SACCADE_SEALING_KEY and SACCADE_SEALING_KEY_FILE are both set; only one is read.');
+  if (s.SACCADE_SECOND_FACTOR === 'required' && s.DATABASE_URL !== undefined && (s.SACCADE_SEALING_KEY ?? s.SACCADE_SEALING_KEY_FILE) === undefined) {
+    refuse('SACCADE_SECOND_FACTOR is required and DATABASE_URL is set: set SACCADE_SEALING_KEY too, or nobody could enrol.');
+  }
   if ((s.SACCADE_OIDC_ISSUER === undefined) !== (s.SACCADE_OIDC_AUDIENCE === undefined)) refuse('SACCADE_OIDC_ISSUER and SACCADE_OIDC_AUDIENCE go together; only one is set.');
   for (const name of ['SACCADE_OIDC_ISSUER', 'SACCADE_METRICS_TOKEN'] as const) {
     if (s[name] !== undefined && s.SACCADE_AUTH === 'open') refuse(`${name} is set, and SACCADE_AUTH is open: it would serve nothing. Set SACCADE_AUTH=required.`);
@@ -111,7 +115,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     if (value === undefined) continue;
     const result = check.safeParse(value);
     if (!result.success) {
-      const secret = /(PASSWORD|SECRET|TOKEN|DATABASE_URL)$/.test(name);
+      const secret = /(PASSWORD|SECRET|SEALING_KEY|TOKEN|DATABASE_URL)$/.test(name);
       refuse(`${flags.has(name) ? `--${flag}` : name} is '${secret ? '…' : withoutCredentials(value.trim())}': ${result.error.issues.map((issue) => issue.message).join('; ')}.`);
     }
     settings[name] = result.data;

@@ -1,4 +1,5 @@
 /** Picks the concrete connectors: what is given, what already runs on this data folder, or an embedded stack of our own. */
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { SASLOptions } from 'kafkajs';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
@@ -14,11 +15,13 @@ import { memoryLog } from '../connectors/memory/log.ts';
 import { folderJournal } from '../connectors/journal/folder.ts';
 import type { BlobStore, Cache, Log, SchemaRegistry, Store, StoreReader, TopicSpec, WorkJournal } from '../connectors/ports.ts';
 import { openMetadata } from '../connectors/postgres/metadata.ts';
+import { readSealingKey, sealingKeyForm } from '../connectors/postgres/sealing.ts';
 import { confluentRegistry } from '../connectors/registry/confluent.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { identify, isAlive } from '../deploy/local/process-birth.ts';
 import { readRunFile, type RunFile } from '../deploy/local/run-file.ts';
 import { type Purpose, startPostgres } from '../deploy/local/postgres.ts';
+import { localSealingKey } from '../deploy/local/sealing-key.ts';
 import { type Stack, startStack } from '../deploy/local/stack.ts';
 import type { Config } from './config.ts';
 import type { Place } from './joining.ts';
@@ -151,12 +154,33 @@ function registryAt(s: Settings, url: string | null): SchemaRegistry {
   return confluentRegistry({ url, ...(username && password ? { auth: { username, password } } : {}) });
 }
 
+/** Those given, else those of the file, else that of the data folder where the database lies there too. Throws invalid_config. */
+function sealingKeysOf({ SACCADE_SEALING_KEY: given, SACCADE_SEALING_KEY_FILE: file, SACCADE_DATA: data, DATABASE_URL: url }: Settings): Buffer[] {
+  const local = join(resolve(data), 'sealing.key');
+  const texts = given ?? (file ? linesOf(file) : url ? [] : [localSealingKey(local)]);
+  if (file && texts.length === 0) throw new SaccadeError('invalid_config', `The file of SACCADE_SEALING_KEY_FILE (${file}) is empty: ${sealingKeyForm}.`);
+  return texts.map((text) => {
+    const key = readSealingKey(text);
+    if (!key) throw new SaccadeError('invalid_config', `${given ? 'SACCADE_SEALING_KEY' : file ? `The file of SACCADE_SEALING_KEY_FILE (${file})` : local} holds what is no key: ${sealingKeyForm}.`);
+    return key;
+  });
+}
+
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  } catch (error) {
+    throw new SaccadeError('invalid_config', `SACCADE_SEALING_KEY_FILE is '${file}', which cannot be read: ${(error as Error).message}.`, error);
+  }
+}
+
 /** The metadata of DATABASE_URL, else of the PostgreSQL embedded in `folder`. `died`: it has ended without being asked to. Throws metadata_unavailable. */
 export async function openMetadataOf(s: Settings, folder: string, purpose: Purpose): Promise<Metadata & { readonly died: Promise<Error> }> {
-  if (s.DATABASE_URL) return { ...(await openMetadata(s.DATABASE_URL)), died: new Promise(() => {}) };
+  const keys = sealingKeysOf(s);
+  if (s.DATABASE_URL) return { ...(await openMetadata(s.DATABASE_URL, keys)), died: new Promise(() => {}) };
   const local = await startPostgres(folder, purpose);
   try {
-    const metadata = await openMetadata(local.url);
+    const metadata = await openMetadata(local.url, keys);
     return {
       ...metadata,
       died: local.died,

@@ -30,6 +30,22 @@ export interface ChainedEntry {
 /** Before the first entry. */
 export const genesis: Buffer = Buffer.alloc(32);
 
+/** A place in the chain: the number of an entry and its hash, or 0 and `genesis`. */
+export type ChainLink = Pick<ChainedEntry, 'number' | 'hash'>;
+
+const pruneAction = 'audit prune';
+const pruneTarget = ({ number, hash }: ChainLink): string => JSON.stringify({ to: number, hash: hash.toString('hex') });
+
+/** What retention leaves in the chain when it takes out all up to `last`: whoever cuts the trail off elsewhere has to add an entry that says so. */
+export const anchorEntry = (last: ChainLink, at: number, tenant: string): AuditEntry => ({
+  at, actor: 'retention', tenant, role: '', action: pruneAction, target: pruneTarget(last), status: 0, address: '',
+});
+
+export function vouchesFor(entry: string, last: ChainLink): boolean {
+  const { action, target } = JSON.parse(entry) as AuditEntry;
+  return action === pruneAction && target === pruneTarget(last);
+}
+
 /** Keys in a fixed order. */
 export const entryText = ({ at, actor, tenant, role, action, target, status, address }: AuditEntry): string =>
   JSON.stringify({ at, actor, tenant, role, action, target, status, address });
@@ -57,9 +73,9 @@ export interface Break {
   readonly why: string;
 }
 
-/** Checks entries in the order of their numbers; the answered function takes the next ones, and answers the first break. */
-export function chainCheck(): (entries: readonly ChainedEntry[]) => Break | null {
-  let [number, hash] = [0, genesis];
+/** Checks entries in the order of their numbers, from behind `start` on; the answered function takes the next ones, and answers the first break. */
+export function chainCheck(start: ChainLink = { number: 0, hash: genesis }): (entries: readonly ChainedEntry[]) => Break | null {
+  let { number, hash } = start;
   return (entries) => {
     for (const one of entries) {
       if (one.number !== number + 1) return { number: number + 1, why: one.number > number + 1 ? `entries ${number + 1} to ${one.number - 1} are missing` : `entry ${one.number} is there twice` };

@@ -1,6 +1,6 @@
 /** keys, tenants and audit on the command line, on the embedded database, whether a pipeline runs or not. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -57,6 +57,8 @@ test('a tenant, its key, its end, and the trail of it', { timeout: 180_000 }, as
   assert.equal((await run('keys', 'revoke', 'nothing')).code, 2);
   assert.match((await run('keys', 'list')).out, /revoked/);
   assert.match((await run('audit', 'list', '--last', '1')).out, new RegExp(`"action":"keys revoke","target":"\\{\\\\"key\\\\":\\\\"${key.id}`));
+  const keyFile = statSync(join(data, 'sealing.key'));
+  assert.equal(keyFile.mode & 0o777, 0o600);
   const whole = await run('audit', 'verify');
   assert.deepEqual([whole.code, /3 entries, the chain is whole; the topic could not be reached/.test(whole.said)], [0, true], whole.said);
 
@@ -70,6 +72,11 @@ test('a tenant, its key, its end, and the trail of it', { timeout: 180_000 }, as
   await running.stop();
   // Without a pipeline the command starts the database for itself, and ends it.
   assert.match((await run('keys', 'list')).out, new RegExp(key.id));
+  assert.equal(statSync(join(data, 'sealing.key')).mtimeMs, keyFile.mtimeMs, 'the key was made once');
+  assert.equal(Buffer.from(readFileSync(join(data, 'sealing.key'), 'utf8'), 'base64').length, 32);
+  writeFileSync(join(data, 'sealing.key'), 'short');
+  const torn = await run('keys', 'list');
+  assert.deepEqual([torn.code, /sealing\.key holds what is no key: 32 bytes/.test(torn.said)], [2, true], torn.said);
 });
 
 test('a database that is away: exit code 3, and no login in what is said', async () => {

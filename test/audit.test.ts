@@ -134,9 +134,9 @@ test('a trail that cannot be written for long stops what it would have to record
         if (away) throw new Error('the database is away');
         written.push(...all.map(({ target }) => target));
       },
-      read: async () => [], head: async () => ({ number: 0, hash: genesis }), publish: async () => 0,
+      read: async () => [], head: async () => ({ number: 0, hash: genesis, pruned: { number: 0, hash: genesis } }), publish: async () => 0, prune: async () => 0,
     },
-    clock: systemClock, publisher: 'p', send: null, log: { warn: (_fields, message) => void warned.push(message) },
+    clock: systemClock, publisher: 'p', send: null, tenant: 'home', log: { warn: (_fields, message) => void warned.push(message) },
   });
   for (let i = 0; i <= 20_000; i++) trail.record(entry(`${i}`));
   assert.equal(trail.full, true);
@@ -146,6 +146,44 @@ test('a trail that cannot be written for long stops what it would have to record
   await trail.written();
   assert.equal(trail.full, false);
   assert.deepEqual(written, Array.from({ length: 20_001 }, (_, i) => `${i}`), 'all, once, in order');
+  await trail.close();
+});
+
+test('entries are kept for as long as is said, and a day more; then a day of them goes at once', async () => {
+  const dayMs = 86_400_000;
+  let [now, oldest] = [100 * dayMs, 91 * dayMs];
+  let asleep = (): void => {};
+  let wake = (): void => {};
+  const pruned: number[] = [];
+  const trail = auditTrail({
+    store: {
+      append: async () => {}, publish: async () => 0,
+      read: async (from) => [{ number: from, entry: entryText({ ...entry('x'), at: oldest }), hash: genesis }],
+      head: async () => ({ number: 9, hash: genesis, pruned: { number: 7, hash: genesis } }),
+      async prune(before, _now, tenant) {
+        assert.equal(tenant, 'home');
+        pruned.push(before);
+        oldest = before;
+        return 1;
+      },
+    },
+    clock: { now: () => now, sleep: (_ms, signal) => new Promise((resolve) => { wake = resolve; signal?.addEventListener('abort', () => resolve()); asleep(); }) },
+    publisher: 'p', send: null, keepMs: 10 * dayMs, tenant: 'home', log: { warn: (_fields, message) => assert.fail(message) },
+  });
+  const later = async (ms: number): Promise<void> => {
+    now += ms;
+    const looked = new Promise<void>((resolve) => (asleep = resolve));
+    wake();
+    await looked;
+  };
+  await later(0);
+  assert.deepEqual(pruned, [], 'it is old enough for a part of a day only');
+  await later(2 * dayMs);
+  assert.deepEqual(pruned, [92 * dayMs]);
+  await later(dayMs - 1);
+  assert.equal(pruned.length, 1);
+  await later(3_600_000);
+  assert.equal(pruned.length, 2);
   await trail.close();
 });
 

@@ -13,11 +13,17 @@ import { migrate } from '../connectors/postgres/migrate.ts';
 import { isAlive } from '../deploy/local/process-birth.ts';
 import { type LocalPostgres, startPostgres } from '../deploy/local/postgres.ts';
 import { metadataContract } from './contracts/metadata.ts';
+import { sealingKey } from './support/closed-edge.ts';
 import { eventually } from './support/pipeline.ts';
 import { needsPostgres, startTestPostgres, type TestPostgres } from './support/postgres.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'saccade-metadata-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
+
+const looking = (url: () => string) => async (sql: string, values: unknown[]): Promise<{ secret: string }[]> => {
+  const database = openDatabase(url());
+  return database.query<{ secret: string }>(sql, values).finally(() => database.close());
+};
 
 describe('PostgreSQL', { skip: needsPostgres }, () => {
   let server: TestPostgres;
@@ -25,7 +31,7 @@ describe('PostgreSQL', { skip: needsPostgres }, () => {
     server = await startTestPostgres();
   });
   after(() => server.stop());
-  metadataContract(() => openMetadata(server.url));
+  metadataContract((keys = [sealingKey]) => openMetadata(server.url, keys), looking(() => server.url));
 
   test('a step that was edited after it was applied, and a file without a number, are refused', async () => {
     const folder = join(scratch, 'migrations');
@@ -73,7 +79,7 @@ describe('the embedded PostgreSQL', () => {
     local = await startPostgres(folder, 'pipeline');
   });
   after(() => local.stop());
-  metadataContract(() => openMetadata(local.url));
+  metadataContract((keys = [sealingKey]) => openMetadata(local.url, keys), looking(() => local.url));
 
   test('another process finds it, and does not end it', async () => {
     const other = await startPostgres(folder, 'command');

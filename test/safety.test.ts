@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
+import { SaccadeError } from '../connectors/errors.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
 import { readConfig } from '../processors/config.ts';
 import { keepCertificate, readCertificate } from '../processors/edge/tls.ts';
@@ -36,6 +37,11 @@ describe('open mode is for this machine alone', () => {
     assert.throws(() => read({ SACCADE_METRICS_TOKEN: 'x'.repeat(20) }), /SACCADE_METRICS_TOKEN is set, and SACCADE_AUTH is open/);
     assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_OIDC_ISSUER: 'https://a.example', SACCADE_OIDC_AUDIENCE: 'x', SACCADE_OIDC_ALGORITHMS: 'HS256' }), /SACCADE_OIDC_ALGORITHMS/);
     for (const DATABASE_URL of ['mysql://u:s3cret@h/d', 'postgres//u:s3cret@h', 'u:s3cret@h']) assert.throws(() => read({ DATABASE_URL }), (error: Error) => /DATABASE_URL/.test(error.message) && !/s3cret/.test(error.message));
+    for (const SACCADE_SEALING_KEY of ['c2hvcnQ=', `${'A'.repeat(43)}=,correct horse`]) {
+      assert.throws(() => read({ SACCADE_SEALING_KEY }), (error: Error) => /SACCADE_SEALING_KEY is '…': 32 bytes/.test(error.message) && !/horse|c2hv/.test(error.message));
+    }
+    assert.throws(() => read({ SACCADE_SEALING_KEY: `${'A'.repeat(43)}=`, SACCADE_SEALING_KEY_FILE: 'x' }), /both set/);
+    assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_SECOND_FACTOR: 'required', DATABASE_URL: 'postgres://h/d' }), /SACCADE_SEALING_KEY/);
     assert.throws(() => read({ SACCADE_CORS: 'https://app.example/path' }), /SACCADE_CORS/);
   });
 });
@@ -97,6 +103,34 @@ test('a client that takes its time with headers or body is cut off, others are s
   })));
   assert.ok(many.filter(Boolean).length <= 20, `${many.filter(Boolean).length} were kept`);
   await eventually(async () => (await fetch(`${edge.url}/health`).catch(() => null))?.status === 200, 'room again');
+  await edge.close();
+});
+
+test('whoever is refused a WebSocket is cut off: the limits of HTTP no longer hold for such a connection', async () => {
+  const edge = await startEdgeUnderTest({
+    stages: [],
+    access: async () => ({
+      authenticate: async ({ headers }) => {
+        if (headers.authorization === undefined) throw new SaccadeError('unauthenticated');
+        return { id: 'key:x', tenant: 'default', role: 'viewer', kind: 'key' };
+      },
+      guard() {}, routes() {},
+    }),
+  });
+  const { port } = new URL(edge.url);
+  const refused = (path: string, headers = '') =>
+    new Promise<string>((resolve, reject) => {
+      let heard = '';
+      // It never closes by itself.
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true }, () =>
+        socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`));
+      socket.on('data', (chunk) => (heard += String(chunk))).on('error', reject).on('end', () => (resolve(heard.slice(0, 12)), socket.destroy()));
+    });
+  const good = 'authorization: Bearer x\r\n';
+  assert.deepEqual(
+    await Promise.all([refused('/v1/stream?source=x'), refused('/v1/stream?source=x', good), refused('/graphql'), refused('/nowhere', good), refused('/health')]),
+    ['HTTP/1.1 401', 'HTTP/1.1 403', 'HTTP/1.1 401', 'HTTP/1.1 404', 'HTTP/1.1 200'],
+  );
   await edge.close();
 });
 

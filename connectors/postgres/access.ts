@@ -4,6 +4,7 @@ import type { Role } from '../../schemas/roles.ts';
 import { SaccadeError } from '../errors.ts';
 import type { AccessStore, HeldKey, KeyInfo, NewKey, Tenant } from '../metadata-port.ts';
 import { type Database, type Query, violation } from './database.ts';
+import type { Sealer } from './sealing.ts';
 import { secondFactors } from './second-factors.ts';
 import { watchChannel } from './watch.ts';
 
@@ -44,10 +45,10 @@ async function insertKey(query: Query, key: NewKey): Promise<KeyInfo> {
   }
 }
 
-export function accessStore(database: Database): AccessStore {
+export function accessStore(database: Database, sealing: Sealer): AccessStore {
   const { query } = database;
   return {
-    ...secondFactors(database),
+    ...secondFactors(database, sealing),
     async createTenant(name, plan) {
       try {
         const [row] = await query<Parameters<typeof tenantOf>[0]>('INSERT INTO tenants (name, plan) VALUES ($1, $2) RETURNING *', [name, plan]);
@@ -80,6 +81,10 @@ export function accessStore(database: Database): AccessStore {
         [id],
       );
       return row ? { ...keyOf(row), secretHash: row.secret_hash, tenantPlan: row.tenant_plan } : null;
+    },
+    async standing(ids) {
+      const rows = await query<{ id: string }>('SELECT id FROM keys WHERE id = ANY($1::text[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())', [ids]);
+      return new Set(rows.map(({ id }) => id));
     },
     revokeKey: (id, tenant) =>
       database.transaction(async (within) => {

@@ -1,5 +1,5 @@
 /** The audit trail in PostgreSQL: one chain over all processes, and the outbox of its topic. */
-import { chain, type ChainedEntry, entryText } from '../../schemas/audit.ts';
+import { anchorEntry, type AuditEntry, chain, type ChainedEntry, entryText } from '../../schemas/audit.ts';
 import type { AuditStore } from '../metadata-port.ts';
 import type { Database, Query } from './database.ts';
 
@@ -18,27 +18,60 @@ const entryOf = ({ number, entry, hash }: EntryRow): ChainedEntry => ({ number: 
 const readFrom = async (query: Query, from: number, limit: number): Promise<ChainedEntry[]> =>
   (await query<EntryRow>('SELECT number, entry, hash FROM audit WHERE number >= $1 ORDER BY number LIMIT $2', [from, limit])).map(entryOf);
 
+/** Rows of one statement: appending waits for the locks it takes. */
+const prunedAtOnce = 5_000;
+
+interface HeadRow {
+  readonly number: string;
+  readonly hash: Buffer;
+  readonly pruned: string;
+  readonly pruned_hash: Buffer;
+  readonly published: string;
+}
+
+/** Within a transaction that began with this: the lock on the head is what makes one chain of what many processes write. */
+const lockHead = async (within: Query): Promise<HeadRow> => (await within<HeadRow>('SELECT * FROM audit_head FOR UPDATE'))[0]!;
+
+async function append(within: Query, head: HeadRow, entries: readonly AuditEntry[]): Promise<void> {
+  const added = chain(entries.map(entryText), Number(head.number), head.hash);
+  const last = added.at(-1);
+  if (!last) return;
+  await within('INSERT INTO audit (number, entry, hash) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])', [
+    added.map(({ number }) => number),
+    added.map(({ entry }) => entry),
+    added.map(({ hash }) => hash),
+  ]);
+  await within('UPDATE audit_head SET number = $1, hash = $2', [last.number, last.hash]);
+}
+
+/** Lets the trail begin later; what lies before that is no part of it any more, and can be deleted at leisure. */
+async function moveBeginning(within: Query, before: number, now: number, tenant: string): Promise<void> {
+  const head = await lockHead(within);
+  const [kept] = await within<{ number: string }>('SELECT number FROM audit WHERE number > $1 AND at_ms >= $2 ORDER BY number LIMIT 1', [head.pruned, before]);
+  const to = Math.min(kept ? Number(kept.number) - 1 : Number(head.number), Number(head.published));
+  if (to <= Number(head.pruned)) return;
+  const [row] = await within<EntryRow>('SELECT number, entry, hash FROM audit WHERE number = $1', [to]);
+  const last = entryOf(row!);
+  await append(within, head, [anchorEntry(last, now, tenant)]);
+  await within('UPDATE audit_head SET pruned = $1, pruned_hash = $2', [last.number, last.hash]);
+}
+
 export function auditStore(database: Database): AuditStore {
   const { query } = database;
   return {
-    append: (entries) =>
-      database.transaction(async (within) => {
-        // The lock on the head is what makes one chain of what many processes write.
-        const [head] = await within<{ number: string; hash: Buffer }>('SELECT number, hash FROM audit_head FOR UPDATE');
-        const added = chain(entries.map(entryText), Number(head!.number), head!.hash);
-        const last = added.at(-1);
-        if (!last) return;
-        await within('INSERT INTO audit (number, entry, hash) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])', [
-          added.map(({ number }) => number),
-          added.map(({ entry }) => entry),
-          added.map(({ hash }) => hash),
-        ]);
-        await within('UPDATE audit_head SET number = $1, hash = $2', [last.number, last.hash]);
-      }),
+    append: (entries) => database.transaction(async (within) => append(within, await lockHead(within), entries)),
     read: (from, limit) => readFrom(query, from, limit),
     async head() {
-      const [row] = await query<{ number: string; hash: Buffer }>('SELECT number, hash FROM audit_head');
-      return { number: Number(row!.number), hash: row!.hash };
+      const [row] = await query<HeadRow>('SELECT * FROM audit_head');
+      return { number: Number(row!.number), hash: row!.hash, pruned: { number: Number(row!.pruned), hash: row!.pruned_hash } };
+    },
+    async prune(before, now, tenant) {
+      await database.transaction((within) => moveBeginning(within, before, now, tenant));
+      for (let gone = 0; ; ) {
+        const some = await query('DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE number <= (SELECT pruned FROM audit_head) ORDER BY number LIMIT $1) RETURNING 1', [prunedAtOnce]);
+        gone += some.length;
+        if (some.length < prunedAtOnce) return gone;
+      }
     },
     async publish(publisher, limit, send) {
       // A turn instead of a transaction: nothing stays locked while the log is asked, which may be away.

@@ -101,9 +101,10 @@ async function run(command: AccessCommand, world: World): Promise<number> {
 async function verify({ settings, metadata, say }: World): Promise<number> {
   const topic = topicReader(settings);
   try {
-    const { entries, compared, broken } = await verifyTrail(metadata.audit, topic && topic.read);
+    const { entries, pruned, compared, broken } = await verifyTrail(metadata.audit, topic && topic.read);
     const seen = compared === null ? 'the topic could not be reached' : `${compared} entries of the topic were compared`;
-    say(broken ? `BROKEN at entry ${broken.number}: ${broken.why} (${entries} entries read; ${seen})` : `${entries} entries, the chain is whole; ${seen}`);
+    const from = pruned > 0 ? ` from number ${pruned + 1} on` : '';
+    say(broken ? `BROKEN at entry ${broken.number}: ${broken.why} (${entries} entries read${from}; ${seen})` : `${entries} entries${from}, the chain is whole; ${seen}`);
     return broken ? 1 : 0;
   } finally {
     await topic?.close();

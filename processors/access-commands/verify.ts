@@ -1,9 +1,11 @@
 /** Checks the audit trail: its chain, its end, and whether the topic holds the same. */
 import type { AuditStore } from '../../connectors/metadata-port.ts';
-import { type Break, chainCheck, type ChainedEntry } from '../../schemas/audit.ts';
+import { type Break, chainCheck, type ChainedEntry, type ChainLink, vouchesFor } from '../../schemas/audit.ts';
 
 export interface Verdict {
   readonly entries: number;
+  /** The number of the last entry that retention took out; 0: none. */
+  readonly pruned: number;
   /** Of the topic, which were compared; null: it could not be reached. */
   readonly compared: number | null;
   /** The first place where something is wrong, or null. */
@@ -19,32 +21,46 @@ export type ReadTopic = (visit: (entry: ChainedEntry) => void) => Promise<void>;
 export async function verifyTrail(store: Pick<AuditStore, 'read' | 'head'>, topic: ReadTopic | null): Promise<Verdict> {
   // Before the entries: what is appended meanwhile is beyond it.
   const head = await store.head();
+  const { pruned } = head;
+  const { hashes, broken } = await readTable(store, head);
+  // Retention went over it in the meantime.
+  if (broken && (await store.head()).pruned.number !== pruned.number) return verifyTrail(store, topic);
+  const found = { entries: hashes.size, pruned: pruned.number };
+  if (!topic) return { ...found, compared: null, broken };
+  let compared = 0;
+  let other: Break | null = null;
+  const held = (number: number): string | undefined => (number === pruned.number ? pruned.hash.toString('hex') : hashes.get(number));
+  // The topic is a second witness: whoever rewrote the whole chain in the table has not rewritten it there.
+  await topic(({ number, hash }) => {
+    if (number < pruned.number) return;
+    compared += 1;
+    const here = held(number);
+    if (other !== null || here === hash.toString('hex') || (here === undefined && broken !== null)) return;
+    other = { number, why: here === undefined ? 'the topic has it, and the table does not' : 'the topic has another one than the table' };
+  });
+  return { ...found, compared, broken: earlier(broken, other) };
+}
+
+/** Up to its end, or the first break; hashes by number. */
+async function readTable(store: Pick<AuditStore, 'read'>, { pruned, ...end }: ChainLink & { readonly pruned: ChainLink }): Promise<{ hashes: Map<number, string>; broken: Break | null }> {
   const hashes = new Map<number, string>();
-  const check = chainCheck();
-  let entries = 0;
-  let broken: Break | null = null;
-  for (let from = 1; broken === null; ) {
+  const check = chainCheck(pruned);
+  let vouched = pruned.number === 0;
+  for (let from = pruned.number + 1; ; ) {
     const found = await store.read(from, page);
-    broken = check(found);
-    entries += found.length;
-    for (const { number, hash } of found) hashes.set(number, hash.toString('hex'));
+    const broken = check(found);
+    for (const { number, hash, entry } of found) {
+      hashes.set(number, hash.toString('hex'));
+      vouched ||= vouchesFor(entry, pruned);
+    }
+    if (broken) return { hashes, broken };
     if (found.length < page) break;
     from = found.at(-1)!.number + 1;
   }
-  if (broken === null && hashes.get(head.number) !== head.hash.toString('hex') && head.number > 0) {
-    broken = { number: Math.min(head.number, entries + 1), why: `the head names ${head.number} as the last entry, which is missing or another` };
+  if (end.number > pruned.number && hashes.get(end.number) !== end.hash.toString('hex')) {
+    return { hashes, broken: { number: Math.min(end.number, pruned.number + hashes.size + 1), why: `the head names ${end.number} as the last entry, which is missing or another` } };
   }
-  if (!topic) return { entries, compared: null, broken };
-  let compared = 0;
-  let other: Break | null = null;
-  // The topic is a second witness: whoever rewrote the whole chain in the table has not rewritten it there.
-  await topic(({ number, hash }) => {
-    compared += 1;
-    const held = hashes.get(number);
-    if (other !== null || held === hash.toString('hex') || (held === undefined && broken !== null)) return;
-    other = { number, why: held === undefined ? 'the topic has it, and the table does not' : 'the topic has another one than the table' };
-  });
-  return { entries, compared, broken: earlier(broken, other) };
+  return { hashes, broken: vouched ? null : { number: pruned.number, why: 'the trail is said to begin after it, and no entry in it says that it was taken out' } };
 }
 
 const earlier = (a: Break | null, b: Break | null): Break | null => (a && b ? (a.number <= b.number ? a : b) : (a ?? b));

@@ -21,6 +21,10 @@ export interface AuditTrailOptions {
   readonly publisher: string;
   /** Into the topic. Null: there is none. */
   readonly send: ((entries: readonly ChainedEntry[]) => Promise<void>) | null;
+  /** For how long entries are kept; 0: for ever. */
+  readonly keepMs?: number;
+  /** Of the entries that say that others were taken out. */
+  readonly tenant: string;
   readonly log: { warn(fields: object, message: string): void };
 }
 
@@ -29,8 +33,11 @@ const batch = 500;
 const most = 20_000;
 /** How often it is looked for what other processes, commands above all, have written. */
 const lookMs = 5_000;
+/** How often it is looked whether entries are too old, and by how much they may be: a day's go together, and leave one entry. */
+const pruneEveryMs = 3_600_000;
+const dayMs = 86_400_000;
 
-export function auditTrail({ store, clock, publisher, send, log }: AuditTrailOptions): AuditTrail {
+export function auditTrail({ store, clock, publisher, send, keepMs = 0, tenant, log }: AuditTrailOptions): AuditTrail {
   const waiting: AuditEntry[] = [];
   const closing = new AbortController();
   let writing: Promise<void> | null = null;
@@ -53,6 +60,12 @@ export function auditTrail({ store, clock, publisher, send, log }: AuditTrailOpt
     if (!send) return;
     while ((await store.publish(publisher, batch, send)) === batch);
   }
+  async function prune(): Promise<void> {
+    const [now, { pruned }] = [clock.now(), await store.head()];
+    const [oldest] = await store.read(pruned.number + 1, 1);
+    if (!oldest || (JSON.parse(oldest.entry) as AuditEntry).at > now - keepMs - dayMs) return;
+    await store.prune(now - keepMs, now, tenant);
+  }
   async function attempt(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -65,7 +78,7 @@ export function auditTrail({ store, clock, publisher, send, log }: AuditTrailOpt
   }
 
   const running = (async () => {
-    let lookedAt = 0;
+    let [lookedAt, prunedAt] = [0, 0];
     while (!closing.signal.aborted) {
       await clock.sleep(everyMs, closing.signal);
       const something = waiting.length > 0;
@@ -74,6 +87,9 @@ export function auditTrail({ store, clock, publisher, send, log }: AuditTrailOpt
         if (!something && clock.now() - lookedAt < lookMs) return;
         lookedAt = clock.now();
         await publish();
+        if (keepMs === 0 || clock.now() - prunedAt < pruneEveryMs) return;
+        prunedAt = clock.now();
+        await prune();
       });
     }
   })();

@@ -18,7 +18,7 @@ export interface KeyCheck {
 /** A change is told at once (watchKeys); this is for what a lost message would leave standing. */
 const freshMs = 5_000;
 /** While the database is away a key that was good goes on for so long: nobody can revoke one there meanwhile either. */
-const graceMs = 60_000;
+export const graceMs = 60_000;
 /** Ids come from whoever asks, so what is remembered of them has a limit. */
 const remembered = 10_000;
 const usesEveryMs = 10_000;

@@ -21,8 +21,8 @@ const refused = (): SaccadeError => new SaccadeError('unauthenticated', 'The tic
 export function tickets(secret: Buffer, clock: Clock): Tickets {
   const sign = (body: string): Buffer => createHmac('sha256', secret).update(body).digest();
   return {
-    issue({ id, tenant, role, kind, home, plan }) {
-      const body = Buffer.from(JSON.stringify({ id, tenant, role, kind, home, plan, until: clock.now() + ticketSeconds * 1000 })).toString('base64url');
+    issue({ id, tenant, role, kind, home, plan, expiresAt }) {
+      const body = Buffer.from(JSON.stringify({ id, tenant, role, kind, home, plan, expiresAt, until: clock.now() + ticketSeconds * 1000 })).toString('base64url');
       return `${body}.${sign(body).toString('base64url')}`;
     },
     read(ticket) {
@@ -31,7 +31,7 @@ export function tickets(secret: Buffer, clock: Clock): Tickets {
       const right = sign(body);
       if (given.length !== right.length || !timingSafeEqual(given, right)) throw refused();
       const { until, ...principal } = JSON.parse(Buffer.from(body, 'base64url').toString()) as Principal & { until: number };
-      if (clock.now() >= until) throw refused();
+      if (clock.now() >= Math.min(until, principal.expiresAt ?? until)) throw refused();
       return principal;
     },
   };

@@ -9,6 +9,8 @@ export interface TokenOptions {
   readonly issuer: { claims(token: string): Promise<Readonly<Record<string, unknown>>> };
   readonly access: Pick<AccessStore, 'tenant'>;
   readonly clock: Clock;
+  /** By which the issuer's clock may differ, in seconds. */
+  readonly clockSkewS: number;
   readonly tenantClaim: string;
   readonly roleClaim: string;
   readonly home: string;
@@ -29,7 +31,7 @@ export function roleOf(claim: unknown): Role | null {
   return roles.findLast((role) => named.includes(role)) ?? null;
 }
 
-export function tokenCheck({ issuer, access, clock, tenantClaim, roleClaim, home }: TokenOptions): TokenCheck {
+export function tokenCheck({ issuer, access, clock, clockSkewS, tenantClaim, roleClaim, home }: TokenOptions): TokenCheck {
   const tenants = new Map<string, { readonly tenant: Tenant; readonly at: number }>();
 
   async function tenantOf(name: unknown): Promise<Tenant> {
@@ -47,7 +49,7 @@ export function tokenCheck({ issuer, access, clock, tenantClaim, roleClaim, home
       const role = roleOf(claimOf(claims, roleClaim));
       if (!role) throw new SaccadeError('unauthenticated', `The token's claim ${roleClaim} names none of the roles ${roles.join(', ')}.`);
       const { name, plan } = await tenantOf(claimOf(claims, tenantClaim));
-      return { id: `token:${String(claims.iss)}#${String(claims.sub)}`, tenant: name, role, kind: 'token', home: name === home, plan: plan ?? undefined };
+      return { id: `token:${String(claims.iss)}#${String(claims.sub)}`, tenant: name, role, kind: 'token', home: name === home, plan: plan ?? undefined, expiresAt: (Number(claims.exp) + clockSkewS) * 1000 };
     },
   };
 }

@@ -17,6 +17,7 @@ import { keyCheck } from '../access/key-check.ts';
 import { makeKey } from '../access/key.ts';
 import { withMetricsToken } from '../access/metrics-token.ts';
 import { rates } from '../access/rates.ts';
+import { keepVigil } from '../access/vigil.ts';
 import { demandSecondFactor, secondFactorRoutes } from '../access/second-factor-routes.ts';
 import { secondFactor } from '../access/second-factor.ts';
 import { tickets } from '../access/tickets.ts';
@@ -24,7 +25,7 @@ import { ticketRoutes } from '../access/ticket-routes.ts';
 import { tokenCheck } from '../access/tokens.ts';
 import type { Config } from '../config.ts';
 import { openMetadataOf } from '../connect.ts';
-import { type Authenticate, openMode } from '../edge/principal.ts';
+import { type Authenticate, noVigil, openMode, type Vigil } from '../edge/principal.ts';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { TlsFiles } from '../edge/tls.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -35,6 +36,7 @@ import type { End, Foundation } from './foundation.ts';
 
 export interface Access {
   readonly authenticate: Authenticate;
+  readonly vigil: Vigil;
   /** What watches over every request, once it is known who asks. */
   guard(app: FastifyInstance): void;
   /** The certificate of every door; undefined: none. */
@@ -72,7 +74,7 @@ export async function openAccess(base: Base, opening: Promise<Metadata> | null):
   const limits = rates({ counter, defaultPlan: s.SACCADE_PLAN ?? (open ? 'unlimited' : 'demo') });
   const { SACCADE_TLS_CERT: cert, SACCADE_TLS_KEY: key } = s;
   const tls = cert && key ? { cert, key } : undefined;
-  const nothing = { tls, guard: limits.install, routes() {}, announce() {} };
+  const nothing = { tls, vigil: noVigil, guard: limits.install, routes() {}, announce() {} };
   if (open) return { ...nothing, authenticate: openMode(s.SACCADE_TENANT) };
   if (!opening) return { ...nothing, authenticate: withMetricsToken(noKeysHere, s.SACCADE_METRICS_TOKEN, s.SACCADE_TENANT) };
   return { tls, ...(await closedMode(base, await opening, limits, counter)) };
@@ -91,14 +93,20 @@ async function closedMode(base: Base, metadata: Metadata, limits: ReturnType<typ
   const { access, audit } = metadata;
   const home = s.SACCADE_TENANT;
   await patiently(() => access.ensureTenant(home), { clock, say });
+  const { plain } = await patiently(() => access.sealSecrets(), { clock, say });
+  if (plain > 0) logger.warn({ plain }, 'second factors lie in the database as they are: set SACCADE_SEALING_KEY');
   const keys = await keyCheck({ access, clock });
   ending.add('keys', () => keys.close());
+  const vigil = keepVigil({ access, clock, log: logger.child({ component: 'access' }) });
+  ending.add('vigil', () => vigil.close());
   const slips = tickets(await access.sharedSecret('tickets'), clock);
   const trail = auditTrail({
     store: audit,
     clock,
     publisher: randomUUID(),
     send: (entries) => producer.send(entries.map(({ number, entry, hash }) => ({ topic: auditTopic, partition: 0, key: `${number}`, value: Buffer.from(entry), headers: { hash: hash.toString('hex') } }))),
+    keepMs: s.SACCADE_KEEP_AUDIT_DAYS * 86_400_000,
+    tenant: home,
     log: logger.child({ component: 'audit' }),
   });
   ending.add('audit trail', () => trail.close());
@@ -107,6 +115,7 @@ async function closedMode(base: Base, metadata: Metadata, limits: ReturnType<typ
   const first = await firstKey(metadata, home);
   return {
     authenticate: withMetricsToken(authenticate, s.SACCADE_METRICS_TOKEN, home),
+    vigil: vigil.watch,
     guard(app) {
       installAudit(app, { trail, clock });
       limits.install(app);
@@ -131,6 +140,7 @@ function tokensOf(s: Settings, { clock }: Base, { access }: Metadata) {
     issuer: oidcIssuer({ issuer, audience, algorithms: s.SACCADE_OIDC_ALGORITHMS, clockSkewS: s.SACCADE_OIDC_CLOCK_SKEW_S, clock }),
     access,
     clock,
+    clockSkewS: s.SACCADE_OIDC_CLOCK_SKEW_S,
     tenantClaim: s.SACCADE_OIDC_TENANT_CLAIM,
     roleClaim: s.SACCADE_OIDC_ROLE_CLAIM,
     home: s.SACCADE_TENANT,

@@ -3,6 +3,7 @@ import type { Masker, Store } from '../../connectors/ports.ts';
 import { leasesTopic } from '../../schemas/topics.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
 import { edgeConfig } from '../edge/config.ts';
+import type { Vigil } from '../edge/principal.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { followTable } from '../runtime/control-table.ts';
@@ -13,7 +14,7 @@ import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, vigil: Vigil): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const live = await startLive({ log, registry, clock, groups: stagesToWatch(names, s.SACCADE_FUSE), blobs, masker, logger: logger.child({ stage: 'live' }) });
@@ -32,6 +33,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     store: openReadingStore(base),
     catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
     startedAt,
+    vigil,
     quota: intake.admission.quota,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,

@@ -19,6 +19,7 @@ import { edgeMetrics } from './metrics.ts';
 import type { ModelCatalog } from './models/catalog.ts';
 import { modelsRoutes } from './models/models-routes.ts';
 import { installDocsPage } from './openapi/docs-page.ts';
+import { noVigil, type Vigil } from './principal.ts';
 import type { ProblemLog } from './problem.ts';
 import { recentResults } from './recent-results.ts';
 import { type ReplyDesk, replyDesk } from './reply-desk.ts';
@@ -45,6 +46,8 @@ export interface EdgeOptions {
   /** What the page shows. */
   readonly live: LiveFeed;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
+  /** Watches over who opened a socket or a stream of events; absent: nobody's credential ends. */
+  readonly vigil?: Vigil;
   /** Requests above it go by the overflow lane; absent: none. */
   readonly quota?: Pick<Quota, 'take'> | null;
   /** Which partition of replies is whose; absent: there is no other edge. */
@@ -67,13 +70,13 @@ export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null } = options;
+  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, vigil = noVigil } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
   const inquiries = openInquiries({ ...options, desk, quota, results, seen: (picture) => options.live.of(picture.tenant).seen(picture) });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
   await installDocsPage(server.app);
-  liveRoutes(server.app, { live: options.live });
+  liveRoutes(server.app, { live: options.live, vigil });
   const ask = storeReader(options.store);
   resultsRoutes(server.app, { ask, results, clock });
   historyRoutes(server.app, { ask, clock, startedAt });
@@ -90,9 +93,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     protocolRoutes(scope, { catalog, ready: () => desk.ready && refusal() === null });
     protocolInfer(scope, intake, catalog);
   });
-  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, limits: config.stream });
+  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, vigil, limits: config.stream });
   // After the streams, whose plug-in for WebSockets it shares.
-  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
+  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     awaits: desk.awaits,

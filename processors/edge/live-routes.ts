@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Prediction } from '../../schemas/records.ts';
 import type { SeenPicture } from './known-pictures.ts';
+import type { Vigil } from './principal.ts';
 import { sendProblem } from './problem.ts';
 
 /** What the routes need of processors/live: the edge passes events on without knowing what is in them. */
@@ -57,7 +58,7 @@ const RECONNECT_MS = 1_000;
  * GET / and its assets; GET /live/events: `snapshot` first, then `frame` and `stats`; GET /live/frames/:id: the picture as
  * it came, 404 when it is not held.
  */
-export function liveRoutes(app: FastifyInstance, { live }: { readonly live: LiveFeed }): void {
+export function liveRoutes(app: FastifyInstance, { live, vigil }: { readonly live: LiveFeed; readonly vigil: Vigil }): void {
   pageRoutes(app);
 
   const clients = new Set<ServerResponse>();
@@ -74,8 +75,11 @@ export function liveRoutes(app: FastifyInstance, { live }: { readonly live: Live
     });
     response.write(`retry: ${RECONNECT_MS}\n\n`);
     const stop = stream(response, live.of(request.principal.tenant));
+    // The page asks again, and is told then that its key is none.
+    const endWatch = vigil(request.principal, () => response.end());
     response.on('error', () => undefined).on('close', () => {
       stop();
+      endWatch();
       clients.delete(response);
     });
   });

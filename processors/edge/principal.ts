@@ -20,6 +20,8 @@ export interface Principal {
   readonly home?: boolean;
   /** Of the key, else of its tenant; absent: that of the process. */
   readonly plan?: string | undefined;
+  /** When the credential ends by itself, in milliseconds since the epoch; absent: it does not. */
+  readonly expiresAt?: number | undefined;
 }
 
 declare module 'fastify' {
@@ -40,11 +42,29 @@ declare module 'fastify' {
 /** Answers who asks. Throws unauthenticated. */
 export type Authenticate = (request: FastifyRequest) => Promise<Principal>;
 
+/** Over: revoked or expired. Unknown: whether it still holds could not be asked for too long. */
+export type Lapse = 'over' | 'unknown';
+
+/**
+ * For what stays open once it was allowed (a WebSocket, a stream of events): calls back once when its principal is none any
+ * more, within two seconds. Answers how to end the watch.
+ */
+export type Vigil = (principal: Principal, lapsed: (how: Lapse) => void) => () => void;
+
+/** How a socket is closed when its principal lapses: 4401 as graphql-transport-ws has it, 1013 of IANA's registry: try again later. */
+export const lapseClosing: Readonly<Record<Lapse, { readonly code: number; readonly reason: string }>> = {
+  over: { code: 4401, reason: 'The key or token has been revoked or has expired.' },
+  unknown: { code: 1013, reason: 'Whether the key still holds cannot be asked: try again later.' },
+};
+
 /** Everyone is the admin of the one tenant: for an edge that only this machine can reach. */
 export const openMode = (tenant: string): Authenticate => {
   const everyone: Principal = { id: 'open', tenant, role: 'admin', kind: 'open', home: true };
   return async () => everyone;
 };
+
+/** Nobody's credential ends where there are none. */
+export const noVigil: Vigil = () => () => {};
 
 export const nobody: Principal = { id: '', tenant: '', role: 'viewer', kind: 'open', home: false };
 

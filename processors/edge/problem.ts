@@ -11,7 +11,7 @@ export interface ProblemLog {
 }
 
 /** What these say in detail is for whoever sent the request; any other 5xx may name hosts, paths or code. */
-const openDetails: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready', 'deadline_exceeded']);
+const openDetails: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_ready', 'deadline_exceeded', 'secrets_unavailable']);
 /** Errors of other 5xx codes whose detail was written for whoever asks. */
 const written = new WeakSet<SaccadeError>();
 

@@ -72,6 +72,10 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
+  app.addHook('onResponse', async ({ headers, raw }) => {
+    // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
+    if (headers.upgrade !== undefined) raw.socket.destroy();
+  });
   installPrincipals(app, options.authenticate);
   options.guard?.(app);
   await installDocument(app);

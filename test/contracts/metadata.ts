@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Metadata, NewKey } from '../../connectors/metadata-port.ts';
+import { verifyTrail } from '../../processors/access-commands/verify.ts';
 import { makeKey } from '../../processors/access/key.ts';
 import { chainCheck, type AuditEntry, type ChainedEntry } from '../../schemas/audit.ts';
 import { eventually } from '../support/pipeline.ts';
@@ -14,8 +15,8 @@ const newKey = (tenant: string, over: Partial<NewKey> = {}): NewKey => {
 };
 const entry = (over: Partial<AuditEntry> = {}): AuditEntry => ({ at: 1_767_225_600_000, actor: 'key:a', tenant: 'one', role: 'admin', action: 'POST /v1/infer', target: 'ünicode "\\', status: 200, address: '::1', ...over });
 
-/** `open` opens another connection to the same database, as another process would. */
-export function metadataContract(open: () => Promise<Metadata>): void {
+/** `open` opens another connection to the same database, as another process would; `look` reads what lies in its tables. */
+export function metadataContract(open: (keys?: readonly Buffer[]) => Promise<Metadata>, look: (sql: string, values: unknown[]) => Promise<{ secret: string }[]>): void {
   async function using<T>(act: (metadata: Metadata, other: Metadata) => Promise<T>): Promise<T> {
     const [one, other] = [await open(), await open()];
     try {
@@ -54,6 +55,7 @@ export function metadataContract(open: () => Promise<Metadata>): void {
         const made = await access.createKey(key);
         assert.ok(made.createdAt > before && made.createdAt < Date.now() + 60_000);
         assert.deepEqual([made.expiresAt, made.revokedAt, made.lastUsedAt], [1_800_000_000_123, null, null]);
+        assert.deepEqual(await access.standing([key.id, 'nothing']), new Set([key.id]));
         const { secretHash, tenantPlan, ...info } = (await access.findKey(key.id))!;
         assert.deepEqual(info, made);
         assert.ok(secretHash.equals(key.secretHash));
@@ -67,6 +69,9 @@ export function metadataContract(open: () => Promise<Metadata>): void {
         const revoked = await access.revokeKey(key.id, mine);
         assert.ok(revoked!.revokedAt! > before);
         assert.equal((await access.revokeKey(key.id, null))!.revokedAt, revoked!.revokedAt, 'revoked once, with its time');
+        const expired = newKey(mine, { expiresAt: Date.now() - 1_000 });
+        await access.createKey(expired);
+        assert.deepEqual(await access.standing([key.id, expired.id]), new Set());
         assert.equal(await access.revokeKey('nothing', null), null);
         assert.equal(await access.findKey("'; DROP TABLE keys; --"), null);
       }));
@@ -141,6 +146,51 @@ export function metadataContract(open: () => Promise<Metadata>): void {
       assert.equal(await one.access.removeSecondFactor(who), false);
     }));
 
+  test('a secret lies there sealed, by a key that can be changed; what lay there plain is taken up', async () => {
+    const [old, fresh] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const under = async <T>(keys: readonly Buffer[], act: (access: Metadata['access']) => Promise<T>): Promise<T> => {
+      const metadata = await open(keys);
+      return act(metadata.access).finally(() => metadata.close());
+    };
+    const [who, other, early] = [unique('key'), unique('key'), unique('key')];
+    const lying = async (principal: string) => (await look('SELECT secret FROM second_factors WHERE principal = $1', [principal]))[0]!.secret;
+    // Whatever other tests left under keys of their own.
+    await look('DELETE FROM second_factors', []);
+
+    await look('INSERT INTO second_factors (principal, secret) VALUES ($1, $2)', [early, 'JBSWY3DPEHPK3PXP']);
+    await under([], async (access) => {
+      assert.deepEqual(await access.sealSecrets(), { sealed: 0, plain: 1 });
+      assert.equal((await access.secondFactor(early))!.secret, 'JBSWY3DPEHPK3PXP', 'as before there were keys');
+      await assert.rejects(access.enrolSecondFactor(who, 'AAAA'), { code: 'secrets_unavailable', message: /SACCADE_SEALING_KEY is not set/ });
+    });
+    await under([old], async (access) => {
+      assert.deepEqual(await access.sealSecrets(), { sealed: 1, plain: 0 });
+      assert.deepEqual(await access.sealSecrets(), { sealed: 0, plain: 0 });
+      assert.doesNotMatch(await lying(early), /JBSWY3DPEHPK3PXP/);
+      assert.equal((await access.secondFactor(early))!.secret, 'JBSWY3DPEHPK3PXP');
+      for (const [principal, secret] of [[who, 'AAAA'], [other, 'AAAA']] as const) await access.enrolSecondFactor(principal, secret);
+      assert.match(await lying(who), /^v1\.[0-9a-f]{8}\.[\w-]+\.[\w-]+\.[\w-]{22}$/);
+      assert.notEqual((await lying(who)).split('.')[3], (await lying(other)).split('.')[3], 'one secret twice does not show');
+    });
+    await under([fresh], async (access) => {
+      await assert.rejects(access.secondFactor(who), { code: 'secrets_unavailable', message: /SACCADE_SEALING_KEY/ });
+      await assert.rejects(access.sealSecrets(), { code: 'secrets_unavailable', message: /sealed with the key [0-9a-f]{8}, which is not here/ });
+    });
+    // First known everywhere, then the one that seals, then alone.
+    await under([old, fresh], async (access) => assert.deepEqual(await access.sealSecrets(), { sealed: 0, plain: 0 }));
+    await under([fresh, old], async (access) => assert.deepEqual(await access.sealSecrets(), { sealed: 3, plain: 0 }));
+    await under([fresh], async (access) => {
+      assert.deepEqual([(await access.secondFactor(who))!.secret, await access.sealSecrets()], ['AAAA', { sealed: 0, plain: 0 }]);
+      await look('UPDATE second_factors SET secret = $2 WHERE principal = $1', [other, await lying(who)]);
+      await assert.rejects(access.secondFactor(other), { code: 'secrets_unavailable', message: /was changed, or is another's/ });
+      const kept = await lying(who);
+      const middle = kept.lastIndexOf('.') - 2;
+      await look('UPDATE second_factors SET secret = $2 WHERE principal = $1', [who, `${kept.slice(0, middle)}${kept[middle] === 'A' ? 'B' : 'A'}${kept.slice(middle + 1)}`]);
+      await assert.rejects(access.secondFactor(who), { code: 'secrets_unavailable' });
+    });
+    await look('DELETE FROM second_factors', []);
+  });
+
   describe('the audit trail', () => {
     const all = async ({ audit }: Metadata): Promise<ChainedEntry[]> => {
       const found: ChainedEntry[] = [];
@@ -180,6 +230,41 @@ export function metadataContract(open: () => Promise<Metadata>): void {
         assert.equal(await other.audit.publish('b', 2, send), 1);
         assert.equal(await one.audit.publish('a', 2, send), 0);
         assert.deepEqual(sent, [first, first + 1, first + 2]);
+      }));
+
+    test('what is too old goes, and the chain holds from there on; where it was cut off otherwise shows', () =>
+      using(async (one, other) => {
+        const whole = (await all(one)).length;
+        const [old, young] = [entry().at + 10, entry().at + 20];
+        await one.audit.append([entry({ at: old }), entry({ at: old }), entry({ at: young }), entry({ at: old }), entry({ at: young })]);
+        assert.equal(await one.audit.prune(young, young, 'home'), whole, 'what is not in the topic yet stays');
+        while ((await one.audit.publish('before', 1000, async () => {})) > 0);
+        // At once, as two edges may.
+        const gone = await Promise.all([one.audit.prune(young, young, 'home'), other.audit.prune(young, young, 'home')]);
+        assert.equal(gone[0] + gone[1], 2);
+        const { pruned, number } = await one.audit.head();
+        assert.deepEqual([pruned.number, number], [whole + 2, whole + 7]);
+        const left = await one.audit.read(1, 100);
+        assert.deepEqual(left.map((kept) => kept.number), [3, 4, 5, 6, 7].map((i) => whole + i));
+        assert.deepEqual({ ...(JSON.parse(left[4]!.entry) as AuditEntry), target: '' }, { ...entry(), at: young, actor: 'retention', tenant: 'home', role: '', action: 'audit prune', target: '', status: 0, address: '' });
+        assert.deepEqual(await verifyTrail(one.audit, null), { entries: 5, pruned: whole + 2, compared: null, broken: null });
+        assert.equal(await one.audit.prune(young, young, 'home'), 0, 'nothing more is that old');
+
+        // Somebody who knows the tables takes out one more and says that it was retention.
+        const [next] = left;
+        const forged: Pick<Metadata['audit'], 'read' | 'head'> = {
+          read: (from, limit) => one.audit.read(Math.max(from, next!.number + 1), limit),
+          head: async () => ({ ...(await one.audit.head()), pruned: next! }),
+        };
+        const { broken } = await verifyTrail(forged, null);
+        assert.deepEqual([broken!.number, /no entry in it says/.test(broken!.why)], [next!.number, true]);
+        // The topic still has all of it; what was taken out is no difference, what was changed is.
+        const topic = (change: (kept: ChainedEntry) => ChainedEntry) => async (visit: (kept: ChainedEntry) => void) => {
+          for (const kept of [{ number: 1, entry: '', hash: Buffer.alloc(32) }, { ...pruned, entry: '' }, ...left]) visit(change(kept));
+        };
+        assert.deepEqual(await verifyTrail(one.audit, topic((kept) => kept)), { entries: 5, pruned: whole + 2, compared: 6, broken: null });
+        const elsewhere = await verifyTrail(one.audit, topic((kept) => (kept.number === pruned.number ? { ...kept, hash: Buffer.alloc(32) } : kept)));
+        assert.equal(elsewhere.broken!.number, pruned.number);
       }));
   });
 }

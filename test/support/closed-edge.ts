@@ -17,6 +17,9 @@ import { shutdown } from '../../processors/runtime/shutdown.ts';
 import { type EdgeUnderTest, startEdgeUnderTest } from './edge.ts';
 import { needsPostgres, startTestPostgres } from './postgres.ts';
 
+/** Of every edge here. */
+export const sealingKey = Buffer.alloc(32, 'a key of the tests');
+
 export interface TestDatabase {
   readonly url: string;
   stop(): Promise<void>;
@@ -48,7 +51,7 @@ export interface ClosedEdge extends EdgeUnderTest {
 
 /** `env` on top of SACCADE_AUTH=required. The tenant that runs it is `home`. */
 export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env = {}, ...options }: Parameters<typeof startEdgeUnderTest>[0] & { readonly env?: Record<string, string> } = {}): Promise<ClosedEdge> {
-  const metadata = await openMetadata(database.url);
+  const metadata = await openMetadata(database.url, [sealingKey]);
   const { settings } = readConfig([], { SACCADE_AUTH: 'required', SACCADE_TENANT: 'home', SACCADE_PLAN: 'unlimited', ...env }, '/nonexistent');
   const logger = pino({ level: 'silent' });
   const ending = shutdown(systemClock, () => logger, 10_000);

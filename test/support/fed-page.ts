@@ -10,7 +10,7 @@ import { memoryLog } from '../../connectors/memory/log.ts';
 import type { Clock, LogProducer, Masker } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
 import { liveRoutes } from '../../processors/edge/live-routes.ts';
-import { installPrincipals, openMode } from '../../processors/edge/principal.ts';
+import { installPrincipals, noVigil, openMode } from '../../processors/edge/principal.ts';
 import { installProblems } from '../../processors/edge/problem.ts';
 import { imageOf, installUploads } from '../../processors/edge/upload.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
@@ -61,7 +61,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker }: 
   const app = Fastify({ forceCloseConnections: true, bodyLimit: 8 * 1024 * 1024 });
   installProblems(app);
   installPrincipals(app, openMode('default'));
-  liveRoutes(app, { live });
+  liveRoutes(app, { live, vigil: noVigil });
   await installUploads(app, 8 * 1024 * 1024);
   app.route<{ Querystring: { model?: string } }>({
     method: 'POST',

@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { problems } from '../openapi/problems.ts';
+import type { Vigil } from '../principal.ts';
 import type { GraphqlEngine } from './engine.ts';
 import { type GraphqlOptions, resolversOf } from './resolvers.ts';
 import { serveGraphql } from './socket.ts';
@@ -31,7 +32,7 @@ const schema = {
 const mostDocumentBytes = 64 * 1024;
 
 /** After the WebSocket plug-in. */
-export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions): void {
+export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions & { readonly vigil: Vigil }): void {
   let engine: Promise<GraphqlEngine> | null = null;
   const load = (): Promise<GraphqlEngine> => (engine ??= import('./engine.ts').then(({ graphqlEngine }) => graphqlEngine(resolversOf(options))));
   const bodyLimit = Math.ceil((options.intake.rules.maxImageBytes * 4) / 3) + mostDocumentBytes;
@@ -59,7 +60,7 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions):
     },
     wsHandler(socket, request) {
       if (socket.protocol !== 'graphql-transport-ws') return socket.close(4406, 'Subprotocol not acceptable');
-      serveGraphql(socket, load(), { principal: request.principal, traceparent: undefined });
+      serveGraphql(socket, load(), { principal: request.principal, traceparent: undefined }, options.vigil);
     },
   });
 }

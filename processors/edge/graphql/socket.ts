@@ -4,9 +4,12 @@
  */
 import type { WebSocket } from '@fastify/websocket';
 import { z } from 'zod';
+import { lapseClosing, type Vigil } from '../principal.ts';
 import type { Answers, Asked, GraphqlEngine } from './engine.ts';
 
 const initMs = 10_000;
+/** After which a socket that was told to close is ended. */
+const lingerMs = 1_000;
 const mostOperations = 20;
 /** Bytes a client has not taken yet, above which it is let go. */
 const unreadBytes = 1024 * 1024;
@@ -23,7 +26,7 @@ const messageSchema = z.discriminatedUnion('type', [
 type Message = z.infer<typeof messageSchema>;
 
 /** Serves the socket until it closes. */
-export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, asked: Asked): void {
+export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, asked: Asked, vigil: Vigil): void {
   const running = new Map<string, Answers | null>();
   let greeted = false;
   const send = (message: object): void => {
@@ -33,6 +36,10 @@ export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, 
   };
   const late = setTimeout(() => greeted || socket.close(4408, 'Connection initialisation timeout'), initMs);
   late.unref();
+  const endWatch = vigil(asked.principal, (how) => {
+    socket.close(lapseClosing[how].code, lapseClosing[how].reason);
+    setTimeout(() => socket.terminate(), lingerMs).unref();
+  });
 
   async function answer(id: string, request: z.infer<typeof payload>): Promise<void> {
     const result = await (await engine).run(request, asked);
@@ -79,12 +86,15 @@ export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, 
   };
 
   socket.on('message', (data, isBinary) => {
+    // What still comes in before the other side has heard of the end is not carried out.
+    if (socket.readyState !== socket.OPEN) return;
     const message = isBinary ? null : read(data.toString());
     if (!message) return socket.close(4400, 'Invalid message received');
     (handle[message.type] as (message: Message) => void)(message);
   });
   socket.on('close', () => {
     clearTimeout(late);
+    endWatch();
     for (const stream of running.values()) void stream?.return();
     running.clear();
   });

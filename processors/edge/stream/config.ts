@@ -40,7 +40,7 @@ export const streamConfig = z.strictObject({
   pingMs: ms(15_000),
   /** Without a frame for so long it is closed. */
   idleMs: ms(120_000),
-  /** Its longest life: sockets spread anew over the edges, and a key that was revoked ends. */
+  /** Its longest life: sockets spread anew over the edges. */
   lifeMs: ms(3_600_000),
   /** Within that a message has arrived whole. */
   frameMs: ms(20_000),

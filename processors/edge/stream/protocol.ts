@@ -9,7 +9,7 @@ export const highestSequence = 0xffff_ffff;
 /** The year 9999: above it a number is not milliseconds. */
 const latestMs = 253_402_300_799_999;
 
-/** Why a socket was closed. Those of 4xxx are read like the HTTP status they remind of. */
+/** Why a socket was closed. Those of 4xxx are read like the HTTP status they remind of. When a key ends: `lapseClosing` (principal.ts). */
 export const closeCodes = {
   done: 1000,
   stopping: 1001,

@@ -5,6 +5,7 @@ import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
 import type { AcceptRules } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
+import { lapseClosing, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
 import { createBudget } from './budget.ts';
@@ -26,6 +27,7 @@ export interface StreamOptions {
   readonly limits: StreamConfig;
   readonly metrics: Parameters<typeof streamMetrics>[0];
   readonly logger: ProblemLog;
+  readonly vigil: Vigil;
   /** Null: none. A source above it is held to it: live frames are dropped, others wait. */
   readonly quota: Pick<Quota, 'take'> | null;
   /** Why nothing is accepted at present, or null. */
@@ -51,7 +53,7 @@ function refuseForeignPages(request: FastifyRequest): void {
 }
 
 export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
-  const { rules, producer, desk, clock, limits, logger, quota, refusal } = options;
+  const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil } = options;
   const connections = new Set<Connection>();
   const budget = createBudget(limits.totalBytes);
   const keptBudget = createBudget(limits.keepTotalBytes, () => sessions.forgetOldest());
@@ -115,18 +117,20 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
       throw new SaccadeError('upgrade_required', 'Open it as a WebSocket.');
     },
     wsHandler(socket, request) {
-      const { tenant } = request.principal;
+      const { principal } = request;
       const connection: Connection = connect({
         socket, raw: request.raw.socket, limits, clock, logger,
         opening: openingOfQuery(request.query as Record<string, unknown>),
-        open: (wish, link) => open(tenant, wish, link),
+        open: (wish, link) => open(principal.tenant, wish, link),
         closed(code, session) {
+          endWatch();
           connections.delete(connection);
           metrics.closed(code);
           if (session) sessions.left(session, clock.now());
         },
       });
       connections.add(connection);
+      const endWatch = vigil(principal, (how) => connection.close(lapseClosing[how].code, lapseClosing[how].reason));
     },
   });
 
