@@ -73,6 +73,8 @@ export interface BatchPolicy {
   readonly bytes: number;
   /** How long the first record of a batch may wait for company. 0: never wait, take what has gathered. */
   readonly waitMs: number;
+  /** It does not wait on when none has joined for so long; 0 or absent: it does. */
+  readonly quietMs?: number;
   /** Calls of `process` under way at once. */
   readonly concurrency: number;
 }
