@@ -103,6 +103,8 @@ export interface Stage<T = unknown> {
   source?(input: Input<T>): string;
   /** What a failed input leaves on the outputs, so that every accepted frame is accounted for and whoever asked is told. */
   account?(input: Input<T>, failure: Failure): readonly Emitted[];
+  /** A value it emitted is done with: written to the log, or handed to a fused stage that has settled it. Its memory may be used again. */
+  spent?(value: unknown): void;
   /** Why the stage cannot work at present, for `/ready`; null when it can. */
   trouble?(): string | null;
   /** It holds its work back on purpose, however long: no standstill, which a new process would mend. */

@@ -7,6 +7,7 @@ import { kernels } from '../simd/kernels.ts';
 import { qualityOf } from '../simd/quality.ts';
 import { resampler } from '../simd/resample.ts';
 import type { FastSize } from './header.ts';
+import type { CutRequest } from './messages.ts';
 
 export interface FastCut {
   readonly quality: Quality;
@@ -25,12 +26,12 @@ const lumaOf = ([red, green, blue]: readonly [number, number, number]): number =
 
 /**
  * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
- * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
+ * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
-export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
+export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: CutRequest['into']) => FastCut {
   const own = kernels();
   const resample = resampler(own);
-  return (bytes, size, inputs) => {
+  return (bytes, size, inputs, into) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const pixels = own.picture(size.width * size.height * 3);
     // The size is asked for again: a decoder that finds another one than the header's reader did must not be believed.
@@ -40,7 +41,7 @@ export function fastCutter(): (bytes: Uint8Array, size: FastSize, inputs: readon
     const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
-      tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),
+      tensors: inputs.map((input, i) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed, into?.[i])),
     };
   };
 }

@@ -5,9 +5,9 @@ import { type Filter, one, type Weights, weightsOf } from './weights.ts';
 
 /**
  * The region of the picture in the kernels' memory (RGB, `width` pixels a row) at another size: a copy, height x width x 3.
- * `lift`: levels added to red, green and blue before they are rounded.
+ * `lift`: levels added to red, green and blue before they are rounded. `into`: memory of that size for the copy.
  */
-export type Resample = (width: number, region: Region, to: Size, filter: Filter, lift?: readonly number[]) => Uint8Array<ArrayBuffer>;
+export type Resample = (width: number, region: Region, to: Size, filter: Filter, lift?: readonly number[], into?: ArrayBuffer | null) => Uint8Array<ArrayBuffer>;
 
 /** Tables are made once for each pair of lengths: a camera's pictures have one size. */
 const tablesKept = 64;
@@ -25,7 +25,7 @@ export function resampler(kernels: Kernels): Resample {
     return table;
   }
 
-  return (width, region, to, filter, lift = [0, 0, 0]) => {
+  return (width, region, to, filter, lift = [0, 0, 0], into = null) => {
     const rows = tableOf(region.height, to.height, filter, 2, 1);
     const columns = tableOf(region.width, to.width, filter, 4, 3);
     const rowBytes = region.width * 3;
@@ -46,7 +46,9 @@ export function resampler(kernels: Kernels): Resample {
     const source = (region.top * width + region.left) * 3;
     kernels.vertical(source, width * 3, rowBytes, bias + rowTable, rows.taps, to.height, bias + middle, middleStride);
     kernels.horizontal(bias + middle, middleStride, bias + columnTable, columns.taps, to.width, Math.ceil(to.height / 2), bias + target, targetStride, bias);
-    return bytes.slice(target, target + targetStride * to.height);
+    const tensor = new Uint8Array(into ?? new ArrayBuffer(targetStride * to.height));
+    tensor.set(bytes.subarray(target, target + tensor.length));
+    return tensor;
   };
 }
 
