@@ -73,6 +73,8 @@ export interface BatchPolicy {
   readonly bytes: number;
   /** How long the first record of a batch may wait for company. 0: never wait, take what has gathered. */
   readonly waitMs: number;
+  /** It does not wait on when none has joined for so long; 0 or absent: it does. */
+  readonly quietMs?: number;
   /** Calls of `process` under way at once. */
   readonly concurrency: number;
 }
@@ -101,6 +103,8 @@ export interface Stage<T = unknown> {
   source?(input: Input<T>): string;
   /** What a failed input leaves on the outputs, so that every accepted frame is accounted for and whoever asked is told. */
   account?(input: Input<T>, failure: Failure): readonly Emitted[];
+  /** A value it emitted is done with: written to the log, or handed to a fused stage that has settled it. Its memory may be used again. */
+  spent?(value: unknown): void;
   /** Why the stage cannot work at present, for `/ready`; null when it can. */
   trouble?(): string | null;
   /** It holds its work back on purpose, however long: no standstill, which a new process would mend. */

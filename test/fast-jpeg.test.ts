@@ -303,6 +303,22 @@ describe('the cutter', () => {
 });
 
 describe('the pool', () => {
+  test('cuts anew into a tensor that was given back, and into none that was not', async () => {
+    const pool = fastJpegPool(1);
+    await pool.start();
+    const cut = async (bytes: Buffer) => (await pool.cut(bytes, { width: 320, height: 240 }, inputs))!.tensors;
+    const [first, kept] = [await cut(plain), await cut(plain)];
+    const [given, strange] = [first[0]!, new Uint8Array(kept[0]!.length)];
+    for (const tensor of [given, given, strange]) pool.reuse(tensor);
+    const expected = fast(plain, { width: 320, height: 240 }, inputs).tensors;
+    for (const again of [await cut(plain), await cut(plain)]) again.forEach((tensor, i) => assert.deepEqual(tensor, expected[i]));
+    // Its memory has moved to the thread; all others are as they were.
+    assert.equal(given.length, 0);
+    assert.equal(strange.length, expected[0]!.length);
+    [first[1]!, ...kept].forEach((tensor, i) => assert.deepEqual(tensor, [expected[1]!, ...expected][i]));
+    await pool.stop();
+  });
+
   test('what is under way when it stops is answered: the slow path takes it over', async () => {
     const pool = fastJpegPool(2);
     await pool.start();

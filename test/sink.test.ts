@@ -146,6 +146,6 @@ test('a row has a value for every field of the prediction', () => {
 });
 
 test('the sink refuses settings that make no batch', () => {
-  assert.deepEqual(sinkConfig.parse({}), { records: 10_000, bytes: 16 * 1024 * 1024, waitMs: 200, steadyWaitMs: 1_000, concurrency: 2 });
-  for (const wrong of [{ records: 0 }, { bytes: -1 }, { waitMs: 'soon' }, { steadyWaitMs: -1 }, { concurrency: 1.5 }]) assert.equal(sinkConfig.safeParse(wrong).success, false);
+  assert.deepEqual(sinkConfig.parse({}), { records: 10_000, bytes: 16 * 1024 * 1024, waitMs: 200, steadyWaitMs: 1_000, quietMs: 250, concurrency: 2 });
+  for (const wrong of [{ records: 0 }, { bytes: -1 }, { waitMs: 'soon' }, { steadyWaitMs: -1 }, { quietMs: -1 }, { concurrency: 1.5 }]) assert.equal(sinkConfig.safeParse(wrong).success, false);
 });

@@ -30,6 +30,7 @@ const oldestMs = 24 * 3_600_000;
 export function folderJournal<Self>({ folder, self, isAlive, log }: FolderJournalOptions<Self>): WorkJournal {
   mkdirSync(folder, { recursive: true });
   const own = `${self.pid}${suffix}`;
+  const owner = JSON.stringify(self);
   setAsideNamesake();
   const file = openSync(join(folder, own), 'w');
   let faulty = false;
@@ -65,7 +66,7 @@ export function folderJournal<Self>({ folder, self, isAlive, log }: FolderJourna
   function write(records: readonly InWork[], alone: boolean): void {
     if (closed) return;
     // In one write, and the line's end says where what is valid ends: the rest of the file is of earlier, longer lines.
-    const line = `${JSON.stringify({ process: self, alone, records } satisfies Page<Self>)}\n`;
+    const line = `{"process":${owner},"alone":${alone},"records":[${records.map(textOf).join()}]}\n`;
     guarded(() => void writeSync(file, line, 0));
   }
 
@@ -128,6 +129,14 @@ export function folderJournal<Self>({ folder, self, isAlive, log }: FolderJourna
     writeFileSync(fresh, `${JSON.stringify(page)}\n`);
     renameSync(fresh, join(folder, name));
   }
+}
+
+/** A record stands in many lines, with those that come and go beside it. */
+const texts = new WeakMap<InWork, string>();
+function textOf(record: InWork): string {
+  let text = texts.get(record);
+  if (text === undefined) texts.set(record, (text = JSON.stringify(record)));
+  return text;
 }
 
 const isSame = (a: InWork, b: InWork): boolean =>

@@ -1,4 +1,4 @@
-/** Avro types whose records are plain objects. */
+/** Avro types whose records are plain objects, and whose large bytes are views. */
 import avro, { type Schema, type Type, type types } from 'avsc';
 import { SaccadeError } from '../errors.ts';
 
@@ -13,6 +13,29 @@ export function avroType(schema: Schema): Type {
   makePlain(type, new Set());
   return type;
 }
+
+/** What avsc 5.7.9, which is pinned, reads from; `pos` moves. */
+interface Tap {
+  readonly buf: Buffer;
+  pos: number;
+  readLong(): number;
+  readFixed(length: number): Buffer | undefined;
+}
+
+/** From here on a view: memory for pixels is otherwise cleared, filled and thrown away for each record, beside the fetch they lie in. */
+const viewBytes = 16 * 1024;
+
+function readBytes(tap: Tap): Buffer | undefined {
+  const length = tap.readLong();
+  // Beyond the end there is nothing, as in the library: whoever decodes asks whether the end was passed.
+  const { pos } = tap;
+  if (length < viewBytes || pos + length > tap.buf.length) return tap.readFixed(length);
+  tap.pos = pos + length;
+  return tap.buf.subarray(pos, pos + length);
+}
+
+// Types are frozen once they are made, so all of them at once.
+Object.assign(avro.types.BytesType.prototype, { _read: readBytes });
 
 /** Records otherwise come as instances of a class that the library makes up, unequal to any object with the same fields. */
 function makePlain(type: Type, seen: Set<Type>): void {

@@ -14,6 +14,8 @@ export interface Cutter {
   start(): Promise<void>;
   /** One tensor for each of `wanted`, in order. Throws what decodeImage throws. */
   cut(bytes: Buffer, wanted: readonly ModelCard['input'][]): Promise<Cuts>;
+  /** A tensor it cut that nobody will read again. */
+  reuse(pixels: Uint8Array): void;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimi
       await pool.start();
     },
     cut: async (bytes, wanted) => (await fast(bytes, wanted)) ?? slow(bytes, wanted),
+    reuse: (pixels) => pool.reuse(pixels),
     stop: () => pool.stop(),
   };
 }

@@ -38,7 +38,7 @@ const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
 export function preprocessStage({ models, blobs, limits, clock, cache = null, current = (model) => model, batch }: PreprocessOptions): Stage<Frame> {
   const served = new Map(models.map((model) => [model.card.name, model]));
   const inputs = models.map(({ card }) => card.input);
-  const { cut, start, stop } = cutter(inputs, limits);
+  const { cut, reuse, start, stop } = cutter(inputs, limits);
   const limited = limiter(poolThreads);
 
   async function preprocess(input: Input<Frame>, known: Known | null, guard: Guard): Promise<Outcome> {
@@ -122,12 +122,17 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
       return Promise.all(frames.map((input) => limited(() => preprocess(input, known.get(input.value) ?? null, guard))));
     },
     stop,
+    spent(value) {
+      if (isTensor(value)) reuse(value.pixels);
+    },
     deadline: (input) => input.value.deadline,
     // A frame that came over HTTP has its id as key.
     source: ({ value: frame }) => frame.source,
     account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
   };
 }
+
+const isTensor = (value: unknown): value is Pick<Tensor, 'pixels'> => Buffer.isBuffer((value as Partial<Tensor>).pixels);
 
 /** What a tensor's record says of the picture, from decoding it or from the cache. */
 type View = Pick<Tensor, 'pixels' | 'geometry' | 'quality' | 'answer'> & { readonly ms: Record<string, number> };

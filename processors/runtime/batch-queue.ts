@@ -11,7 +11,7 @@ export interface BatchQueue<W extends Queued> {
   push(work: W): void;
   /** Back to the head, in the order given: work to be tried again goes before newer work. */
   putBack(works: readonly W[]): void;
-  /** A batch, if one is due; a full one is due at once, a smaller one when its oldest work has waited `waitMs`. */
+  /** A batch, if one is due; a full one is due at once, a smaller one when its oldest work has waited `waitMs`, or none has joined for `quietMs`. */
   take(now: number): W[];
   /** When take() will have something: 0 for now, null for an empty queue. */
   dueIn(now: number): number | null;
@@ -31,7 +31,8 @@ export function batchQueue<W extends Queued>(policy: BatchPolicy): BatchQueue<W>
     if (!oldest) return null;
     // Older than now can't be: the clock was set back, and waiting for it to catch up may take hours.
     if (full() || oldest.queuedAt > now) return 0;
-    return Math.max(0, oldest.queuedAt + policy.waitMs - now);
+    const quietAt = policy.quietMs ? queue.at(-1)!.queuedAt + policy.quietMs : Infinity;
+    return Math.max(0, Math.min(oldest.queuedAt + policy.waitMs, quietAt) - now);
   }
 
   return {

@@ -12,7 +12,7 @@ import type { Step } from './wiring.ts';
 export interface Work extends Queued {
   readonly entry: Entry;
   /** Handed over in memory by a fused stage; absent when the entry's own bytes are to be decoded. */
-  readonly handedOver?: { readonly value: unknown; readonly key: string | null; readonly traceparent: string };
+  readonly handedOver?: { readonly value: unknown; readonly key: string | null; readonly traceparent: string; spent?(): void };
   attempt: number;
 }
 

@@ -188,7 +188,10 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     }
     options.left(sourceOf(input), outcome.kind === 'reject' ? outcome.error : null);
     // Its pixels are garbage now, while the entry may wait for a store: counted on, they would hold up what could be in work.
-    if (work.handedOver) options.charge(entry, -work.bytes);
+    if (work.handedOver) {
+      options.charge(entry, -work.bytes);
+      work.handedOver.spent?.();
+    }
     entry.open -= 1;
     if (entry.open === 0 && options.current(entry)) options.finished(entry);
   }
@@ -212,6 +215,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     );
     work.entry.outputs.push(...encoded);
     options.produced(work.entry, encoded.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
+    if (stage.spent) for (const { emitted } of stored) stage.spent(emitted.value);
     for (const { emitted, topic } of addressed) {
       const next = options.next(topic);
       if (!next) continue;
@@ -223,7 +227,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
         bytes,
         queuedAt: clock.now(),
         attempt: 1,
-        handedOver: { value: emitted.value, key: emitted.key, traceparent },
+        handedOver: { value: emitted.value, key: emitted.key, traceparent, ...(stage.spent ? { spent: () => stage.spent!(emitted.value) } : {}) },
       });
     }
   }

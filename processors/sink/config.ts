@@ -12,6 +12,8 @@ export const sinkConfig = z.object({
   waitMs: z.coerce.number().int().nonnegative().default(200),
   /** The same while inserts follow each other: an insert costs ClickHouse as much as hundreds of rows. */
   steadyWaitMs: z.coerce.number().int().nonnegative().default(1_000),
+  /** Milliseconds without another record after which an insert waits no longer: the last ones of a burst are soon in SQL too. */
+  quietMs: z.coerce.number().int().nonnegative().default(250),
   /** Inserts under way at once: one is encoded while the other is stored. */
   concurrency: count.default(2),
 });

@@ -77,6 +77,9 @@ export function registryContract(name: string, make: (versions?: Versions) => Sc
       const bytes = await registry.encode(spec.name, { ...exampleRecord('frame-in'), image });
       const back = (await registry.decode(spec.name, bytes)) as { image: Buffer };
       assert.ok(back.image.equals(image));
+      assert.equal(back.image.buffer, bytes.buffer, 'a view: nothing of that size is copied');
+      const cut = Buffer.from(bytes.subarray(0, bytes.length - 100_000));
+      await assert.rejects(registry.decode(spec.name, cut), (error: SaccadeError) => error.code === 'undecodable_record');
     });
 
     test('a value that is not of the schema is refused with the name of the field', async () => {

@@ -78,6 +78,31 @@ describe('fusing', () => {
     assert.ok(await caughtUp(log, 'g.infer.x', 't.x'));
   });
 
+  test('a stage is told which of its values are done with: written, or settled by whom they were handed to', async () => {
+    for (const fuse of [[], [['pre', 'infer']]] as const) {
+      const log = await logWith('in', 't.x', 't.y', 'out');
+      await offer(log, 'in', ['a'], 5);
+      const [spent, seen] = [[] as number[], [] as number[]];
+      let tries = 0;
+      const [pre, , y] = steps();
+      const patient = async (batch: readonly Input<Item>[]) => {
+        tries += 1;
+        if (tries === 1) throw new SaccadeError('engine_unavailable');
+        seen.push(...batch.map(({ value }) => value.n));
+        // Of what comes again, nothing may have been used again.
+        if (fuse.length > 0) for (const { value } of batch) assert.ok(spent.filter((n) => n === value.n).length <= 1, 'before it was settled');
+        return passOn('out')(batch);
+      };
+      const told = { ...pre!, stage: { ...pre!.stage, spent: (value: unknown) => void spent.push((value as Item).n) } };
+      const pipeline = await pipelineOn(log, [told, step({ name: 'infer.x', process: patient }, 't.x', { out: 'out' }), y!], { fuse });
+      await pipeline.start();
+      await eventually(async () => (await caughtUp(log, 'g.pre', 'in')) && seen.length >= 5, 'all done');
+      await eventually(() => spent.length >= 10, 'all told');
+      await pipeline.stop(1000);
+      assert.deepEqual(spent.toSorted((a, b) => a - b), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+    }
+  });
+
   test('a branch that must wait does not repeat its finished sister', async () => {
     const log = await logWith('in', 't.x', 't.y', 'out');
     await offer(log, 'in', ['a'], 3);

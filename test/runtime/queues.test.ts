@@ -22,6 +22,19 @@ describe('batch queue', () => {
     assert.equal(queue.dueIn(60), 50);
   });
 
+  test('one that nothing joins any more does not wait on', () => {
+    const queue = batchQueue({ ...policy, quietMs: 20 });
+    queue.push(work(1));
+    assert.equal(queue.dueIn(5), 15);
+    queue.push(work(1, 15));
+    assert.equal(queue.dueIn(20), 15, 'one has joined');
+    assert.deepEqual(queue.take(34), []);
+    assert.equal(queue.take(35).length, 2);
+    queue.push(work(1, 100));
+    queue.push(work(1, 140));
+    assert.equal(queue.dueIn(140), 10, 'no longer than the oldest may wait');
+  });
+
   test('bytes bound a batch, but one record always goes', () => {
     const queue = batchQueue(policy);
     for (const bytes of [70, 70, 500]) queue.push(work(bytes));

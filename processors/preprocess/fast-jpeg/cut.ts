@@ -6,6 +6,7 @@ import { kernels } from '../simd/kernels.ts';
 import { qualityOf } from '../simd/quality.ts';
 import { resampler } from '../simd/resample.ts';
 import type { FastSize } from './header.ts';
+import type { CutRequest } from './messages.ts';
 import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 
 export interface FastCut {
@@ -28,19 +29,19 @@ const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green
 
 /**
  * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
- * done on the calling thread. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
+ * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
  */
-export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][]) => FastCut {
+export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: CutRequest['into']) => FastCut {
   const own = kernels();
   const resample = resampler(own);
-  return (bytes, size, inputs) => {
+  return (bytes, size, inputs, into) => {
     const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     decode(source, own.picture(size.width * size.height * 3), size);
     const owed = accurate ? nothing : size.grey ? owedGrey : owedColour;
     const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
-      tensors: inputs.map((input) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed)),
+      tensors: inputs.map((input, i) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed, into?.[i])),
     };
   };
 }

@@ -7,6 +7,8 @@ export interface CutRequest {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly size: FastSize;
   readonly inputs: readonly ModelCard['input'][];
+  /** Memory to cut into, by input: of exactly its size, or null. */
+  readonly into: readonly (ArrayBuffer | null)[];
 }
 
 /** To each request, in their order. `cut` null: this one is not for the fast path. `bytes`: given back to be filled again. */

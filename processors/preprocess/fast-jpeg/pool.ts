@@ -11,6 +11,8 @@ export interface FastJpegPool {
   start(): Promise<void>;
   /** null where the slow path has to decide: the data is not clean, or no thread can be had. Never rejects. */
   cut(bytes: Buffer, size: FastSize, inputs: readonly ModelCard['input'][]): Promise<FastCut | null>;
+  /** A tensor of this pool that nobody will read again: its memory is cut into anew. */
+  reuse(tensor: Uint8Array): void;
   /** What is under way is answered with null. */
   stop(): Promise<void>;
 }
@@ -22,6 +24,8 @@ interface Thread {
 }
 
 /** Memory for pictures on their way to a thread, in steps so that pictures of like size can use each other's. */
+/** Tensors' memory that lies ready, by inputs and runs under way: more than come back together. */
+const tensorsKept = 64;
 const [sparesKept, spareStep, largestSpare] = [8, 64 * 1024, 1024 * 1024];
 
 /** One works, one lies ready: a thread does not wait for the main one between two pictures. */
@@ -30,6 +34,8 @@ const ahead = 2;
 export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJpegPool {
   const threads = new Set<Thread>();
   const spare: ArrayBuffer[] = [];
+  const given = new WeakSet<ArrayBufferLike>();
+  const tensors: ArrayBuffer[] = [];
   let starting: Promise<void> | null = null;
   /** Stopped, or the code cannot be loaded here: no thread will do better. */
   let over = false;
@@ -44,6 +50,7 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
           settled();
         } else {
           if (spare.length < sparesKept && message.bytes.buffer.byteLength <= largestSpare) spare.push(message.bytes.buffer);
+          for (const { buffer } of message.cut?.tensors ?? []) given.add(buffer);
           thread.waiting.shift()?.(message.cut);
         }
         if (thread.waiting.length === 0) worker.unref();
@@ -68,6 +75,11 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
     return spare.splice(at, at < 0 ? 0 : 1)[0] ?? new ArrayBuffer(Math.ceil(size / spareStep) * spareStep);
   }
 
+  function tensorFor(input: ModelCard['input']): ArrayBuffer | null {
+    const at = tensors.findIndex(({ byteLength }) => byteLength === input.height * input.width * 3);
+    return at < 0 ? null : tensors.splice(at, 1)[0]!;
+  }
+
   const freest = (): Thread | undefined => [...threads].sort((a, b) => a.waiting.length - b.waiting.length)[0];
 
   return {
@@ -84,8 +96,13 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
       const copy = new Uint8Array(memoryFor(bytes.length), 0, bytes.length);
       copy.set(bytes);
       thread.worker.ref();
-      thread.worker.postMessage({ bytes: copy, size, inputs } satisfies CutRequest, [copy.buffer]);
+      const into = inputs.map(tensorFor);
+      thread.worker.postMessage({ bytes: copy, size, inputs, into } satisfies CutRequest, [copy.buffer, ...into.filter((buffer) => buffer !== null)]);
       return answer;
+    },
+    reuse({ buffer }) {
+      // Once: it may be asked twice for the same one.
+      if (given.delete(buffer) && tensors.length < tensorsKept) tensors.push(buffer as ArrayBuffer);
     },
     async stop() {
       over = true;

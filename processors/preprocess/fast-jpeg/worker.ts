@@ -6,10 +6,10 @@ import type { CutRequest, FromCutThread } from './messages.ts';
 const port = parentPort!;
 const cut = fastCutter();
 
-port.on('message', ({ bytes, size, inputs }: CutRequest) => {
+port.on('message', ({ bytes, size, inputs, into }: CutRequest) => {
   let found: FastCut | null = null;
   try {
-    found = cut(bytes, size, inputs);
+    found = cut(bytes, size, inputs, into);
   } catch {
     // libvips has the last word on what is broken, and says it better.
   }
