@@ -97,6 +97,12 @@ function take(cursor: Cursor, length: number): void {
 
 /** A zigzag varint. Beyond 2^53 it is inexact, which is still beyond any length or count accepted here. */
 function long(cursor: Cursor): number {
+  const first = cursor.bytes[cursor.at];
+  // Almost every number of a record: lengths, counts, branches.
+  if (first !== undefined && first < 0x80) {
+    cursor.at += 1;
+    return (first >> 1) ^ -(first & 1);
+  }
   let value = 0;
   for (let shift = 0; shift < 70; shift += 7) {
     const byte = cursor.bytes[cursor.at];

@@ -24,8 +24,9 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 /** Of each table: rows, bytes a row on disk, and how much smaller than unpacked. */
 const sizes = `SELECT table, sum(parts.rows) AS row_count, count() AS part_count, round(sum(bytes_on_disk) / row_count, 1) AS bytes_a_row, round(sum(data_uncompressed_bytes) / sum(data_compressed_bytes), 2) AS compression
   FROM system.parts AS parts WHERE database = currentDatabase() AND active GROUP BY table ORDER BY sum(bytes_on_disk) DESC`;
+/** A small part keeps its columns in one file, and says nothing of each. */
 const columnSizes = `SELECT column, round(sum(column_data_compressed_bytes) / sum(rows), 2) AS bytes_a_row, round(sum(column_data_uncompressed_bytes) / sum(column_data_compressed_bytes), 2) AS compression
-  FROM system.parts_columns WHERE database = currentDatabase() AND table = 'predictions_raw' AND active GROUP BY column HAVING bytes_a_row >= 0.1 ORDER BY bytes_a_row DESC`;
+  FROM system.parts_columns WHERE database = currentDatabase() AND table = 'predictions_raw' AND active AND part_type = 'Wide' GROUP BY column HAVING bytes_a_row >= 0.1 ORDER BY bytes_a_row DESC`;
 
 const yearMs = 365 * 86_400_000;
 
