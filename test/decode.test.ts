@@ -203,6 +203,14 @@ describe('quality', () => {
     const pure = [[255, 0, 0], [0, 255, 0], [0, 0, 255]].map((pixel) => measureQuality({ pixels: Buffer.from(pixel), width: 1, height: 1 }));
     assert.deepEqual(pure.map(({ luma }) => Math.round((luma / 255) * 1000)), [299, 587, 114]);
   });
+  test('saturation and entropy: the formulas by hand', () => {
+    const of = (...pixels: number[][]): ReturnType<typeof measureQuality> => measureQuality({ pixels: Buffer.from(pixels.flat()), width: pixels.length, height: 1 });
+    const [grey, black, red, pale] = [of([90, 90, 90]), of([0, 0, 0]), of([255, 0, 0]), of([200, 100, 150])].map(({ saturation }) => saturation);
+    assert.deepEqual([grey, black, red, pale], [0, 0, 1, 0.5]);
+    assert.equal(of([90, 90, 90]).entropy, 0);
+    assert.ok(Math.abs(of([0, 0, 0], [50, 50, 50], [100, 100, 100], [255, 255, 255]).entropy! - 2) < 1e-9);
+    assert.ok(Math.abs(of([0, 0, 0], [0, 0, 0], [0, 0, 0], [255, 255, 255]).entropy! - 0.811278) < 1e-6);
+  });
   test('sharpness falls with blur, luma with the light', async () => {
     const [plain, blurred, dark] = await Promise.all([
       measure(sharp(photo('coffee'))),

@@ -1,7 +1,9 @@
 /**
  * Whether drift tells the truth: how often it cries wolf when nothing has happened, and how soon it sees what has. Footage goes
  * through the real models once; months of it are then made by drawing stretches of it (block bootstrap: frames in a row resemble each
- * other, and single frames drawn at random would resemble nothing). The reference and what is judged are disjoint stretches.
+ * other, and single frames drawn at random would resemble nothing), each hour with a mixture of its own. The reference and what is
+ * judged are disjoint stretches, and take turns: one half being easier to tell from the other is chance. Intervals tell what the trials
+ * leave open, not what more footage would change.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,6 +26,7 @@ export async function drift(argv: readonly string[]): Promise<void> {
     options: {
       media: { type: 'string', default: fileURLToPath(new URL('../../media', import.meta.url)) },
       frames: { type: 'string', default: '3000' },
+      days: { type: 'string', default: '7' },
       months: { type: 'string', default: '12' },
       trials: { type: 'string', default: '100' },
       alpha: { type: 'string', default: String(driftConfig.parse({}).alpha) },
@@ -40,7 +43,7 @@ export async function drift(argv: readonly string[]): Promise<void> {
   const key = createHash('sha256').update([values.media, frames, code].join('\n')).digest('hex');
   const asked = await askModels(lots, values.cache, key, say);
 
-  const worlds = prepare(asked);
+  const worlds = prepare(asked, Number(values.days));
   const quiet = falseAlarms(worlds, { windows: Math.round((months * windowsOfAMonth) / worlds.length), alpha });
   const rows = scenes.map((scene: Scene) => ({ ...scene, ...sight(worlds, scene, { trials: Math.ceil(trials / worlds.length), alpha }) }));
   const cost = await costOfDrift(asked.get('usual')!);
@@ -48,7 +51,7 @@ export async function drift(argv: readonly string[]): Promise<void> {
 
   const out = (line: string): void => void process.stdout.write(`${line}\n`);
   const stretches = `${worlds.map((world) => `${world.judged.length} (${world.lots.get('unchanged')!.length} of them changed)`).join(' and ')} stretches of ${stretch} frames`;
-  out(`media ${values.media}, ${asked.get('usual')!.answers.nanodet.length} frames, models ${modelNames.join(' and ')}, alpha ${alpha}; judged in turn: ${stretches}, the others being the reference`);
+  out(`media ${values.media}, ${asked.get('usual')!.answers.nanodet.length} frames, models ${modelNames.join(' and ')}, alpha ${alpha}, reference of ${values.days} days; judged in turn: ${stretches}, the others being the reference`);
   out(`false alarms a month: ${quiet.alarmsAMonth.toFixed(2)} (${quiet.alarms} in ${quiet.months.toFixed(1)} months; 95 %: ${quiet.between.map((rate) => rate.toFixed(2)).join('-')}; of each half ${quiet.byHalf.join(' and ')}); windows called drifted: ${(quiet.windowShare * 100).toFixed(2)} %`);
   out(`cost: ${cost.microseconds.toFixed(0)} us of CPU a prediction, ${(cost.share * 100).toFixed(2)} % of decoding and inference`);
   out('');

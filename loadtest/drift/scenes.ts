@@ -1,6 +1,6 @@
 /** The world of the bench: stretches of footage summed up, the reference made of one half of them, and what may happen to the other. */
 import { addToBlock, type Block } from '../../processors/drift/blocks.ts';
-import { type Normal, normalOf } from '../../processors/drift/reference.ts';
+import { joinBlocks, type Normal, normalOf } from '../../processors/drift/reference.ts';
 import { joinSamples, type Samples } from '../../processors/drift/samples.ts';
 import { emptySketch, merge, type Sketch } from '../../processors/drift/sketch.ts';
 import { mapEmbedding } from '../../processors/drift/statistics/embedding-map.ts';
@@ -14,9 +14,7 @@ import { folds, isJudged, shiftedOf, stretch } from './stretches.ts';
 const blockStretches = 2;
 export const windowStretches = 20;
 const windowMs = 300_000;
-/** A reference of a day. */
-const referenceBlocks = 1_440;
-const hours = 24;
+const blocksOfAnHour = 120;
 export const windowsOfAnHour = 12;
 
 type Model = (typeof modelNames)[number];
@@ -61,7 +59,7 @@ function stretchesOf(answers: Answers): Stretch[] {
 }
 
 /** A world for each half of the footage as what is judged, the other being the reference. */
-export function prepare(asked: ReadonlyMap<string, Asked>): World[] {
+export function prepare(asked: ReadonlyMap<string, Asked>, days: number): World[] {
   const all = stretchesOf(asked.get('usual')!.answers);
   const shifted = shiftedOf(all.length);
   const changed = new Map([...asked].filter(([name]) => name !== 'usual').map(([name, { answers }]) => [name, stretchesOf(answers)]));
@@ -69,7 +67,7 @@ export function prepare(asked: ReadonlyMap<string, Asked>): World[] {
     const reference = all.filter((_, i) => !isJudged(i, fold));
     const lots = new Map([...changed].map(([name, of]) => [name, of.filter((_, i) => isJudged(shifted[i]!, fold))]));
     lots.set('unchanged', shifted.filter((i) => isJudged(i, fold)).map((i) => all[i]!));
-    return { reference, judged: all.filter((_, i) => isJudged(i, fold)), lots, normals: normalsOf(reference) };
+    return { reference, judged: all.filter((_, i) => isJudged(i, fold)), lots, normals: normalsOf(reference, days) };
   });
 }
 
@@ -96,14 +94,14 @@ export function anHour(world: World, random: () => number): World {
   };
 }
 
-/** As a day of the camera would teach it: its hours, and in them stretches drawn at random. */
-function normalsOf(reference: readonly Stretch[]): Record<Model, Normal> {
+/** As so many days of the camera would teach it: their hours, and in them stretches drawn at random. */
+function normalsOf(reference: readonly Stretch[], days: number): Record<Model, Normal> {
   const random = uniform(5);
-  const drawn = Array.from({ length: hours }, () => {
+  const drawn = Array.from({ length: 24 * days }, () => {
     const own = reference.map(() => pick(reference, random));
-    return Array.from({ length: (referenceBlocks * blockStretches) / hours }, () => pick(own, random));
+    return Array.from({ length: blocksOfAnHour * blockStretches }, () => pick(own, random));
   }).flat();
-  return byModel((model) => normalOf({ blocks: blocksOf(drawn, model) }));
+  return byModel((model) => normalOf({ blocks: joinBlocks(blocksOf(drawn, model)) }));
 }
 
 export function summed(part: readonly Stretch[], model: Model): Sketch {

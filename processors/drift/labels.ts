@@ -29,15 +29,16 @@ export function readLabels(text: string): Labels {
 
 interface Row {
   readonly frame_id: string;
-  readonly version: string;
-  readonly task: string;
-  readonly labels: readonly string[];
+  readonly by_version: string;
+  readonly of_task: string;
+  readonly named: readonly string[];
   readonly scores: readonly number[];
   readonly boxes: readonly string[];
   readonly box_scores: readonly number[];
 }
 
-const idsAtOnce = 1_000;
+/** They travel in the URL, of which a server takes 16 KB or so. */
+const idsAtOnce = 200;
 
 /**
  * Whether each answer to the labelled frames was right, by the version that gave it: a classifier's best label if it is the frame's,
@@ -48,12 +49,12 @@ export async function judgeAnswers(store: Pick<Store, 'query'>, of: { readonly t
   const ids = [...labels.keys()];
   for (let at = 0; at < ids.length; at += idsAtOnce) {
     const rows = await store.query<Row>(
-      `SELECT frame_id, ifNull(version, '') AS version, ifNull(task, '') AS task, labels.label AS labels, labels.score AS scores, detections.label AS boxes, detections.score AS box_scores
+      `SELECT frame_id, ifNull(version, '') AS by_version, ifNull(task, '') AS of_task, labels.label AS named, labels.score AS scores, detections.label AS boxes, detections.score AS box_scores
        FROM predictions_raw FINAL
        WHERE tenant = {tenant:String} AND source = {source:String} AND model = {model:String} AND status = 'ok' AND frame_id IN {ids:Array(UUID)}`,
       { ...of, ids: ids.slice(at, at + idsAtOnce) },
     );
-    for (const { frame_id, version, task, labels: named, scores, boxes, box_scores } of rows) {
+    for (const { frame_id, by_version: version, of_task: task, named, scores, boxes, box_scores } of rows) {
       const seen = labels.get(frame_id)!;
       const own = judged.get(version) ?? [];
       if (task !== 'detection' && task !== 'faces') {

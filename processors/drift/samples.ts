@@ -10,20 +10,20 @@ export interface Samples {
   /** Every how manieth frame is kept by now. */
   every: number;
   seen: number;
-  /** Whole numbers, by frame: the projected embedding in thousandths, then the qualities in steps of their own. */
+  /** Whole numbers, by frame: the projected embedding in steps of 1/250, then the qualities in steps of their own. */
   rows: number[][];
 }
 
 /** Frames of a block that are kept; neighbours say little that one of them does not. */
-const most = 8;
+const most = 5;
 
 /** What is known of the picture, in steps that are small beside what a camera does by itself. */
 const qualities: readonly ((quality: NonNullable<Prediction['quality']>) => number)[] = [
-  ({ luma }) => 10 * luma,
-  ({ contrast }) => 10 * contrast,
-  ({ sharpness }) => 100 * Math.log1p(Math.max(0, sharpness)),
-  ({ saturation }) => 1000 * (saturation ?? 0),
-  ({ entropy }) => 100 * (entropy ?? 0),
+  ({ luma }) => 2 * luma,
+  ({ contrast }) => 2 * contrast,
+  ({ sharpness }) => 20 * Math.log1p(Math.max(0, sharpness)),
+  ({ saturation }) => 250 * (saturation ?? 0),
+  ({ entropy }) => 50 * (entropy ?? 0),
 ];
 export const sampleSize = projectedSize + qualities.length;
 
@@ -31,14 +31,16 @@ export const noSamples = (): Samples => ({ every: 1, seen: 0, rows: [] });
 
 export function addSample(samples: Samples, { quality }: Prediction, { projected }: MappedEmbedding): void {
   if (samples.seen++ % samples.every !== 0) return;
-  const row = [...projected].map((value) => Math.round(1000 * value));
+  const row = [...projected].map((value) => whole(250 * value));
   for (const of of qualities) {
-    const value = quality ? Math.round(of(quality)) : 0;
-    row.push(Number.isFinite(value) ? value : 0);
+    row.push(quality ? whole(of(quality)) : 0);
   }
   samples.rows.push(row);
   if (samples.rows.length > most) thin(samples);
 }
+
+/** Nothing of what is no number, and never −0, which JSON does not bring back. */
+const whole = (value: number): number => (Number.isFinite(value) ? Math.round(value) || 0 : 0);
 
 /** Every other one goes: those that stay lie evenly over the block, however long it grows. */
 function thin(samples: Samples): void {

@@ -48,6 +48,8 @@ describe('the panel of drift', { skip: needsBrowser, timeout: 120_000 }, () => {
         assert.match((await panel.locator('.drift-strip').first().getAttribute('aria-label'))!, /200 windows in 24 hours, 3 of them changed/);
         assert.deepEqual(await panel.locator('.drift-stream').first().locator('figcaption b').allInnerTexts(), ['luma', 'class mix']);
         assert.match(await panel.locator('figcaption').first().innerText(), /58, normally 117/);
+        assert.match(await panel.locator('.drift-accuracy').first().innerText(), /71 % of its answers are right \(66 % to 75 %, estimated without labels\); normally 83 %/);
+        assert.equal(await panel.locator('.drift-accuracy:visible').count(), 1, 'of what is not calibrated nothing is said');
         await panel.getByText('nothing said to be normal yet').waitFor();
         assert.deepEqual(await page.evaluate(contrastFaults), []);
         await page.setViewportSize({ width: 360, height: 800 });

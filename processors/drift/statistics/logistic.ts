@@ -15,29 +15,33 @@ export function fitLogistic(rows: readonly ArrayLike<number>[], labels: readonly
   const size = rows[0]!.length;
   const positives = labels.filter(Boolean).length;
   const share = [rows.length / (2 * (rows.length - positives)), rows.length / (2 * positives)] as const;
-  // The last one is the intercept, which is not penalised.
-  const w = new Float64Array(size + 1);
+  // A column of ones at the end, for the intercept, which is not penalised. In one piece of memory: this is where the time goes.
+  const columns = size + 1;
+  const x = new Float64Array(rows.length * columns).fill(1);
+  rows.forEach((row, i) => x.set(row, i * columns));
+  const w = new Float64Array(columns);
   for (let step = 0; step < mostSteps; step++) {
-    const gradient = new Float64Array(size + 1);
-    const hessian = Array.from({ length: size + 1 }, () => new Float64Array(size + 1));
-    rows.forEach((row, i) => {
-      const p = probability(row, w);
+    const gradient = new Float64Array(columns);
+    const hessian = Array.from({ length: columns }, () => new Float64Array(columns));
+    for (let i = 0, at = 0; i < rows.length; i++, at += columns) {
+      let f = 0;
+      for (let a = 0; a < columns; a++) f += w[a]! * x[at + a]!;
+      const p = 1 / (1 + Math.exp(-f));
       const s = share[labels[i] ? 1 : 0];
       const [slope, bend] = [s * (p - (labels[i] ? 1 : 0)), s * p * (1 - p)];
-      for (let a = 0; a <= size; a++) {
-        const x = a === size ? 1 : row[a]!;
-        gradient[a]! += slope * x;
-        const line = hessian[a]!;
-        for (let b = 0; b <= a; b++) line[b]! += bend * x * (b === size ? 1 : row[b]!);
+      for (let a = 0; a < columns; a++) {
+        gradient[a]! += slope * x[at + a]!;
+        const [line, by] = [hessian[a]!, bend * x[at + a]!];
+        for (let b = 0; b <= a; b++) line[b]! += by * x[at + b]!;
       }
-    });
+    }
     for (let a = 0; a < size; a++) {
       gradient[a]! += penalty * w[a]!;
       hessian[a]![a]! += penalty;
     }
     const by = solve(hessian, gradient);
     let largest = 0;
-    for (let a = 0; a <= size; a++) {
+    for (let a = 0; a < columns; a++) {
       w[a]! -= by[a]!;
       largest = Math.max(largest, Math.abs(by[a]!));
     }
@@ -51,12 +55,6 @@ export function logOdds({ weights, intercept }: Logistic, row: ArrayLike<number>
   let f = intercept;
   for (let i = 0; i < weights.length; i++) f += weights[i]! * row[i]!;
   return f;
-}
-
-function probability(row: ArrayLike<number>, w: Float64Array): number {
-  let f = w[row.length]!;
-  for (let i = 0; i < row.length; i++) f += w[i]! * row[i]!;
-  return 1 / (1 + Math.exp(-f));
 }
 
 /** Of a symmetric, positive definite matrix, given its lower half, which is overwritten: Cholesky. */

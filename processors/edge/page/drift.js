@@ -62,7 +62,7 @@ function showStream(node, { source, model, version, latest, history }) {
   showFrames(frames, latest.examples);
 }
 
-const toldOf = ({ estimate, low, high, normal }) => `About ${percent(estimate)} of the answers are right (${percent(low)} to ${percent(high)}, estimated without labels), normally ${percent(normal)}.`;
+const toldOf = ({ estimate, low, high, normal }) => `About ${percent(estimate)} of its answers are right (${percent(low)} to ${percent(high)}, estimated without labels); normally ${percent(normal)}.`;
 
 const svg = (tag) => document.createElementNS('http://www.w3.org/2000/svg', tag);
 
