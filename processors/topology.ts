@@ -58,22 +58,12 @@ export const groupOf = (stage: string): string => `saccade.${stage}`;
 
 const step = (stage: Stage<never>, from: string, to: Record<string, string>): Step => ({ stage, from, group: groupOf(stage.name), to });
 
-/**
- * What the page shows as the chain, wherever each stage runs. `fused`: pairs of families that run as one step here; the second
- * is then as far as the first, whose topic the step reads.
- */
-export function stagesToWatch(models: readonly string[], fused: readonly (readonly [string, string])[] = []): { stage: string; group: string; topic: string }[] {
+/** What the page shows as the chain, wherever each stage runs. */
+export function stagesToWatch(models: readonly string[]): { stage: string; group: string; topic: string }[] {
   const watched: [string, string][] = [
     ...[['ingest', 'frames.in'], ['preprocess', 'frames'], ['preprocess.overflow', overflowTopic]] as [string, string][],
     ...models.map((name): [string, string] => [`infer.${name}`, tensorTopic(name)]),
     ['sink', 'predictions'],
   ];
-  const head = (stage: string): string => {
-    const before = fused.find(([, second]) => second === stage.split('.')[0])?.[0];
-    return before === undefined ? stage : head(before);
-  };
-  return watched.map(([stage]) => {
-    const of = head(stage);
-    return { stage, group: groupOf(of), topic: watched.find(([name]) => name === of)![1] };
-  });
+  return watched.map(([stage, topic]) => ({ stage, group: groupOf(stage), topic }));
 }

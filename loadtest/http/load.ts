@@ -1,6 +1,6 @@
 /** Load on one service: users that take turns with themselves, or arrivals at a rate, whoever is ready. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Connection, openConnection, type Reply } from './connection.ts';
+import { type Connection, getOf, openConnection, type Reply } from './connection.ts';
 
 export interface Load {
   readonly url: string;
@@ -40,9 +40,16 @@ function recorder(good: Load['good'] = ({ status }) => status >= 200 && status <
   };
 }
 
+/** Connections that the other side has taken up: Node takes one for each turn of its loop, and what that costs is not asked here. */
+async function opened(url: string, count: number): Promise<Connection[]> {
+  const connections = Array.from({ length: count }, () => openConnection(url));
+  await Promise.all(connections.map((connection) => connection.ask(getOf('/health')).catch(() => {})));
+  return connections;
+}
+
 /** Each user sends, waits for the answer, thinks (half to one and a half of `thinkMs`), and begins again. */
 export async function users({ url, request, seconds, good }: Load, count: number, thinkMs = 0): Promise<Measured> {
-  const connections = Array.from({ length: count }, () => openConnection(url));
+  const connections = await opened(url, count);
   const record = recorder(good);
   const until = performance.now() + seconds * 1000;
   try {
@@ -86,7 +93,7 @@ export async function arrivals({ url, request, seconds, good }: Load, perSecond:
 
 /** So many requests at the same moment, again and again with a pause between. */
 export async function bursts({ url, request, seconds, good }: Load, size: number, pauseMs: number): Promise<Measured> {
-  const connections = Array.from({ length: size }, () => openConnection(url));
+  const connections = await opened(url, size);
   const record = recorder(good);
   const until = performance.now() + seconds * 1000;
   try {

@@ -10,6 +10,7 @@ import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
 import { openStore } from '../connect.ts';
 import type { Foundation } from './foundation.ts';
+import { asFused } from './fused-stages.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 
@@ -17,7 +18,7 @@ import type { Intake } from './intake.ts';
 export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, vigil: Vigil): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: stagesToWatch(names, s.SACCADE_FUSE), blobs, masker, logger: logger.child({ stage: 'live' }) });
+  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   return createEdge({
     server,

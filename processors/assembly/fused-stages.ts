@@ -1,0 +1,16 @@
+/** The stages as the page shows them, where some run as one step. */
+import type { stagesToWatch } from '../topology.ts';
+
+type Watched = ReturnType<typeof stagesToWatch>[number];
+
+/** The second of two fused families is as far as the first: their step reads the first one's topic, in its group. */
+export function asFused(stages: readonly Watched[], fused: readonly (readonly [string, string])[]): Watched[] {
+  const head = (stage: string): string => {
+    const before = fused.find(([, second]) => second === stage.split('.')[0])?.[0];
+    return before === undefined ? stage : head(before);
+  };
+  return stages.map((watched) => {
+    const { group, topic } = stages.find(({ stage }) => stage === head(watched.stage))!;
+    return { stage: watched.stage, group, topic };
+  });
+}
