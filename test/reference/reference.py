@@ -92,4 +92,5 @@ def main():
     print(json.dumps({"made_with": made_with, "answers": answers}, indent=1))
 
 
-main()
+if __name__ == "__main__":
+    main()
