@@ -160,10 +160,10 @@ test('entries are kept for as long as is said, and a day more; then a day of the
       append: async () => {}, publish: async () => 0,
       read: async (from) => [{ number: from, entry: entryText({ ...entry('x'), at: oldest }), hash: genesis }],
       head: async () => ({ number: 9, hash: genesis, pruned: { number: 7, hash: genesis } }),
-      async prune(before, _now, tenant) {
+      async prune(since, _now, tenant) {
         assert.equal(tenant, 'home');
-        pruned.push(before);
-        oldest = before;
+        pruned.push(since);
+        oldest = since;
         return 1;
       },
     },

@@ -8,9 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
+import Fastify from 'fastify';
 import { SaccadeError } from '../connectors/errors.ts';
 import { createLogger } from '../connectors/telemetry/logging.ts';
 import { readConfig } from '../processors/config.ts';
+import { liveRoutes } from '../processors/edge/live-routes.ts';
+import { installPrincipals, noVigil, openMode } from '../processors/edge/principal.ts';
 import { keepCertificate, readCertificate } from '../processors/edge/tls.ts';
 import { connectionLimits } from '../processors/edge/server.ts';
 import { startEdgeUnderTest } from './support/edge.ts';
@@ -104,6 +107,33 @@ test('a client that takes its time with headers or body is cut off, others are s
   assert.ok(many.filter(Boolean).length <= 20, `${many.filter(Boolean).length} were kept`);
   await eventually(async () => (await fetch(`${edge.url}/health`).catch(() => null))?.status === 200, 'room again');
   await edge.close();
+});
+
+test('a viewer that does not read is let go', async () => {
+  const app = Fastify();
+  installPrincipals(app, openMode('default'));
+  let tell: ((event: { event: string; data: unknown }) => void) | null = null;
+  const view = {
+    snapshot: () => ({}), follow: () => () => {}, picture: async () => null,
+    subscribe(listener: NonNullable<typeof tell>) {
+      tell = listener;
+      return () => void (tell = null);
+    },
+  };
+  liveRoutes(app, { live: { of: () => view }, vigil: noVigil });
+  const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
+  const socket = connect({ port: Number(port), host: '127.0.0.1' }, () => socket.pause().write('GET /live/events HTTP/1.1\r\nhost: x\r\n\r\n'));
+  socket.on('error', () => {});
+  await eventually(() => tell !== null, 'the viewer');
+  const megabyte = 'x'.repeat(1024 * 1024);
+  let told = 0;
+  await eventually(() => {
+    // The system's own buffers take some of it.
+    if (told++ < 64) tell?.({ event: 'stats', data: megabyte });
+    return tell === null;
+  }, 'the viewer to be let go');
+  socket.destroy();
+  await app.close();
 });
 
 test('whoever is refused a WebSocket is cut off: the limits of HTTP no longer hold for such a connection', async () => {

@@ -1,42 +1,112 @@
-/** A live session by itself: how much of it the pipeline gets. */
+/** What the pipeline gets of live sessions: of one, and of all together. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { createBudget } from '../processors/edge/stream/budget.ts';
 import { streamConfig } from '../processors/edge/stream/config.ts';
+import { frameSender } from '../processors/edge/stream/frame-sender.ts';
 import { streamMetrics } from '../processors/edge/stream/metrics.ts';
+import { createPace } from '../processors/edge/stream/pace.ts';
 import { errorOutcome } from '../processors/edge/stream/prepare-frame.ts';
-import { createSession, type FrameInHand } from '../processors/edge/stream/session.ts';
-import { realClock } from './support/camera.ts';
+import { createSession, type Session } from '../processors/edge/stream/session.ts';
 
-test('late answers halve what a live session has in the pipeline, prompt ones give it back', () => {
-  const limits = streamConfig.parse({ liveQueue: 8, window: 64 });
-  const about = { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'drop_oldest', acknowledged: -1 } as const;
-  const metrics = streamMetrics(new Registry(), { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
-  const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock: realClock, metrics, allowed: () => true, wake() {}, errorOf: errorOutcome });
-  session.attach({ send() {}, close() {}, slow: false, pause() {}, resume() {} }, 'new', -1);
-  let sequence = 0;
-  const inPipeline: FrameInHand[] = [];
-  /** Fills up what there is room for; answers how many are in the pipeline then. */
-  function fill(): number {
-    for (let i = 0; i < 8; i++) session.receive({ sequence: sequence++, capturedAt: null, image: Buffer.alloc(10) });
-    for (let frame = session.take(Date.now()); frame !== null && frame !== 'later'; frame = session.take(Date.now())) {
-      session.acknowledged(frame);
-      inPipeline.push(frame);
-    }
-    return inPipeline.length;
-  }
-  const answer = (tookMs: number): void => session.answered(inPipeline.shift()!.sequence, null, tookMs);
+const targetMs = 1_000;
 
-  assert.equal(fill(), 4);
-  answer(3_000);
-  answer(3_000);
-  assert.equal(fill(), 2, 'two were left, and there is room for one');
-  for (let left = 2; left > 0; left--) answer(3_000);
-  assert.equal(fill(), 1);
-  for (let i = 0; i < 12; i++) {
-    answer(50);
+test('late answers lower what is under way once for all that was on its way together, answers in time raise it while it is reached', () => {
+  let now = 0;
+  const pace = createPace({ clock: { now: () => now }, targetMs, first: 10, most: 12 });
+  const fill = (): number => {
+    let taken = 0;
+    while (pace.take()) taken += 1;
+    return taken;
+  };
+  assert.equal(fill(), 10);
+  now = 3_000;
+  for (let i = 0; i < 10; i++) pace.back(3_000);
+  assert.equal(pace.limit, 7, 'not ten times over');
+  assert.equal(fill(), 7);
+  now = 6_000;
+  pace.back(3_000);
+  assert.ok(pace.limit < 5);
+  for (let i = 0; i < 6; i++) pace.back(null);
+  assert.ok(pace.limit < 5, 'what never was in the pipeline says nothing');
+  for (let i = 0; i < 200; i++) {
     fill();
+    pace.back(50);
   }
-  assert.equal(inPipeline.length, 4);
+  assert.equal(pace.limit, 12);
+  now = 1e6;
+  for (let i = 0; i < 12; i++) pace.back(50);
+  for (let i = 0; i < 50; i++) {
+    now += 10_000;
+    assert.equal(pace.take(), true, 'one at least, however slow it is');
+    pace.back(9_000);
+  }
+  assert.equal(pace.limit, 1);
+});
+
+/** A pipeline that answers `perSecond` frames, one after the other, on a clock of its own. */
+async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: readonly number[]; everyMs: (n: number) => number; perSecond: number; seconds: number }) {
+  let now = 0;
+  const limits = streamConfig.parse({ window: 64 });
+  const clock = { now: () => now, sleep: async () => {} };
+  const metrics = streamMetrics(new Registry(), { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
+  const pace = createPace({ clock, targetMs, first: 32, most: 1_024 });
+  const work: { readonly session: Session; readonly sequence: number; readonly takenAt: number; readonly receivedAt: number }[] = [];
+  const made = sessions.map((n) => {
+    const about = { tenant: 't', session: `${n}`, source: `${n}`, model: 'm', policy: 'drop_oldest', acknowledged: -1 } as const;
+    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, allowed: () => true, wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
+    session.attach({ send() {}, close() {}, slow: false, pause() {}, resume() {} }, 'new', -1);
+    return { session, every: everyMs(n), next: (n * 7) % everyMs(n), sequence: 0, answered: 0 };
+  });
+  const sender = frameSender({
+    // Its naps are the test's steps.
+    clock: { now: () => now, sleep: () => new Promise((resolve) => void naps.push(resolve)) },
+    prepare: async (session, { sequence, receivedAt }) => ({ record: { topic: 'frames', key: null, value: null }, acknowledged: () => void work.push({ session, sequence, takenAt: now, receivedAt }), cancel() {} }),
+    send: async () => {}, held: () => false, told() {},
+  });
+  const naps: (() => void)[] = [];
+  const latencies: number[] = [];
+  const settled = async (): Promise<void> => {
+    for (let i = 0; i < 12; i++) await Promise.resolve();
+  };
+  let credit = 0;
+  for (; now < seconds * 1_000; now += 5) {
+    for (const one of made) {
+      for (; one.next <= now; one.next += one.every) one.session.receive({ sequence: one.sequence++, capturedAt: null, image: Buffer.alloc(10) });
+    }
+    credit += perSecond / 200;
+    for (; credit >= 1 && work.length > 0; credit -= 1) {
+      const { session, sequence, takenAt, receivedAt } = work.shift()!;
+      session.answered(sequence, { type: 'result', sequence }, now - takenAt);
+      if (now < (seconds * 1_000) / 2) continue;
+      latencies.push(now - receivedAt);
+      made.find((one) => one.session === session)!.answered += 1;
+    }
+    credit = Math.min(credit, 1);
+    for (const nap of naps.splice(0)) nap();
+    await settled();
+  }
+  const closing = sender.close();
+  for (const nap of naps) nap();
+  await closing;
+  const counts = made.map(({ answered }) => answered);
+  const sum = counts.reduce((all, n) => all + n, 0);
+  return { counts, jain: sum ** 2 / (counts.length * counts.reduce((all, n) => all + n ** 2, 0)), perSecond: sum / (seconds / 2), p95: latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.95)]! };
+}
+
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+test('hundreds of cameras with a frame in five seconds and a pipeline for a third of them: answers are young, each has its share, and the pipeline is full', async () => {
+  const { jain, p95, perSecond } = await overload({ sessions: upTo(300), everyMs: () => 5_000, perSecond: 20, seconds: 60 });
+  assert.ok(p95 < 2.5 * targetMs, `p95 ${p95} ms`);
+  assert.ok(jain > 0.95, `${jain}`);
+  assert.ok(perSecond > 17, `${perSecond} answered a second`);
+});
+
+test('a quick camera among slow ones takes what they leave and no more', async () => {
+  const { counts } = await overload({ sessions: upTo(21), everyMs: (n) => (n === 0 ? 50 : 500), perSecond: 30, seconds: 60 });
+  // Twenty slow ones want 40 a second together: everybody gets thirty by twenty-one.
+  const share = (30 * 30) / 21;
+  for (const [n, count] of counts.entries()) assert.ok(count > 0.7 * share && count < 1.5 * share, `${n} had ${count} of ${share}`);
 });

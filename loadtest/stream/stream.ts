@@ -85,14 +85,15 @@ async function manySockets({ edge }: Place, given: Given, sockets: number, every
   const idle = curve!.mib.at(-1)!;
   let countedFrom = 0;
   say(`${sockets} sockets, a frame every ${everySeconds} s each`);
-  const seen = await run({ url: edge.url, by: 'stream', sources: sockets, framesPerSecond: 1 / everySeconds, seconds: given.seconds, model: given.model, policy: 'wait', picture: given.picture, name: 'many' }, () => (countedFrom = curve!.mib.length));
+  const seen = await run({ url: edge.url, by: 'stream', sources: sockets, framesPerSecond: 1 / everySeconds, seconds: given.seconds, model: given.model, policy: 'drop_oldest', picture: given.picture, name: 'many' }, () => (countedFrom = curve!.mib.length));
   await memory.stop();
   const during = { name: 'edge', mib: curve!.mib.slice(countedFrom) };
   const highest = Math.max(...curve!.mib);
-  console.table({ [`${sockets} sockets`]: { ...shown(seen), open: seen.sockets, 'closed early': seen.closed } });
+  const unanswered = seen.rates.filter((rate) => rate === 0).length;
+  console.table({ [`${sockets} sockets`]: { ...shown(seen), open: seen.sockets, 'closed early': seen.closed, jain: round(jain(seen.rates), 3), 'never answered': unanswered } });
   console.log(`edge, MiB: ${sparkline(curve!, highest * 1.1)}  ${round(idle, 0)} before, ${round(highest, 0)} at most`);
   return {
-    sockets: seen.sockets, closed_early: seen.closed, seconds: given.seconds, offered: seen.offered, answered: seen.answered, errors: seen.errors, skipped: seen.skipped,
+    sockets: seen.sockets, closed_early: seen.closed, seconds: given.seconds, offered: seen.offered, answered: seen.answered, dropped: seen.dropped, errors: seen.errors, skipped: seen.skipped, jain: round(jain(seen.rates), 4), never_answered: unanswered,
     latency_p50_ms: round(seen.latency.p50), latency_p95_ms: round(seen.latency.p95), latency_p99_ms: round(seen.latency.p99),
     edge_mib: { before: round(idle, 0), highest: round(highest, 0), slope_a_minute: round(slopeOfSecondHalf(during)) },
   };

@@ -6,6 +6,7 @@ import type { Store } from '../../connectors/ports.ts';
 import { prediction } from '../contracts/store.ts';
 import { type EdgeUnderTest, picture, problemOf, raw, startEdgeUnderTest } from '../support/edge.ts';
 import { embeddedStore } from '../support/embedded-store.ts';
+import { eventually } from '../support/pipeline.ts';
 import { storePredictions } from '../support/rows.ts';
 
 interface Answer<T> {
@@ -149,6 +150,22 @@ describe('/graphql', { timeout: 120_000 }, () => {
       assert.deepEqual(await next(), { type: 'pong' }, 'nothing of a');
       socket.close();
       await closed;
+    });
+
+    test('one that asks and does not read is let go, and what it did not read is not held', async () => {
+      const { getIntrospectionQuery } = await import('graphql');
+      const { socket, send, next, closed } = await open();
+      send({ type: 'connection_init' });
+      await next();
+      socket.pause();
+      const served = [...edge.server.app.websocketServer.clients].find(({ readyState }) => readyState === WebSocket.OPEN);
+      let asked = 0;
+      await eventually(() => {
+        for (let i = 0; i < 20; i++) send({ type: 'subscribe', id: `${asked++}`, payload: { query: getIntrospectionQuery() } });
+        return served!.readyState !== WebSocket.OPEN;
+      }, 'the edge to end it');
+      socket.resume();
+      assert.equal(await closed, 4413);
     });
 
     test('what the protocol forbids ends the socket with its code', async () => {

@@ -16,7 +16,10 @@ export const streamConfig = z.strictObject({
   window: count(8),
   /** Frames of a live session in the pipeline at once: more would only age there. One that waits for every frame uses its whole window. */
   liveInFlight: count(4),
-  /** An answer that took longer than this, from a live session, halves what that session has in the pipeline: else all would be late together. */
+  /** Of all live sessions together, by model: at first, and at most; between them as many as are answered within the target (pace.ts). */
+  liveFirst: count(32),
+  liveMost: count(1_024),
+  /** Also how long a live frame waits for its turn while that many are under way. */
   liveTargetMs: ms(1_000),
   /** Live frames that wait for a place in the pipeline; a newer one pushes the oldest out. */
   liveQueue: count(2),

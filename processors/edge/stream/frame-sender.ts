@@ -55,19 +55,25 @@ export function frameSender({ clock, prepare, send, held, told }: FrameSenderOpt
     const taken: Taken[] = [];
     const later = new Set<Session>();
     let bytes = 0;
-    for (const session of ready) {
-      if (bytes >= requestBytes) break;
-      ready.delete(session);
-      const frame = session.take(clock.now());
-      if (frame === null) continue;
-      if (frame === 'later') {
-        later.add(session);
-        continue;
+    for (let more = true; more; ) {
+      more = false;
+      // Those first that were served longest ago: with room for some only, the same ones would else be left out each time.
+      for (const session of [...ready].sort((a, b) => a.servedAt - b.servedAt)) {
+        if (bytes >= requestBytes) break;
+        ready.delete(session);
+        const frame = session.take(clock.now());
+        if (frame === null) continue;
+        if (frame === 'later') {
+          later.add(session);
+          continue;
+        }
+        taken.push({ session, frame });
+        bytes += frame.image.length;
+        // It comes again after the others.
+        ready.add(session);
+        more = true;
       }
-      taken.push({ session, frame });
-      bytes += frame.image.length;
-      // Added while the set is walked through: it comes again after the others.
-      ready.add(session);
+      more &&= bytes < requestBytes;
     }
     for (const session of later) ready.add(session);
     return { taken, later: later.size > 0 };

@@ -8,6 +8,7 @@ import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
 import type { StreamMetrics } from './metrics.ts';
+import type { Pace } from './pace.ts';
 import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
 
 /** A socket, as its session sees it. */
@@ -47,6 +48,8 @@ export interface Session {
   /** The socket has gone; what is in hand goes on. */
   detach(link: Link): void;
   readonly attached: boolean;
+  /** When a frame of it was taken last, at first when it began: whoever has waited longest is next. */
+  readonly servedAt: number;
   receive(frame: SentFrame): void;
   acknowledge(sequence: number): void;
   /** The client sends no more: its socket is closed when all is answered. */
@@ -59,8 +62,8 @@ export interface Session {
   putBack(frames: readonly FrameInHand[]): void;
   acknowledged(frame: FrameInHand): void;
   refused(frame: FrameInHand, error: SaccadeError): void;
-  /** What became of a frame, and how long that took; null: it will not be known here. */
-  answered(sequence: number, outcome: StreamOutcome | null, tookMs: number): void;
+  /** What became of a frame (null: it will not be known here), and how long the pipeline took over it (null: it never had it). */
+  answered(sequence: number, outcome: StreamOutcome | null, tookMs: number | null): void;
   /** Takes no more, and lets its client go as soon as nothing of it is in the pipeline. */
   stop(): void;
   /** Nobody will come back for it. */
@@ -76,6 +79,8 @@ export interface SessionOptions {
   readonly keptBudget: Budget;
   readonly clock: Clock;
   readonly metrics: StreamMetrics;
+  /** Of live frames: what the pipeline gets of all sessions' at once. */
+  readonly pace: Pace;
   /** Whether the source may send now; counts it if so. */
   readonly allowed: (now: number) => boolean;
   /** Has frames that may be taken. */
@@ -88,7 +93,7 @@ interface Pending {
   outcome: StreamOutcome | null;
 }
 
-export function createSession({ about, limits, budget, keptBudget, clock, metrics, allowed, wake, errorOf }: SessionOptions): Session {
+export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
   /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
@@ -97,8 +102,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   let highest = about.acknowledged;
   /** Taken by the sender and not settled. */
   let inPipeline = 0;
-  /** Frames of a live session that the pipeline gets at once. */
-  let share: number = limits.liveInFlight;
+  let servedAt = clock.now();
   let credits = 0;
   let link: Link | null = null;
   let [ending, stopping, discarded] = [false, false, false];
@@ -145,11 +149,6 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     if (one) one.outcome = outcome;
   }
 
-  /** Additive increase, multiplicative decrease: many live sessions find what the pipeline can take, and share it. */
-  function adapt(tookMs: number): void {
-    share = tookMs > limits.liveTargetMs ? Math.max(1, share / 2) : Math.min(limits.liveInFlight, share + 0.25);
-  }
-
   const letGo = (frame: FrameInHand): void => budget.give(frame.image.length);
 
   function drop(frame: FrameInHand, reason: DropReason): void {
@@ -175,6 +174,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     live,
     get attached() {
       return link !== null;
+    },
+    get servedAt() {
+      return servedAt;
     },
     attach(next, resume, acknowledged) {
       link?.close(closeCodes.replaced, 'Another connection has resumed this session.');
@@ -218,22 +220,31 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     },
     nudge,
     take(now) {
-      const most = live ? Math.floor(share) : limits.window;
+      const most = live ? limits.liveInFlight : limits.window;
       const dropped = queue.length;
       let taken: FrameInHand | 'later' | null = null;
       while (queue.length > 0 && inPipeline < most && taken === null) {
         const [first] = queue as [FrameInHand];
         if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
-        else if (allowed(now)) taken = queue.shift()!;
-        else if (live) drop(queue.shift()!, 'quota');
-        else taken = 'later';
+        else if (live && !pace.take()) {
+          if (now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
+          else taken = 'later';
+        } else if (allowed(now)) taken = queue.shift()!;
+        else if (live) {
+          pace.back(null);
+          drop(queue.shift()!, 'quota');
+        } else taken = 'later';
       }
-      if (taken !== null && taken !== 'later') inPipeline += 1;
+      if (taken !== null && taken !== 'later') {
+        inPipeline += 1;
+        servedAt = now;
+      }
       if (queue.length < dropped) flush();
       return taken;
     },
     putBack(frames) {
       inPipeline -= frames.length;
+      if (live) frames.forEach(() => pace.back(null));
       queue = [...frames, ...queue];
       if (discarded || stopping) return abandon('not_ready');
       if (live) trim();
@@ -247,11 +258,11 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     refused(frame, error) {
       letGo(frame);
       metrics.refused(error.code);
-      session.answered(frame.sequence, errorOf(frame.sequence, error), 0);
+      session.answered(frame.sequence, errorOf(frame.sequence, error), null);
     },
     answered(sequence, outcome, tookMs) {
       inPipeline -= 1;
-      adapt(tookMs);
+      if (live) pace.back(tookMs);
       if (outcome) settle(sequence, outcome);
       flush();
       if (queue.length > 0) wake(session);

@@ -13,6 +13,7 @@ import { connect, type Connection } from './connection.ts';
 import type { StreamConfig } from './config.ts';
 import { frameSender } from './frame-sender.ts';
 import { type StreamMetrics, streamMetrics } from './metrics.ts';
+import { createPace } from './pace.ts';
 import { errorOutcome, framePreparer } from './prepare-frame.ts';
 import { headerBytes, type Opening, openingOfQuery } from './protocol.ts';
 import { createSession, type Link, type Session } from './session.ts';
@@ -76,12 +77,14 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const sessions = openSessions(limits, (about) =>
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
+      pace: paces.get(about.model)!,
       // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
       allowed: (now) => quota === null || quota.take(`stream/${about.tenant}/${about.source}`, now),
       wake: (session) => sender.wake(session),
       errorOf: errorOutcome,
     }),
   );
+  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost })]));
   let stopping = false;
 
   function open(tenant: string, wish: Opening, link: Link): Session {
