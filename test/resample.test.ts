@@ -33,7 +33,7 @@ function picture(width: number, height: number): Buffer {
 }
 
 describe('the resampler', () => {
-  for (const [width, height] of [...new Map(cases.map((one) => [String(one.picture), one.picture])).values()]) {
+  for (const [width, height] of new Map(cases.map((one) => [String(one.picture), one.picture])).values()) {
     test(`of a picture of ${width} x ${height}: what Pillow has, bit by bit`, () => {
       const pixels = picture(width, height);
       const wanted = cases.filter((one) => String(one.picture) === `${width},${height}`);

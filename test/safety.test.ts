@@ -114,7 +114,7 @@ test('a viewer that does not read is let go', async () => {
   installPrincipals(app, openMode('default'));
   let tell: ((event: { event: string; data: unknown }) => void) | null = null;
   const view = {
-    snapshot: () => ({}), follow: () => () => {}, picture: async () => null,
+    snapshot: () => ({}), follow: () => () => {}, picture: async () => null, seen: () => {},
     subscribe(listener: NonNullable<typeof tell>) {
       tell = listener;
       return () => void (tell = null);

@@ -5,7 +5,7 @@ import type { Quality } from '../../schemas/records.ts';
 import type { DecodeLimits } from './config.ts';
 import { decodeImage } from './decode.ts';
 import { type FastSize, plainJpeg } from './fast-jpeg/header.ts';
-import { fastJpegPool } from './fast-jpeg/pool.ts';
+import { type FastJpegPool, fastJpegPool } from './fast-jpeg/pool.ts';
 import { measureQuality } from './quality.ts';
 import { regionOf, shrinkFor } from './region.ts';
 import { type CutTensor, cutTensor, geometryOf } from './tensor.ts';
@@ -31,8 +31,7 @@ const mostFastPixels = 4_000_000;
  * `served`: the inputs of all models, not of those a picture is wanted for: how far it is shrunk while decoding, and so its
  * tensors and statistics, must not depend on the company a question comes in.
  */
-export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimits): Cutter {
-  const pool = fastJpegPool();
+export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimits, pool: FastJpegPool = fastJpegPool()): Cutter {
 
   /** The size of a picture that the fast path may try, or null. */
   async function fastSize(bytes: Buffer): Promise<FastSize | null> {

@@ -28,7 +28,7 @@ export async function cutRegion(bitmap: Bitmap, region: Region, input: ModelCard
   const part = large ? await shrunkBySharp(bitmap, region, size, filter) : rowsOf(bitmap, region);
   const { own, resample } = (shared ??= opened());
   own.picture(part.length).set(part);
-  const pixels = resample(size.width, { left: 0, top: 0, ...size }, input, filter);
+  const pixels = resample(size.width, { ...size, left: 0, top: 0 }, input, filter);
   return { pixels: Buffer.from(pixels.buffer), geometry: geometryOf(bitmap, region) };
 }
 
