@@ -56,7 +56,7 @@ export async function drift(argv: readonly string[]): Promise<void> {
   out(`cost: ${cost.microseconds.toFixed(0)} us of CPU a prediction, ${(cost.share * 100).toFixed(2)} % of decoding and inference`);
   out('');
   out(`${'shift'.padEnd(26)}${'within 3'.padStart(9)}${'(95 %)'.padStart(11)}${'within 12'.padStart(10)}${'delay'.padStart(7)}${'AUC'.padStart(6)}  seen first in`);
-  for (const row of rows) out(`${`${row.kind}, ${row.strength}`.padEnd(26)}${percent(row.within3).padStart(9)}${row.between.map((share) => Math.round(share * 100)).join('-').padStart(11)}${percent(row.within12).padStart(10)}${row.delay === null ? '     –' : row.delay.toFixed(1).padStart(7)}${row.auc.toFixed(2).padStart(6)}  ${row.features.join(', ')}`);
+  for (const row of rows) out(`${`${row.kind}, ${row.strength}`.padEnd(26)}${percent(row.within3).padStart(9)}${row.between.map((share) => Math.round(share * 100)).join('-').padStart(11)}${percent(row.within12).padStart(10)}${row.delay === null ? '     –' : row.delay.toFixed(1).padStart(7)}${(Number.isNaN(row.auc) ? '–' : row.auc.toFixed(2)).padStart(6)}  ${row.features.join(', ')}`);
   if (peers.length > 0) {
     out('');
     out('of single windows called drifted, on the same windows:');

@@ -6,7 +6,6 @@ import { kernels } from '../simd/kernels.ts';
 import { qualityOf } from '../simd/quality.ts';
 import { resampler } from '../simd/resample.ts';
 import type { FastSize } from './header.ts';
-import type { CutRequest } from './messages.ts';
 import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 
 export interface FastCut {
@@ -29,9 +28,10 @@ const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green
 
 /**
  * A function that decodes a JPEG of the size its header says, and cuts tensors from it; the work of 2-3 ms at 640 x 480 is
- * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it had to guess at: nothing but clean data passes.
+ * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it
+ * had to guess at: nothing but clean data passes.
  */
-export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: CutRequest['into']) => FastCut {
+export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: readonly (ArrayBuffer | null)[]) => FastCut {
   const own = kernels();
   const resample = resampler(own);
   return (bytes, size, inputs, into) => {
