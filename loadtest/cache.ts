@@ -74,7 +74,7 @@ const answerWithEmbedding = (): KnownAnswer => ({
   embedding: randomBytes(1_280 * 4),
   image_width: 600,
   image_height: 400,
-  quality: { luma: 100.123456789, contrast: 50.123456789, sharpness: 900.123456789 },
+  quality: { luma: 100.123456789, contrast: 50.123456789, sharpness: 900.123456789, saturation: 0.123456789, entropy: 7.123456789 },
 });
 
 let frames = 0;

@@ -58,7 +58,7 @@ function prediction(embedding: boolean): Prediction {
     labels: [],
     detections: Array.from({ length: n % 5 }, (_, i) => ({ class_id: (n * 7 + i) % 80, label: `label-${(n * 7 + i) % 80}`, score: of(i, 1), x1: of(i + 1, 640), y1: of(i + 2, 480), x2: of(i + 3, 640), y2: of(i + 4, 480) })),
     embedding: embedding ? Buffer.from(Float32Array.from({ length: floats }, (_, i) => of(i, 2) - 1 + i / 1e6).buffer) : null,
-    quality: { luma: of(1, 255), contrast: of(2, 100), sharpness: of(3, 1000) },
+    quality: { luma: of(1, 255), contrast: of(2, 100), sharpness: of(3, 1000), saturation: of(4, 1), entropy: of(5, 8) },
     timings_ms: { queue: of(4, 3), decode: of(5, 5), infer: of(6, 20) },
     request_id: null,
     cached: false,

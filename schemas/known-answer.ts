@@ -41,7 +41,7 @@ const answerSchema = z.strictObject({
   embedding: z.base64().nullable(),
   image_width: z.int().positive(),
   image_height: z.int().positive(),
-  quality: z.strictObject({ luma: z.number(), contrast: z.number(), sharpness: z.number(), saturation: z.number().nullable().optional(), entropy: z.number().nullable().optional() }),
+  quality: z.strictObject({ luma: z.number(), contrast: z.number(), sharpness: z.number(), saturation: z.number().nullable().default(null), entropy: z.number().nullable().default(null) }),
 });
 
 const sealBytes = 16;

@@ -49,9 +49,9 @@ export interface Quality {
   luma: number;
   contrast: number;
   sharpness: number;
-  /** These two are absent from records of before they were measured. */
-  saturation?: number | null | undefined;
-  entropy?: number | null | undefined;
+  /** null in records of before these two were measured. */
+  saturation: number | null;
+  entropy: number | null;
 }
 
 export interface Tensor extends FrameIdentity {

@@ -257,7 +257,7 @@ describe('an answer as it is kept', () => {
     embedding: Buffer.from([1, 2, 3, 4]),
     image_width: 5,
     image_height: 6,
-    quality: { luma: 1.25, contrast: 0, sharpness: 1e-9 },
+    quality: { luma: 1.25, contrast: 0, sharpness: 1e-9, saturation: null, entropy: 7.5 },
   };
 
   test('comes back as it was', () => {

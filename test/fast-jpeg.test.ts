@@ -98,8 +98,8 @@ test('the statistics by the kernels are those of measureQuality', async () => {
     const pixels = await sized('coffee', width, height).raw().toBuffer();
     own.picture(pixels.length).set(pixels);
     const [by, expected] = [qualityOf(own, { width, height }), measureQuality({ pixels, width, height })];
-    for (const figure of ['luma', 'contrast', 'sharpness'] as const) {
-      assert.ok(Math.abs(by[figure] - expected[figure]) <= 1e-5 * (1 + expected[figure]), `${figure} of ${width} x ${height}: ${by[figure]}, not ${expected[figure]}`);
+    for (const figure of ['luma', 'contrast', 'sharpness', 'saturation', 'entropy'] as const) {
+      assert.ok(Math.abs(by[figure]! - expected[figure]!) <= 1e-5 * (1 + expected[figure]!), `${figure} of ${width} x ${height}: ${by[figure]}, not ${expected[figure]}`);
     }
   }
 });

@@ -32,9 +32,10 @@ export function measureQuality({ pixels, width, height }: Pick<Bitmap, 'pixels' 
       const red = pixels[from]!;
       const green = pixels[from + 1]!;
       const blue = pixels[from + 2]!;
-      const light = 0.299 * red + 0.587 * green + 0.114 * blue;
-      luma[at++] = light;
-      shades[(light + 0.5) | 0]! += 1;
+      // In whole thousandths, as the kernels count: a half is a half, and goes up.
+      const thousandths = 299 * red + 587 * green + 114 * blue;
+      luma[at++] = thousandths / 1000;
+      shades[((thousandths + 500) / 1000) | 0]! += 1;
       // By comparisons: Math.max and Math.min of three take four times as long here.
       const most = red > green ? (red > blue ? red : blue) : green > blue ? green : blue;
       const least = red < green ? (red < blue ? red : blue) : green < blue ? green : blue;
@@ -45,7 +46,8 @@ export function measureQuality({ pixels, width, height }: Pick<Bitmap, 'pixels' 
   return { luma: light.mean, contrast: Math.sqrt(light.variance), sharpness: laplacianVariance(luma, columns, rows), saturation: saturation / at, entropy: entropyOf(shades, at) };
 }
 
-function entropyOf(counts: Uint32Array, total: number): number {
+/** Of a histogram of `total` samples, in bits. */
+export function entropyOf(counts: Uint32Array, total: number): number {
   let bits = 0;
   for (let i = 0; i < counts.length; i++) if (counts[i]! > 0) bits -= (counts[i]! / total) * Math.log2(counts[i]! / total);
   return bits;

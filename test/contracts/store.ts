@@ -49,7 +49,7 @@ export function prediction(overrides: Partial<Prediction> = {}): Prediction {
       { class_id: 0, label: 'person', score: 0.75, x1: 10.5, y1: 20, x2: 30, y2: 40 },
     ],
     embedding: Buffer.from(new Float32Array([0.5, -1, 3.25]).buffer),
-    quality: { luma: 100.5, contrast: 20, sharpness: 300 },
+    quality: { luma: 100.5, contrast: 20, sharpness: 300, saturation: 0.5, entropy: 7 },
     timings_ms: { decode: 1.5, infer: 10 },
     request_id: null,
     cached: false,
@@ -207,7 +207,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
     });
 
     test('keeps numbers that JSON cannot say', async () => {
-      const p = prediction({ quality: { luma: NaN, contrast: Infinity, sharpness: -Infinity } });
+      const p = prediction({ quality: { luma: NaN, contrast: Infinity, sharpness: -Infinity, saturation: null, entropy: null } });
       await put(p);
       const [row] = await store.query('SELECT isNaN(luma) AS a, contrast > 1e300 AS b, sharpness < -1e300 AS c FROM predictions WHERE id = {id:UUID}', { id: p.id });
       assert.deepEqual(row, { a: 1, b: 1, c: 1 });

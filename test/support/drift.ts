@@ -60,7 +60,7 @@ export function stream({ seed, source = 'gate', model = 'nanodet', from = noon, 
       completed_at: at + 90,
       task: 'detection',
       detections,
-      quality: { luma: world.luma + 4 * swings[3]! + bell(), contrast: 45 + 2 * swings[4]!, sharpness: world.sharpness * Math.exp(0.1 * swings[5]!) },
+      quality: { luma: world.luma + 4 * swings[3]! + bell(), contrast: 45 + 2 * swings[4]!, sharpness: world.sharpness * Math.exp(0.1 * swings[5]!), saturation: null, entropy: null },
       embedding: embeddings ? Buffer.from(embedding.buffer) : null,
     });
   });

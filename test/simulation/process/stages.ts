@@ -85,7 +85,7 @@ const tensorOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline
   width: 50,
   pixels,
   geometry: { image_width: 1, image_height: 1, x: 0, y: 0, width: 1, height: 1 },
-  quality: { luma: 0, contrast: 0, sharpness: 0 },
+  quality: { luma: 0, contrast: 0, sharpness: 0, saturation: 0, entropy: 0 },
   timings_ms: {},
   content: null,
   answer: null,
