@@ -22,7 +22,8 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
     const statements = readMigrations().flatMap((migration) => migration.statements.map(({ sql }) => sql));
 
     test('every statement has its form, which ClickHouse can read, on the cluster', async () => {
-      for (const statement of statements) {
+      // One that only waits is the same everywhere.
+      for (const statement of statements.filter((one) => !one.startsWith('SELECT sleep'))) {
         for (const form of onCluster(statement, cluster)) assert.match(`${await parsed(form)} `, form.startsWith('INSERT') ? /parallel_distributed_insert_select = 2/ : / ON CLUSTER (all|`all`) /, form);
       }
     });

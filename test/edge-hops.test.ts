@@ -75,6 +75,30 @@ describe('what comes while a send is on its way', () => {
   });
 });
 
+describe('while the log is away', () => {
+  test('who comes meanwhile fails with the send that is on its way, not after one of its own', async () => {
+    const { producer, gates } = await gated();
+    const together = gathering(producer);
+    // The first alone, then two by size: three sends, if each were waited for.
+    const results = Promise.allSettled([record('a'), record(Buffer.alloc(900_000)), record(Buffer.alloc(900_000))].map((one) => together.send([one])));
+    gates[0]!.open(new SaccadeError('log_unavailable', 'away'));
+    assert.deepEqual((await results).map(({ status }) => status), ['rejected', 'rejected', 'rejected']);
+    assert.equal(gates.length, 1);
+  });
+
+  test('a topic that is held holds nothing up that goes elsewhere', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const together = gathering(producer);
+    const held = together.send([record('held')]);
+    const other = together.send([record('other', 'predictions')]);
+    gates[1]!.open();
+    await other;
+    assert.deepEqual([await valuesOf('predictions'), await valuesOf('t')], [['other'], []]);
+    gates[0]!.open();
+    await held;
+  });
+});
+
 describe('a reply to the edge of this process', () => {
   const reply = (key: string): OutgoingRecord => ({ topic: 'replies', partition: 0, key, value: Buffer.from('answer') });
 

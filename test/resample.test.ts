@@ -67,6 +67,16 @@ describe('a region of a bitmap', () => {
     }
   });
 
+  test('a thread of pixels takes no memory for rows at the tensor\'s width', async () => {
+    const [w, h] = [1, 250_000];
+    const input = { name: 'image', width: 416, height: 416, fit: { mode: 'stretch' } as const };
+    const before = process.memoryUsage().rss;
+    const { pixels } = await cutRegion({ pixels: Buffer.alloc(w * h * 3, 77), width: w, height: h, original: { width: w, height: h } }, { left: 0, top: 0, width: w, height: h }, input);
+    assert.ok(pixels.length === 416 * 416 * 3 && pixels.every((value) => value === 77));
+    // They would be 312 MB.
+    assert.ok(process.memoryUsage().rss - before < 100_000_000, `${process.memoryUsage().rss - before} bytes more`);
+  });
+
   test('too large for the calling thread: by libvips, within a few levels', async () => {
     const [w, h] = [2100, 1000];
     // Even areas, since single pixels of noise all but vanish in such a shrink whatever the filter.

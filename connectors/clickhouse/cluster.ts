@@ -57,7 +57,7 @@ export function onCluster(statement: string, { name, database }: Cluster): strin
   if (dropped) return (dropped[1] === 'VIEW' ? [dropped[2]] : [`${dropped[2]}_local`, dropped[2]]).map((each) => `DROP ${dropped[1]} IF EXISTS ${each} ${on}${dropped[3]}`);
   const deleted = /^DELETE FROM (\w+) (WHERE [^]*)$/.exec(statement);
   if (deleted) return [`DELETE FROM ${deleted[1]}_local ${on} ${deleted[2]}`];
-  if (/^INSERT INTO \w+ SELECT /.test(statement)) return [statement];
+  if (/^(INSERT INTO \w+ SELECT|SELECT) /.test(statement)) return [statement];
   if (/^TRUNCATE TABLE (\w+)$/.test(statement)) return [statement.replace(/^TRUNCATE TABLE (\w+)$/, `TRUNCATE TABLE $1_local ${on}`)];
   if (/^(CREATE DATABASE IF NOT EXISTS) (\S+)$/.test(statement)) return [`${statement} ${on}`];
   throw new SaccadeError('invalid_config', `There is no form for a cluster of: ${statement.slice(0, 200)}`);

@@ -101,7 +101,7 @@ async function run(command: AccessCommand, world: World): Promise<number> {
 async function verify({ settings, metadata, say }: World): Promise<number> {
   const topic = topicReader(settings);
   try {
-    const { entries, pruned, compared, broken } = await verifyTrail(metadata.audit, topic && topic.read);
+    const { entries, pruned, compared, broken } = await verifyTrail(metadata.audit, topic && topic.read, settings.SACCADE_KEEP_AUDIT_DAYS * 86_400_000);
     const seen = compared === null ? 'the topic could not be reached' : `${compared} entries of the topic were compared`;
     const from = pruned > 0 ? ` from number ${pruned + 1} on` : '';
     say(broken ? `BROKEN at entry ${broken.number}: ${broken.why} (${entries} entries read${from}; ${seen})` : `${entries} entries${from}, the chain is whole; ${seen}`);

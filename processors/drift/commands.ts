@@ -3,7 +3,7 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import type { DriftCommand } from './arguments.ts';
 import { buildReference } from './build-reference.ts';
-import { calibrate } from './calibration.ts';
+import { calibrate, leastJudged } from './calibration.ts';
 import { judgeAnswers, readLabels } from './labels.ts';
 import { packReference, type Reference, unpackReference } from './reference.ts';
 import { referenceKey } from './references.ts';
@@ -62,7 +62,7 @@ async function calibrateReferences(world: DriftCommandWorld, tenant: string, { s
   const made = [...judged].flatMap(([version, answers]) => {
     const key = referenceKey({ tenant, source, model, version });
     const bytes = world.references().get(key);
-    if (!bytes) return [];
+    if (!bytes || (answers.length < leastJudged && judged.size > 1)) return [];
     const old = unpackReference(bytes);
     const calibration = calibrate(answers, world.now);
     return [{ key, reference: { ...old, version: nextVersion(old), calibration }, right: answers.filter(({ right }) => right).length / answers.length, of: answers.length }];

@@ -55,7 +55,10 @@ const confirming = 0.05;
 function judgeDomain(window: ClosedWindow, { domain }: Normal): DriftFeature | null {
   const area = domain?.auc(window.blocks) ?? Number.NaN;
   if (Number.isNaN(area)) return null;
-  const p = pValue(domain!.tail(window.blocks.length), area);
+  const tail = domain!.tail(window.blocks.length);
+  // Of a reference with samples of few blocks, as one made before they were taken: by so few nothing can be unusual enough to confirm anything.
+  if (tail.sorted.length < 1 / confirming) return null;
+  const p = pValue(tail, area);
   return { name: domainFeature.name, group: domainFeature.group, statistic: domainFeature.statistic, value: area, p, q: null, moved: p <= confirming, mean: null, reference_mean: null, edges: [], labels: [], now: [], reference: [] };
 }
 

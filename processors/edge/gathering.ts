@@ -5,6 +5,8 @@ import type { LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
 /** Of one send: what comes beyond it waits for the next, so that nobody waits for the copying of too much. */
 const sendBytes = 1024 * 1024;
 
+const isTooLarge = (error: unknown): boolean => error instanceof SaccadeError && error.code === 'payload_too_large';
+
 interface Waiting {
   readonly records: readonly OutgoingRecord[];
   readonly resolve: () => void;
@@ -15,7 +17,7 @@ interface Waiting {
  * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone. A record that the log
  * refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
  */
-export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
+function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
   let waiting: Waiting[] = [];
   let sending = false;
 
@@ -26,7 +28,15 @@ export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer
     return waiting.splice(0, count);
   }
 
-  const alone = ({ records, resolve, reject }: Waiting): Promise<void> => producer.send(records).then(resolve, reject);
+  const alone = async ({ records, resolve, reject }: Waiting): Promise<void> => {
+    try {
+      await producer.send(records);
+      resolve();
+    } catch (error) {
+      reject(error);
+      if (!isTooLarge(error)) for (const each of waiting.splice(0)) each.reject(error);
+    }
+  };
 
   async function together(those: readonly Waiting[]): Promise<void> {
     if (those.length === 1) return alone(those[0]!);
@@ -35,8 +45,9 @@ export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer
       for (const { resolve } of those) resolve();
     } catch (error) {
       // Those that had left already leave twice, which is once: records are known by their ids.
-      if (error instanceof SaccadeError && error.code === 'payload_too_large') return void (await Promise.all(those.map(alone)));
-      for (const { reject } of those) reject(error);
+      if (isTooLarge(error)) return void (await Promise.all(those.map(alone)));
+      // The log has been waited for once: those who came meanwhile are not to wait as long again, one send after the other.
+      for (const { reject } of [...those, ...waiting.splice(0)]) reject(error);
     }
   }
 
@@ -52,5 +63,18 @@ export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer
         waiting.push({ records, resolve, reject });
         if (!sending) void run();
       }),
+  };
+}
+
+/** The same for each set of topics by itself: one that is held, for more partitions say, holds nothing up that goes elsewhere. */
+export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
+  const lanes = new Map<string, Pick<LogProducer, 'send'>>();
+  return {
+    send(records) {
+      const topics = [...new Set(records.map(({ topic }) => topic))].sort().join(' ');
+      let lane = lanes.get(topics);
+      if (!lane) lanes.set(topics, (lane = gatheringOf(producer)));
+      return lane.send(records);
+    },
   };
 }

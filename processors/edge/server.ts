@@ -86,7 +86,8 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
     async listen(host, port) {
       try {
         // As many may knock at once as may be in: with Node's 511, others of a thousand would be let wait for seconds by their own TCP.
-        await app.listen({ host, port, backlog: limits.most });
+        // Not fewer: who is above the limit must get in to be sent away.
+        await app.listen({ host, port, backlog: Math.max(511, limits.most) });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
         throw new SaccadeError('invalid_config', `PORT ${port} on ${host} is taken; set PORT to another, or 0 for any free one.`, error);

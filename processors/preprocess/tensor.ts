@@ -13,8 +13,15 @@ export interface CutTensor {
   readonly geometry: Geometry;
 }
 
-/** Of a region, above which libvips shrinks it on threads of its own: by the resampler it would hold up the calling thread for milliseconds. */
+/**
+ * Of a region, and of its rows at the tensor's width: above it, libvips shrinks it on threads of its own, as the resampler would hold
+ * up the calling thread for milliseconds. A thread of pixels a million high is small, and its rows at a tensor's width are not.
+ */
 const mostPixels = 2_000_000;
+const mostSide = 16_384;
+
+/** Whether the resampler had better not be given all of a region. */
+const isLarge = ({ width, height }: Size, to: Size): boolean => Math.max(width, to.width) * height > mostPixels || Math.max(width, height) > mostSide;
 
 /** Cuts a model's part out of the bitmap and scales it to the tensor's size: by the resampler of the fast path, so to the bit what that makes of the same pixels. */
 export const cutTensor = (bitmap: Bitmap, input: ModelCard['input']): Promise<CutTensor> => cutRegion(bitmap, regionOf(input.fit, bitmap), input);
@@ -22,7 +29,7 @@ export const cutTensor = (bitmap: Bitmap, input: ModelCard['input']): Promise<Cu
 /** The same of any region of the bitmap. */
 export async function cutRegion(bitmap: Bitmap, region: Region, input: ModelCard['input']): Promise<CutTensor> {
   const filter = filterOf(input.fit);
-  const large = region.width * region.height > mostPixels;
+  const large = isLarge(region, input);
   // Never enlarged there: libvips does so with a shift of half a pixel (its issue 4841), which moves boxes.
   const size = large ? { width: Math.min(region.width, input.width), height: Math.min(region.height, input.height) } : region;
   const part = large ? await shrunkBySharp(bitmap, region, size, filter) : rowsOf(bitmap, region);

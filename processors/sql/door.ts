@@ -2,6 +2,7 @@
  * ClickHouse's own HTTP interface, for people's clients: read-only, and each sees the views of their tenant. Who asks is found by
  * the edge's own authentication; the password (or X-ClickHouse-Key) is the key, the user's name says nothing.
  */
+import { pipeline, type Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, createDeflate, createGzip, createBrotliCompress, gunzip, inflate } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -75,11 +76,18 @@ async function serve(request: FastifyRequest, reply: FastifyReply, ask: Ask, sho
     ...(answer.summary !== null && { 'x-clickhouse-summary': answer.summary }),
   });
   // A client that asks for it unpacks it itself; packed twice, an answer would only cost more.
-  if (url.get('compress') === '1') return reply.send(answer.stream.pipe(compressedBlocks()));
+  if (url.get('compress') === '1') return reply.send(through(answer.stream, compressedBlocks()));
   const packed = url.get('enable_http_compression') === '1' ? packing(header('accept-encoding') ?? '') : null;
   if (!packed) return reply.send(answer.stream);
-  return reply.header('content-encoding', packed.encoding).send(answer.stream.pipe(packed.make()));
+  return reply.header('content-encoding', packed.encoding).send(through(answer.stream, packed.make()));
 }
+
+/** Unlike `pipe`, it ends either side with the other: a reader that leaves gives its turn back, an answer that is cut off ends. */
+function through<T extends NodeJS.ReadWriteStream>(answer: Readable, to: T): T {
+  pipeline(answer, to, () => {});
+  return to;
+}
+
 
 const unpacking: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 

@@ -25,7 +25,9 @@ export function grantStatements({ shown, user, tenants, cluster = null }: Grants
   const on = cluster === null ? '' : ` ON CLUSTER \`${cluster}\``;
   const roles = tenants.map((tenant) => roleOf(shown, tenant));
   return [
-    `CREATE USER IF NOT EXISTS \`${user}\`${on} IDENTIFIED WITH sha256_password BY '…' SETTINGS max_execution_time = 30 MAX 3600, max_memory_usage = 1073741824 MAX 8589934592, allow_introspection_functions = 0 READONLY, allow_ddl = 0 READONLY, defer_partition_pruning_after_final = 0`,
+    `CREATE USER IF NOT EXISTS \`${user}\`${on} IDENTIFIED WITH sha256_password BY '…' SETTINGS max_execution_time = 30 MAX 3600, max_memory_usage = 1073741824 MAX 8589934592, allow_introspection_functions = 0 READONLY, allow_ddl = 0 READONLY`,
+    // A server from before 26.3 does not know it, and needs it not: this statement may fail there.
+    `ALTER USER \`${user}\`${on} ADD SETTINGS defer_partition_pruning_after_final = 0`,
     ...tenants.flatMap((tenant, i) => [
       ...viewStatements(shown, tenant).map((statement) => onCluster(statement, on)),
       `CREATE ROLE IF NOT EXISTS \`${roles[i]}\`${on}`,

@@ -48,9 +48,16 @@ SETTINGS min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_parti
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS predictions_forwarded TO predictions_by_week AS SELECT * FROM predictions_raw;
 
--- Rows that are there already become one with their copies.
-INSERT INTO predictions_by_week SELECT * FROM predictions_raw SETTINGS max_partitions_per_insert_block = 0, parallel_distributed_insert_select = 2;
+-- Rows that are there already become one with their copies. FINAL: repeats with other times would lie in weeks that never merge.
+INSERT INTO predictions_by_week SELECT * FROM predictions_raw FINAL SETTINGS max_partitions_per_insert_block = 0, parallel_distributed_insert_select = 2;
 
+-- while: SELECT count() FROM system.tables WHERE database = currentDatabase() AND name IN ('predictions_raw', 'predictions_raw_local') AND engine LIKE '%MergeTree' AND partition_key = '' AND total_rows > 0
+-- What was being inserted when the view was made is forwarded nowhere, and may have come too late for the copy. It has ended by now.
+SELECT sleep(3);
+
+INSERT INTO predictions_by_week SELECT * FROM predictions_raw WHERE inserted_at >= (SELECT min(metadata_modification_time) - toIntervalHour(1) FROM system.tables WHERE database = currentDatabase() AND name = 'predictions_forwarded') SETTINGS max_partitions_per_insert_block = 0, parallel_distributed_insert_select = 2;
+
+-- while: SELECT count() FROM system.tables WHERE database = currentDatabase() AND name IN ('predictions_raw', 'predictions_raw_local') AND engine LIKE '%MergeTree' AND partition_key = ''
 RENAME TABLE predictions_raw TO predictions_by_id, predictions_by_week TO predictions_raw;
 
 -- Cut off between the two names.

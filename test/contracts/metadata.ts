@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import type { Metadata, NewKey } from '../../connectors/metadata-port.ts';
 import { verifyTrail } from '../../processors/access-commands/verify.ts';
 import { makeKey } from '../../processors/access/key.ts';
-import { chainCheck, type AuditEntry, type ChainedEntry } from '../../schemas/audit.ts';
+import { chainCheck, entryText, type AuditEntry, type ChainedEntry } from '../../schemas/audit.ts';
 import { eventually } from '../support/pipeline.ts';
 
 const unique = (what: string): string => `${what}-${randomUUID().slice(0, 8)}`;
@@ -236,6 +236,7 @@ export function metadataContract(open: (keys?: readonly Buffer[]) => Promise<Met
       using(async (one, other) => {
         const whole = (await all(one)).length;
         const [old, young] = [entry().at + 10, entry().at + 20];
+        const keepMs = young - old - 5;
         await one.audit.append([entry({ at: old }), entry({ at: old }), entry({ at: young }), entry({ at: old }), entry({ at: young })]);
         assert.equal(await one.audit.prune(young, young, 'home'), whole, 'what is not in the topic yet stays');
         while ((await one.audit.publish('before', 1000, async () => {})) > 0);
@@ -247,7 +248,7 @@ export function metadataContract(open: (keys?: readonly Buffer[]) => Promise<Met
         const left = await one.audit.read(1, 100);
         assert.deepEqual(left.map((kept) => kept.number), [3, 4, 5, 6, 7].map((i) => whole + i));
         assert.deepEqual({ ...(JSON.parse(left[4]!.entry) as AuditEntry), target: '' }, { ...entry(), at: young, actor: 'retention', tenant: 'home', role: '', action: 'audit prune', target: '', status: 0, address: '' });
-        assert.deepEqual(await verifyTrail(one.audit, null), { entries: 5, pruned: whole + 2, compared: null, broken: null });
+        assert.deepEqual(await verifyTrail(one.audit, null, keepMs), { entries: 5, pruned: whole + 2, compared: null, broken: null });
         assert.equal(await one.audit.prune(young, young, 'home'), 0, 'nothing more is that old');
 
         // Somebody who knows the tables takes out one more and says that it was retention.
@@ -256,15 +257,19 @@ export function metadataContract(open: (keys?: readonly Buffer[]) => Promise<Met
           read: (from, limit) => one.audit.read(Math.max(from, next!.number + 1), limit),
           head: async () => ({ ...(await one.audit.head()), pruned: next! }),
         };
-        const { broken } = await verifyTrail(forged, null);
+        const { broken } = await verifyTrail(forged, null, keepMs);
         assert.deepEqual([broken!.number, /no entry in it says/.test(broken!.why)], [next!.number, true]);
         // The topic still has all of it; what was taken out is no difference, what was changed is.
         const topic = (change: (kept: ChainedEntry) => ChainedEntry) => async (visit: (kept: ChainedEntry) => void) => {
-          for (const kept of [{ number: 1, entry: '', hash: Buffer.alloc(32) }, { ...pruned, entry: '' }, ...left]) visit(change(kept));
+          for (const kept of [{ number: 1, entry: entryText(entry({ at: old })), hash: Buffer.alloc(32) }, { ...pruned, entry: entryText(entry({ at: old })) }, ...left]) visit(change(kept));
         };
-        assert.deepEqual(await verifyTrail(one.audit, topic((kept) => kept)), { entries: 5, pruned: whole + 2, compared: 6, broken: null });
-        const elsewhere = await verifyTrail(one.audit, topic((kept) => (kept.number === pruned.number ? { ...kept, hash: Buffer.alloc(32) } : kept)));
+        assert.deepEqual(await verifyTrail(one.audit, topic((kept) => kept), keepMs), { entries: 5, pruned: whole + 2, compared: 6, broken: null });
+        const elsewhere = await verifyTrail(one.audit, topic((kept) => (kept.number === pruned.number ? { ...kept, hash: Buffer.alloc(32) } : kept)), keepMs);
         assert.equal(elsewhere.broken!.number, pruned.number);
+        // Whoever takes out what is not old enough chains an entry that says so, and is told of by the topic; or by the settings, which keep all.
+        const early = await verifyTrail(one.audit, topic((kept) => kept), 15);
+        assert.deepEqual([early.broken!.number, /before its time/.test(early.broken!.why)], [1, true]);
+        assert.match((await verifyTrail(one.audit, null)).broken!.why, /SACCADE_KEEP_AUDIT_DAYS keeps all/);
       }));
   });
 }

@@ -31,9 +31,19 @@ export async function dropMoved(store: Pick<Store, 'query' | 'command'>, since: 
   return dropped;
 }
 
-/** The winner is the one that FINAL shows, whose time no later statement changes: what is deleted are versions of other times. */
+/**
+ * The winner is the row that FINAL shows: of the highest rank the newest. The others are named by their times, so that a version
+ * stored meanwhile is not meant.
+ */
 async function drop(store: Pick<Store, 'query' | 'command'>, ids: string): Promise<void> {
-  const winners = await store.query<{ id: string; at: number }>(`SELECT toString(id) AS id, toUnixTimestamp64Milli(accepted_at) AS at FROM predictions_raw FINAL WHERE predictions_raw.id IN (${ids})`);
-  const kept = winners.map(({ id, at }) => `('${id}', ${at})`).join(', ');
-  await store.command(`DELETE FROM predictions_raw WHERE id IN (${ids}) AND (toString(id), toUnixTimestamp64Milli(accepted_at)) NOT IN (${kept})`);
+  const losers = await store.query<{ id: string; at: number }>(
+    `SELECT toString(id) AS id, arrayJoin(arrayFilter(at -> at != winner, groupUniqArray(toUnixTimestamp64Milli(accepted_at)))) AS at
+     FROM (SELECT raw.id AS id, raw.accepted_at AS accepted_at, toUnixTimestamp64Milli(shown.accepted_at) AS winner
+           FROM predictions_raw AS raw INNER JOIN (SELECT id, accepted_at FROM predictions_raw FINAL WHERE predictions_raw.id IN (${ids})) AS shown ON raw.id = shown.id
+           WHERE raw.id IN (${ids}))
+     GROUP BY id, winner`,
+  );
+  if (losers.length === 0) return;
+  const named = losers.map(({ id, at }) => `('${id}', ${at})`).join(', ');
+  await store.command(`DELETE FROM predictions_raw WHERE id IN (${ids}) AND (toString(id), toUnixTimestamp64Milli(accepted_at)) IN (${named})`);
 }
