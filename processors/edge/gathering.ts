@@ -18,7 +18,7 @@ interface Waiting {
  * refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
  */
 function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   let sending = false;
 
   function take(): Waiting[] {
@@ -28,32 +28,22 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'se
     return waiting.splice(0, count);
   }
 
-  const alone = async ({ records, resolve, reject }: Waiting): Promise<void> => {
-    try {
-      await producer.send(records);
-      resolve();
-    } catch (error) {
-      reject(error);
-      if (!isTooLarge(error)) for (const each of waiting.splice(0)) each.reject(error);
-    }
-  };
-
-  async function together(those: readonly Waiting[]): Promise<void> {
-    if (those.length === 1) return alone(those[0]!);
+  async function leave(those: readonly Waiting[]): Promise<void> {
     try {
       await producer.send(those.flatMap(({ records }) => records));
       for (const { resolve } of those) resolve();
     } catch (error) {
       // Those that had left already leave twice, which is once: records are known by their ids.
-      if (isTooLarge(error)) return void (await Promise.all(those.map(alone)));
+      if (isTooLarge(error) && those.length > 1) return void (await Promise.all(those.map((one) => leave([one]))));
       // The log has been waited for once: those who came meanwhile are not to wait as long again, one send after the other.
-      for (const { reject } of [...those, ...waiting.splice(0)]) reject(error);
+      const meanwhile = isTooLarge(error) ? [] : waiting.splice(0);
+      for (const { reject } of [...those, ...meanwhile]) reject(error);
     }
   }
 
   async function run(): Promise<void> {
     sending = true;
-    while (waiting.length > 0) await together(take());
+    while (waiting.length > 0) await leave(take());
     sending = false;
   }
 

@@ -12,8 +12,7 @@ export interface Weights {
 }
 
 /** Weights are rounded to this part of one, as Pillow rounds them: what is left of 32 bits beside a byte and two bits of overshoot. */
-export const oneBits = 22;
-export const one = 1 << oneBits;
+export const one = 1 << 22;
 
 /** Keys (1981) with a = -0.5 (Catmull-Rom), and the triangle. */
 const kernels: Record<Filter, { readonly radius: number; at(x: number): number }> = {
