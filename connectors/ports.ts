@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { KnownAnswer } from '../schemas/known-answer.ts';
 import type { Model } from '../schemas/model-card.ts';
+import type { Place } from '../schemas/records.ts';
 import type { TopicName, TopicSpec } from '../schemas/topics.ts';
 
 export type Headers = Readonly<Record<string, string>>;
@@ -101,6 +102,8 @@ export interface Log {
   /** Resolves once the group has been joined. */
   consumer(options: ConsumerOptions): Promise<LogConsumer>;
   partitions(topic: string): Promise<number>;
+  /** One record that was written some time ago; null when retention has deleted it, or there never was one. Throws log_unavailable. */
+  read(place: Place): Promise<LogRecord | null>;
   /** First offset still held, by partition: above 0 once retention has deleted records. */
   beginningOffsets(topic: string): Promise<Position[]>;
   /** Next offset to be written, by partition. */

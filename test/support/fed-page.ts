@@ -89,7 +89,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker }: 
         accepted_at: clock.now() - 19, completed_at: clock.now(), status: 'ok', stage: null, reason: null, detail: null, model, version: '1',
         fallback_for: null,
         task: model === 'nanodet' ? 'detection' : 'classification', image_width: 600, image_height: 400, labels: [], detections: [],
-        embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, ...rest,
+        embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, picture: null, ...rest,
       };
       await producer.send([{ topic: 'predictions', key: source, value: await registry.encode('predictions', prediction) }]);
     },
