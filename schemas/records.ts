@@ -209,6 +209,24 @@ export interface DriftWindow {
   blocks: Buffer | null;
 }
 
+/** A frame whose picture is kept to look at. */
+export interface KeptFrame {
+  frame_id: string;
+  tenant: string;
+  source: string;
+  captured_at: number;
+  /** sample, unsure or drift. */
+  reason: string;
+  kept_at: number;
+  content_type: string;
+  /** Bytes, as it is kept. */
+  size: number;
+  /** Faces have been looked for, and covered. */
+  masked: boolean;
+  /** Its name in the store of kept pictures. */
+  blob: string;
+}
+
 export type AlertStatus = 'firing' | 'resolved';
 
 export interface Alert {
