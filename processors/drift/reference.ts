@@ -6,8 +6,9 @@ import type { Calibration } from './calibration.ts';
 import { compare, type Distance } from './compare.ts';
 import { type DomainClassifier, domainClassifier } from './domain-classifier.ts';
 import { joinSamples } from './samples.ts';
+import { newClass } from './features.ts';
 import { emptySketch, merge, merged, type Sketch } from './sketch.ts';
-import { fitTail, type Tail } from './statistics/tail.ts';
+import { fitRare, fitTail, type Tail } from './statistics/tail.ts';
 
 /** The part of a reference for a time of day, such as the night. */
 export interface ReferencePart {
@@ -35,8 +36,8 @@ export interface Reference {
 
 /** Fewer blocks say too little of what chance does. */
 export const leastBlocks = 40;
-/** More are joined with their neighbours, which bounds what a reference takes. */
-export const mostBlocks = 1_440;
+/** More are joined with their neighbours, which bounds what a reference takes: of a week, each is then as long as a window, and varies as one does. */
+export const mostBlocks = 2_100;
 
 export const packReference = (reference: Reference): Buffer => deflateRawSync(JSON.stringify(reference));
 
@@ -79,6 +80,8 @@ export interface Tails {
   readonly value: Tail;
   readonly shift: Tail;
 }
+
+const alike = (tail: Tail): Tails => ({ value: tail, shift: tail });
 
 export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
   const total = merged(blocks);
@@ -126,5 +129,11 @@ function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): R
     move(blocks[i]!, -1);
     move(blocks[(i + length) % blocks.length]!, 1);
   }
-  return new Map([...seen].map(([name, distances]) => [name, { value: fitTail(distances.map(({ value }) => value)), shift: fitTail(distances.map(({ shift }) => shift)) }]));
+  const tailsOf = (name: string, distances: readonly Distance[]): Tails => {
+    const values = distances.map(({ value }) => value);
+    // Almost always nothing; and neighbouring runs, which overlap, say it but once.
+    if (name === newClass.name) return alike(fitRare(values, blocks.length / length));
+    return { value: fitTail(values), shift: fitTail(distances.map(({ shift }) => shift)) };
+  };
+  return new Map([...seen].map(([name, distances]) => [name, tailsOf(name, distances)]));
 }
