@@ -69,6 +69,8 @@ export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[]
 /** A part made ready to be compared with. */
 export interface Normal {
   readonly total: Sketch;
+  /** Of how many of its blocks a run is like a window of so many frames in so much time; 1 and up. */
+  runLike(frames: number, durationMs: number): number;
   /** How unusual a distance is for a window of so many frames in so much time, by feature. */
   tails(frames: number, durationMs: number): ReadonlyMap<string, Tails>;
   /** Null where no frames were sampled. */
@@ -88,12 +90,14 @@ export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
   const framesOfBlock = total.frames / blocks.length;
   const msOfBlock = medianStep(blocks);
   const known = new Map<number, ReadonlyMap<string, Tails>>();
+  // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
+  const runLike = (frames: number, durationMs: number): number => Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
   return {
     total,
     domain: domainClassifier(blocks),
+    runLike,
     tails(frames, durationMs) {
-      // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
-      const length = Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
+      const length = runLike(frames, durationMs);
       let tails = known.get(length);
       if (!tails) known.set(length, (tails = tailsOfRuns(blocks, total, length)));
       return tails;

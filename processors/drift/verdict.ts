@@ -52,10 +52,10 @@ export function judge(window: ClosedWindow, normal: Normal, alpha: number, only:
 const confirming = 0.05;
 
 /** How well a classifier tells frames of the window from those of the reference, and how unusual that is. Null where there is nothing to learn from. */
-function judgeDomain(window: ClosedWindow, { domain }: Normal): DriftFeature | null {
+function judgeDomain(window: ClosedWindow, { domain, runLike }: Normal): DriftFeature | null {
   const area = domain?.auc(window.blocks) ?? Number.NaN;
   if (Number.isNaN(area)) return null;
-  const tail = domain!.tail(window.blocks.length);
+  const tail = domain!.tail(runLike(window.total.frames, window.end - window.start));
   // Of a reference with samples of few blocks, as one made before they were taken: by so few nothing can be unusual enough to confirm anything.
   if (tail.sorted.length < 1 / confirming) return null;
   const p = pValue(tail, area);
