@@ -13,9 +13,10 @@ import type { Foundation } from './foundation.ts';
 import { asFused } from './fused-stages.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
+import type { Kept } from './keep.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, vigil: Vigil): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, vigil: Vigil): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
@@ -31,6 +32,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
+    kept,
     store: openReadingStore(base),
     catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
     startedAt,

@@ -73,6 +73,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
       sink: () => {
         throw new TypeError('no sink here');
       },
+      keep: () => ({}),
       drift: () => {
         throw new TypeError('no drift here');
       },
