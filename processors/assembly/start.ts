@@ -46,7 +46,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     trustedProxies: s.SACCADE_TRUSTED_PROXIES,
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
-  const edge = await openDoors(base, server, intake, inference, masking.masker, access.vigil);
+  const edge = await openDoors(base, server, intake, inference, masking.masker, access);
   if (edge) replies.deliverTo(edge);
   const sql = openSql(base, server, access);
   access.routes(server.app);
