@@ -77,7 +77,7 @@ describe('a key of the demo plan', { timeout: 120_000 }, () => {
     const image = (await sharp(picture('coffee')).resize(64).jpeg().toBuffer()).toString('base64');
     const answers: Answer[] = [];
     for (let asked = 0; asked <= predict; asked += 10) answers.push((await (await post(key, '/graphql', JSON.stringify({ query, variables: { image } }))).json()) as Answer);
-    assert.deepEqual(answers.map(codes), [...Array<string[]>(predict / 10).fill([]), ['rate_limited']]);
+    assert.deepEqual(answers.map(codes), [...Array.from({ length: predict / 10 }, () => []), ['rate_limited']]);
     assert.equal(await statusOfInfer(key), 429);
   });
 
@@ -109,9 +109,9 @@ describe('a key of the demo plan', { timeout: 120_000 }, () => {
     const clients = [await streamClient(edge.url, { source: 'gate' }, bearer(key)), await streamClient(edge.url, { source: 'yard' }, bearer(key))];
     for (let n = 0; n <= predict; n++) {
       const client = clients[n % 2]!;
-      const before = client.outcomes().length;
+      const had = client.outcomes().length;
       await client.paced(Math.floor(n / 2), noPicture);
-      await eventually(() => client.outcomes().length > before, `the outcome of frame ${n}`);
+      await eventually(() => client.outcomes().length > had, `the outcome of frame ${n}`);
     }
     const outcomes = clients.flatMap((client) => client.outcomes());
     assert.deepEqual(outcomes.map(({ type, code }) => code ?? type).sort(), ['dropped', ...Array<string>(predict).fill('unsupported_media_type')]);

@@ -18,7 +18,7 @@ import type { Intake } from './intake.ts';
 export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
+  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   return createEdge({
     server,

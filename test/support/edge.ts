@@ -66,7 +66,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
   const pipeline = createPipeline({
     steps: topology(stages, models, {
-      ingest: () => ingestStage({ rules, tenant: 'default', lanes: admission.lanes }),
+      ingest: () => ({ 'frames.in': ingestStage({ rules, tenant: 'default', lanes: admission.lanesOf('frames.in') }) }),
       preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels }), clock, cache }),
       overflow: () => admission.overflow,
       infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock, answers }),
