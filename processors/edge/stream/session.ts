@@ -8,7 +8,7 @@ import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
 import type { StreamMetrics } from './metrics.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from '../pace.ts';
 import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
 
 /** A socket, as its session sees it. */
@@ -226,17 +226,16 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       while (queue.length > 0 && inPipeline < most && taken === null) {
         const [first] = queue as [FrameInHand];
         if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
-        else if (live && !pace.take()) {
+        else if (live && pace.full) {
           if (now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
           else taken = 'later';
         } else if (allowed(now)) taken = queue.shift()!;
-        else if (live) {
-          pace.back(null);
-          drop(queue.shift()!, 'quota');
-        } else taken = 'later';
+        else if (live) drop(queue.shift()!, 'quota');
+        else taken = 'later';
       }
       if (taken !== null && taken !== 'later') {
         inPipeline += 1;
+        if (live) pace.take();
         servedAt = now;
       }
       if (queue.length < dropped) flush();
