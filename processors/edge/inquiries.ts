@@ -118,7 +118,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
       const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
-      // Requests have no order to keep, so the id is the key: they spread over the partitions.
+      // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
       return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
