@@ -28,7 +28,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     registry,
     rules,
     clock,
-    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
+    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, targetMs: s.SACCADE_ANSWER_TARGET_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
