@@ -219,6 +219,14 @@ describe('the stage', () => {
     }
   });
 
+  test('a tensor that is late when its turn comes is dropped for its deadline; its neighbour is answered', async () => {
+    const good = await run.tensorOf(photo('coffee'), 'efficientnet-lite0');
+    const late = { ...good, deadline: clock.now() - 1 };
+    const [first, second] = await process(inputOf(late), inputOf({ ...good, deadline: clock.now() }));
+    assert.deepEqual(first, { kind: 'drop', reason: 'deadline' });
+    assert.equal((emitted(second!)[0]!.value as Prediction).status, 'ok');
+  });
+
   test('accounts for a failed tensor, and tells who waits', async () => {
     const tensor = { ...(await run.tensorOf(photo('coffee'), 'ultraface')), reply: { request_id: 'r', partition: 3 }, deadline: 9_000 };
     const stage = run.stage('ultraface');
