@@ -203,7 +203,10 @@ export interface Cache {
 }
 
 export interface Counted {
+  /** All that was asked for. */
   readonly allowed: boolean;
+  /** So much of it: what was left of the window, where that is less. */
+  readonly granted: number;
   /** What may still come in this window. */
   readonly remaining: number;
   /** Milliseconds until the window ends. */
@@ -213,7 +216,8 @@ export interface Counted {
 /** Counts requests by key in windows that begin with their first. A counter that is away is no reason to refuse: never rejects for it. */
 export interface RateCounter {
   readonly kind: 'redis' | 'memory';
-  take(key: string, window: { readonly requests: number; readonly seconds: number }): Promise<Counted>;
+  /** `many`: of several at once; absent: of one. */
+  take(key: string, window: { readonly requests: number; readonly seconds: number }, many?: number): Promise<Counted>;
   close(): Promise<void>;
 }
 

@@ -35,7 +35,7 @@ export interface Frame extends FrameIdentity {
   models: string[];
 }
 
-/** The upright picture, and the rectangle of it (in its pixels) that the tensor shows, stretched to the tensor's size. */
+/** The upright picture, and the rectangle (in its pixels) that the tensor shows, stretched to the tensor's size: a letterboxed one reaches beyond the picture. */
 export interface Geometry {
   image_width: number;
   image_height: number;

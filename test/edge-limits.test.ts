@@ -63,6 +63,26 @@ describe('what is in hand is bounded before it is read', () => {
     slow.leave();
     await Promise.all([edge.close(), unready.close()]);
   });
+
+  test('while answers come late, more than a few are refused unread; what nobody waits for is not among them', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 1_000, pace: { targetMs: 50, lateMs: 0, paceFirst: 2, paceLeast: 1 } });
+    const ask = (query = '') => fetch(`${edge.url}/v1/infer${query}`, raw(picture('chelsea')));
+    assert.equal((await ask()).status, 504, 'and late');
+    const one = ask();
+    await eventually(async () => edge.edge.waiting === 1, 'it is in the pipeline');
+    assert.equal(await refusal(edge, 1_000), '503 overloaded');
+    const other = ask('?model=nanodet');
+    const behind = await ask();
+    assert.deepEqual([behind.status, behind.headers.get('retry-after')], [503, '1']);
+    assert.equal((await ask('?wait=0')).status, 202);
+    const batch = new FormData();
+    for (const name of ['chelsea', 'coffee']) batch.append('images', new Blob([new Uint8Array(picture(name))], { type: 'image/jpeg' }), name);
+    await problemOf(await fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body: batch }), 503, 'overloaded');
+    assert.deepEqual([(await one).status, (await other).status], [504, 504], 'each model has a pace of its own');
+    const { items } = (await (await fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body: batch })).json()) as { items: { error: Problem }[] };
+    assert.deepEqual(items.map(({ error }) => error.code), ['deadline_exceeded', 'deadline_exceeded'], 'of several that come together none is left out');
+    await edge.close();
+  });
 });
 
 interface Line {

@@ -1,6 +1,6 @@
 /** The stages of topology.ts that this process runs, on its connectors. */
 import type { Clock, Store } from '../../connectors/ports.ts';
-import { alertsTopic, driftWindowsTopic, keptTopic } from '../../schemas/topics.ts';
+import { alertsTopic, driftWindowsTopic, ingestOf, inputTopic, keptTopic } from '../../schemas/topics.ts';
 import { openJournal } from '../connect.ts';
 import { inferStage } from '../infer/infer.ts';
 import { ingestStage } from '../ingest/ingest.ts';
@@ -40,7 +40,7 @@ function sinks(store: Store, clock: Clock): Record<string, Stage<never>> {
 export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null, keep: Stages['keep']): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
   const { settings: s, models, rules, blobs, clock, log, producer, registry, data, logger, metrics, ending, say } = base;
   const steps = topology(s.SACCADE_STAGES, models, {
-    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
+    ingest: () => Object.fromEntries([[inputTopic, s.SACCADE_TENANT] as const, ...s.SACCADE_TENANT_TOPICS].map(([topic, tenant]) => [topic, ingestStage({ name: ingestOf(topic), rules, tenant, lanes: admission.lanesOf(topic) })])),
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
