@@ -52,7 +52,7 @@ export function profilesOf(url: string, pictures: readonly Buffer[], seconds: nu
 
 /** Live streams, each with a frame every few seconds; what became of a frame that was not answered is counted. */
 async function sockets(url: string, folder: string, seconds: number): Promise<Measured> {
-  const [picture] = readdirSync(folder).filter((file) => file.endsWith('.jpg'));
+  const picture = readdirSync(folder).find((file) => file.endsWith('.jpg'));
   const seen = await runClients({ url, by: 'stream', sources: 1_000, framesPerSecond: 1 / everySeconds, seconds, model, policy: 'drop_oldest', picture: join(folder, picture!), name: 'socket' });
   const { dropped, skipped, closed, errors } = seen;
   return { ms: seen.ms, seconds, errors: Object.fromEntries(Object.entries({ dropped, skipped, closed, errors }).filter(([, n]) => n > 0)) };
