@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { KnownAnswer } from '../schemas/known-answer.ts';
 import type { Model } from '../schemas/model-card.ts';
+import type { Place } from '../schemas/records.ts';
 import type { TopicName, TopicSpec } from '../schemas/topics.ts';
 
 export type Headers = Readonly<Record<string, string>>;
@@ -101,6 +102,8 @@ export interface Log {
   /** Resolves once the group has been joined. */
   consumer(options: ConsumerOptions): Promise<LogConsumer>;
   partitions(topic: string): Promise<number>;
+  /** One record that was written some time ago; null when retention has deleted it, or there never was one. Throws log_unavailable. */
+  read(place: Place): Promise<LogRecord | null>;
   /** First offset still held, by partition: above 0 once retention has deleted records. */
   beginningOffsets(topic: string): Promise<Position[]>;
   /** Next offset to be written, by partition. */
@@ -183,8 +186,10 @@ export interface BlobStore {
   put(name: string, bytes: Buffer): Promise<string>;
   /** Throws blob_missing, blobs_unavailable. */
   get(claim: string): Promise<Buffer>;
-  /** Deletes blobs older than `ageMs`; answers how many. Age is the only ground on which a blob is deleted. */
+  /** Deletes blobs older than `ageMs`; answers how many. Age is the only ground on which a blob that a record names is deleted. */
   expire(ageMs: number): Promise<number>;
+  /** Deletes the oldest until no more than `maxBytes` are left; answers how many. For pictures that are kept to look at, not for payloads. */
+  trim(maxBytes: number): Promise<number>;
 }
 
 /** A cache with time to live: a hint, never the truth. It answers or fails at once; nobody waits for one that is away. */

@@ -90,6 +90,8 @@ export const modelsTopic: TopicName = 'models';
 /** Windows of the streams beside their references, and what follows from them. */
 export const driftWindowsTopic: TopicName = 'drift.windows';
 export const alertsTopic: TopicName = 'alerts';
+/** Frames whose pictures are kept to look at. */
+export const keptTopic: TopicName = 'frames.kept';
 /** Tables that drift keeps: what it has counted so far, and what is normal. */
 export const driftStateTopic: TopicName = 'drift.state';
 export const referencesTopic: TopicName = 'drift.references';
@@ -98,7 +100,7 @@ export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
 /** Every topic of a deployment that serves these models and has these inputs besides `frames.in`, dead letters included. */
 export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...defaults }: TopicDefaults, tenantTopics: readonly TopicName[] = []): TopicSpec[] {
-  const own = [inputTopic, ...tenantTopics, 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, 'replies'];
+  const own = [inputTopic, ...tenantTopics, 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, keptTopic, 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
   return [...own, ...consumed.map(deadLetterTopic), handledTopic, auditTopic, ...tables].map((name) => {

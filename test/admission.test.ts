@@ -164,6 +164,7 @@ describe('the lanes', () => {
         overflow: () => admission.overflow,
         infer: () => () => cast(infer),
         sink: () => assert.fail('no sink here'),
+        keep: () => assert.fail('nothing is kept here'),
         drift: () => assert.fail('no drift here'),
       }),
     );

@@ -12,7 +12,7 @@ import type { Principal } from '../processors/edge/principal.ts';
 import { createBudget } from '../processors/edge/stream/budget.ts';
 import { streamConfig } from '../processors/edge/stream/config.ts';
 import { streamMetrics } from '../processors/edge/stream/metrics.ts';
-import { createPace } from '../processors/edge/stream/pace.ts';
+import { createPace } from '../processors/edge/pace.ts';
 import { errorOutcome } from '../processors/edge/stream/prepare-frame.ts';
 import { createSession } from '../processors/edge/stream/session.ts';
 import type { AuditEntry } from '../schemas/audit.ts';

@@ -16,6 +16,7 @@ import { resultsRoutes } from './history/results-routes.ts';
 import { protocolInfer } from './inference-protocol/protocol-infer.ts';
 import { protocolErrors, protocolRoutes } from './inference-protocol/protocol-routes.ts';
 import { driftRoutes } from './drift/drift-routes.ts';
+import { frameRoutes, type FramePictures } from './frames/frame-routes.ts';
 import { edgeMetrics } from './metrics.ts';
 import type { ModelCatalog } from './models/catalog.ts';
 import { modelsRoutes } from './models/models-routes.ts';
@@ -46,6 +47,8 @@ export interface EdgeOptions {
   readonly startedAt: number;
   /** What the page shows. */
   readonly live: LiveFeed;
+  /** Pictures of frames that are long past; absent: those of the live feed alone. */
+  readonly kept?: FramePictures;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
   /** Watches over who opened a socket or a stream of events; absent: nobody's credential ends. */
   readonly vigil?: Vigil;
@@ -84,6 +87,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   resultsRoutes(server.app, { ask, results, clock });
   historyRoutes(server.app, { ask, clock, startedAt });
   driftRoutes(server.app, { ask, clock });
+  frameRoutes(server.app, { live: options.live, kept: options.kept });
   modelsRoutes(server.app, { catalog });
   // In a scope of their own: what they read as a body is no other route's.
   await server.app.register(async (scope) => {

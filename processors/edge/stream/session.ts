@@ -10,7 +10,7 @@ import type { StreamConfig } from './config.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
 import type { Link } from './link.ts';
 import type { StreamMetrics } from './metrics.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from '../pace.ts';
 import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
 
 export interface About {
@@ -160,7 +160,6 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   function admitted(now: number): FrameInHand | 'later' | null {
     const verdict = allowed(now, tap);
     if (verdict === 'yes') return queue.shift()!;
-    if (live) pace.back(null);
     if (verdict === 'later' || !live) return 'later';
     drop(queue.shift()!, 'quota');
     return null;
@@ -230,13 +229,14 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       while (queue.length > 0 && inPipeline < most && taken === null) {
         const [first] = queue as [FrameInHand];
         if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
-        else if (live && !pace.take()) {
+        else if (live && pace.full) {
           if (now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
           else taken = 'later';
         } else taken = admitted(now);
       }
       if (taken !== null && taken !== 'later') {
         inPipeline += 1;
+        if (live) pace.take();
         servedAt = now;
       }
       if (queue.length < dropped) flush();

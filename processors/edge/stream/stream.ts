@@ -6,6 +6,7 @@ import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/por
 import type { AcceptRules } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
 import type { Ledger, Verdict } from '../ledger.ts';
+import { createPace } from '../pace.ts';
 import { lapseClosing, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
@@ -15,7 +16,6 @@ import type { StreamConfig } from './config.ts';
 import { frameSender } from './frame-sender.ts';
 import type { Link } from './link.ts';
 import { type StreamMetrics, streamMetrics } from './metrics.ts';
-import { createPace } from './pace.ts';
 import { errorOutcome, framePreparer } from './prepare-frame.ts';
 import { headerBytes, type Opening, openingOfQuery } from './protocol.ts';
 import { createSession, type Session } from './session.ts';

@@ -1,7 +1,8 @@
 /** The fast path: libjpeg-turbo and kernels in WebAssembly, in place of libvips. */
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
-import { filterOf, regionOf } from '../region.ts';
+import { fitted } from '../letterbox.ts';
+import { placeOf, regionOf } from '../region.ts';
 import { kernels } from '../simd/kernels.ts';
 import { qualityOf } from '../simd/quality.ts';
 import { resampler } from '../simd/resample.ts';
@@ -41,7 +42,10 @@ export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (
     const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
-      tensors: inputs.map((input, i) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed, into?.[i])),
+      tensors: inputs.map((input, i) => {
+        const region = regionOf(input.fit, size);
+        return fitted(resample, size.width, region, placeOf(input, region), input, owed, into?.[i]);
+      }),
     };
   };
 }

@@ -70,6 +70,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
       overflow: () => admission.overflow,
       infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
       sink: () => ({ predictions: cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })) }),
+      keep: () => ({}),
       drift: () => {
         throw new TypeError('no drift here');
       },
