@@ -62,6 +62,7 @@ function prediction(embedding: boolean): Prediction {
     timings_ms: { queue: of(4, 3), decode: of(5, 5), infer: of(6, 20) },
     request_id: null,
     cached: false,
+    picture: { content_type: 'image/jpeg', size: 48_000, claim: null, place: { topic: 'frames', partition: 3, offset: 70_000 } },
   };
 }
 

@@ -186,6 +186,7 @@ describe('the stage', () => {
       detections: [],
       request_id: 'r',
       cached: false,
+      picture: tensor.picture,
     });
     assert.deepEqual([labels.length, embedding!.length], [5, 1280 * 4]);
     assert.deepEqual(quality, tensor.quality);

@@ -50,6 +50,11 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     }
   }
 
+  async function files(): Promise<{ readonly path: string; readonly whole: boolean }[]> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => ({ path: join(parentPath, name), whole: !name.startsWith(unfinished) }));
+  }
+
   return {
     kind: 'folder',
     async put(name, bytes) {
@@ -72,11 +77,27 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     async expire(ageMs) {
       try {
         let count = 0;
-        for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-          if (!entry.isFile()) continue;
-          const path = join(entry.parentPath, entry.name);
+        for (const { path, whole } of await files()) {
           if (!(await removeIfOlder(path, now() - ageMs))) continue;
-          if (!entry.name.startsWith(unfinished)) count += 1;
+          if (whole) count += 1;
+        }
+        return count;
+      } catch (error) {
+        if (isMissing(error)) return 0;
+        throw unavailable(error);
+      }
+    },
+    async trim(maxBytes) {
+      try {
+        const found = [];
+        for (const { path, whole } of await files()) if (whole) found.push({ path, ...(await sizeAndAge(path)) });
+        let bytes = found.reduce((sum, { size }) => sum + size, 0);
+        let count = 0;
+        for (const { path, size } of found.sort((a, b) => a.changed - b.changed)) {
+          if (bytes <= maxBytes) break;
+          await rm(path, { force: true });
+          bytes -= size;
+          count += 1;
         }
         return count;
       } catch (error) {
@@ -92,6 +113,16 @@ const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isDirectory(),
     () => false,
+  );
+
+/** Nothing of a file that another process has removed meanwhile. */
+const sizeAndAge = (path: string): Promise<{ readonly size: number; readonly changed: number }> =>
+  stat(path).then(
+    ({ size, mtimeMs: changed }) => ({ size, changed }),
+    (error: unknown) => {
+      if (isMissing(error)) return { size: 0, changed: 0 };
+      throw error;
+    },
   );
 
 /** Another process may expire the same files at the same time: one of the two removes each. */

@@ -36,5 +36,15 @@ export function memoryBlobs({ maxBytes = 256 * 1024 * 1024, now = Date.now }: Me
       }
       return old.length;
     },
+    async trim(most) {
+      let count = 0;
+      for (const [name, { bytes }] of [...blobs].sort(([, a], [, b]) => a.at - b.at)) {
+        if (held <= most) break;
+        blobs.delete(name);
+        held -= bytes.length;
+        count += 1;
+      }
+      return count;
+    },
   };
 }

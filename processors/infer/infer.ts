@@ -112,6 +112,7 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
       timings_ms: { ...tensor.timings_ms, tensor_queue: Math.max(0, receivedAt - origin.timestamp), ...ms },
       request_id: tensor.reply?.request_id ?? null,
       cached,
+      picture: tensor.picture,
     };
   }
 
