@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import type { Engine } from '../processors/infer/engine.ts';
 import { iou } from '../processors/infer/nms.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
+import { cutter } from '../processors/preprocess/cutter.ts';
 import { decodeImage } from '../processors/preprocess/decode.ts';
 import { fastCutter } from '../processors/preprocess/fast-jpeg/cut.ts';
 import { placeOf } from '../processors/preprocess/region.ts';
@@ -56,7 +57,7 @@ describe('a letterboxed tensor', () => {
     });
   }
 
-  test('is the same by the fast way to decode, also in memory that held another', async () => {
+  test('is the same by the fast way to decode, also in memory that held another', async (t) => {
     const input = padded({ pad: [1, 2, 3], align: 'centre' });
     const jpeg = await sharp(photo('coffee')).resize(600, 301, { fit: 'fill' }).jpeg().toBuffer();
     const slow = await cutTensor(await decodeImage(jpeg, [input], limits), input);
@@ -65,6 +66,12 @@ describe('a letterboxed tensor', () => {
     const quick = fastCutter()(jpeg, { width: 600, height: 301, grey: false }, [input], [used]);
     assert.equal(quick.tensors[0]!.buffer, used);
     assert.ok(slow.pixels.equals(quick.tensors[0]!));
+    const threads = cutter([input], limits);
+    t.after(() => threads.stop());
+    await threads.start();
+    const [tensor] = (await threads.cut(jpeg, [input])).tensors;
+    assert.ok(slow.pixels.equals(tensor!.pixels));
+    assert.deepEqual(tensor!.geometry, slow.geometry);
   });
 
   test('of a picture that was shrunk while decoding lies where that of the original would', async () => {

@@ -1,4 +1,6 @@
-"""Sets a share of the weights of a graph to zero, the smallest of each operator (magnitude pruning, Han et al., 2015).
+"""Sets a share of the weights of a graph to zero: of each output channel of each operator the smallest (magnitude pruning, Han et al., 2015).
+
+By channel, since batch normalisation is folded into the weights: channels of a small scale would lose all of theirs.
 
     python prune.py MODEL.onnx SHARE OUT.onnx
 
@@ -10,19 +12,27 @@ import numpy
 import onnx
 from onnx import numpy_helper
 
-OPERATORS = {"Conv", "MatMul", "Gemm"}
+
+def channels(node):
+    """Which axis of the operator's weights its output channels are, or None for another operator."""
+    if node.op_type == "Gemm":
+        return 0 if any(each.name == "transB" and each.i for each in node.attribute) else 1
+    return {"Conv": 0, "MatMul": -1}.get(node.op_type)
+
 
 path, share, out = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 model = onnx.load(path)
-weights = {name for node in model.graph.node if node.op_type in OPERATORS for name in node.input[1:2]}
+axes = {node.input[1]: channels(node) for node in model.graph.node if channels(node) is not None}
 total = zeros = 0
 for tensor in model.graph.initializer:
-    if tensor.name not in weights:
+    if tensor.name not in axes:
         continue
-    values = numpy_helper.to_array(tensor).copy()
-    sizes = numpy.abs(values)
-    values[sizes <= numpy.quantile(sizes, share)] = 0
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    values = numpy.moveaxis(numpy_helper.to_array(tensor).copy(), axes[tensor.name], 0)
+    rows = values.reshape(len(values), -1).copy()
+    sizes = numpy.abs(rows)
+    rows[sizes <= numpy.quantile(sizes, share, axis=1, keepdims=True)] = 0
+    values = numpy.moveaxis(rows.reshape(values.shape), 0, axes[tensor.name])
+    tensor.CopyFrom(numpy_helper.from_array(numpy.ascontiguousarray(values), tensor.name))
     total, zeros = total + values.size, zeros + int((values == 0).sum())
 onnx.save(model, out)
 print(total, zeros)
