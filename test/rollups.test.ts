@@ -174,8 +174,8 @@ describe('rollups', { timeout: 300_000 }, () => {
   describe('when a class was first seen', () => {
     const firsts = () => store.query("SELECT label, (toUnixTimestamp(first_seen) * 1000 - {noon:Int64}) / {hour:Int64} AS hours FROM labels_first_seen ORDER BY label", { noon, hour });
     const seeing = (label: string) => ({ detections: [{ class_id: 1, label, score: 0.5, x1: 0, y1: 0, x2: 1, y2: 1 }] });
-    const later = (hours: number, through: Pick<Store, 'query' | 'command' | 'insert'> = store) =>
-      buildRollups(through, { until: noon + 3 * hour, clock: { now: () => noon + hours * hour }, builder: 'test' });
+    const later = (after: number, through: Pick<Store, 'query' | 'command' | 'insert'> = store) =>
+      buildRollups(through, { until: noon + 3 * hour, clock: { now: () => noon + after * hour }, builder: 'test' });
 
     test('is the earliest hour of what came in any order', async () => {
       await put(at(2 * hour, seeing('cat')), at(hour, seeing('dog')));
