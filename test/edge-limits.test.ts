@@ -230,7 +230,7 @@ async function answerByHand(edge: EdgeUnderTest): Promise<void> {
     id: predictionId(frame.id, frame.models[0]!), frame_id: frame.id, tenant: frame.tenant, source: frame.source, sequence: null,
     captured_at: frame.captured_at, accepted_at: frame.accepted_at, completed_at: frame.accepted_at, status: 'ok', stage: null, reason: null,
     detail: null, model: frame.models[0]!, version: '1', fallback_for: null, task: 'classification', image_width: 4, image_height: 3,
-    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id, cached: false,
+    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id, cached: false, picture: null,
   };
   const producer = await edge.log.producer();
   await producer.send([{ topic: 'replies', partition, key: request_id, value: await registry.encode('replies', prediction) }]);

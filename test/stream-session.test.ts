@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
+import { freely } from '../processors/edge/ledger.ts';
 import { createPace } from '../processors/edge/pace.ts';
 import { createBudget } from '../processors/edge/stream/budget.ts';
 import { streamConfig } from '../processors/edge/stream/config.ts';
@@ -22,8 +23,8 @@ async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: r
   const work: { readonly session: Session; readonly sequence: number; readonly takenAt: number; readonly receivedAt: number }[] = [];
   const made = sessions.map((n) => {
     const about = { tenant: 't', session: `${n}`, source: `${n}`, model: 'm', policy: 'drop_oldest', acknowledged: -1 } as const;
-    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, allowed: () => true, wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
-    session.attach({ send() {}, close() {}, slow: false, pause() {}, resume() {} }, 'new', -1);
+    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, allowed: () => 'yes', wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
+    session.attach({ send() {}, close() {}, slow: false, tap: freely, pause() {}, resume() {} }, 'new', -1);
     return { session, every: everyMs(n), next: Math.floor((n / sessions.length) * everyMs(n)), sequence: 0, answered: 0 };
   });
   const sender = frameSender({

@@ -34,7 +34,7 @@ export function redisRates({ log, ...server }: RedisRatesOptions): RateCounter {
 
   return {
     kind: 'redis',
-    take: (key, { requests, seconds }) => counted(limiter(requests, seconds), key),
+    take: (key, { requests, seconds }, many) => counted(limiter(requests, seconds), key, many),
     async close() {
       client.disconnect();
     },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pythonWith, runProgram } from '../../deploy/local/python.ts';
 import { uniform } from '../../processors/drift/statistics/random.ts';
-import { anHour, type Scene, type Stretch, unchanged, type World } from './scenes.ts';
+import { anHour, pick, type Scene, type Stretch, unchanged, type World } from './scenes.ts';
 import { judged } from './simulate.ts';
 
 export interface PeerLot {
@@ -18,6 +18,8 @@ export interface PeerLot {
 const folder = fileURLToPath(new URL('../peers', import.meta.url));
 const unchangedWindows = 100;
 const changedWindows = 20;
+/** Of the reference they are given 5,000 frames: of more than 1,000 Evidently takes distances instead of tests, and would of any longer one. */
+const referenceStretches = 200;
 
 type Row = Record<string, number | string | null>;
 
@@ -58,7 +60,7 @@ export async function judgePeers(worlds: readonly World[], scenes: readonly Scen
   const place = mkdtempSync(join(tmpdir(), 'saccade-peers-'));
   try {
     const [given, answered] = [join(place, 'windows.json'), join(place, 'verdicts.json')];
-    writeFileSync(given, JSON.stringify({ references: worlds.map(({ reference }) => rowsOf(reference)), lots: lots.map(({ name, windows }) => ({ name, windows: windows.map(({ half, part }) => ({ half, rows: rowsOf(part) })) })) }));
+    writeFileSync(given, JSON.stringify({ references: worlds.map(({ reference }) => rowsOf(Array.from({ length: referenceStretches }, () => pick(reference, random)))), lots: lots.map(({ name, windows }) => ({ name, windows: windows.map(({ half, part }) => ({ half, rows: rowsOf(part) })) })) }));
     await runProgram(python, [join(folder, 'drift.py'), given, answered], say);
     const verdicts = JSON.parse(readFileSync(answered, 'utf8')) as Record<string, Record<string, number>>;
     return lots.map(({ name, windows }) => ({

@@ -113,20 +113,26 @@ export function summed(part: readonly Stretch[], model: Model): Sketch {
 export const pick = <T>(from: readonly T[], random: () => number): T => from[Math.floor(random() * from.length)]!;
 const window = (draw: () => Stretch): Stretch[] => Array.from({ length: windowStretches }, draw);
 
-/** What is most often seen, and how much more of it a stretch has than others, in deviations. */
-function commonness(stretches: readonly Stretch[]): number[] {
+/** How often a stretch has what is most often seen in all of them. */
+export function countsOfCommonest(stretches: readonly Stretch[]): number[] {
   const seen = stretches.map(({ sketches }) => ({ ...sketches['efficientnet-lite0'].classes, ...sketches.nanodet.classes }) as Record<string, number>);
   const all: Record<string, number> = {};
   for (const classes of seen) for (const [label, n] of Object.entries(classes)) all[label] = (all[label] ?? 0) + n;
   const [commonest] = Object.entries(all).toSorted(([, a], [, b]) => b - a)[0] ?? [''];
-  const counts = seen.map((classes) => classes[commonest] ?? 0);
-  const mean = counts.reduce((sum, n) => sum + n, 0) / counts.length;
-  const deviation = Math.sqrt(counts.reduce((sum, n) => sum + (n - mean) ** 2, 0) / counts.length);
-  return counts.map((n) => (deviation === 0 ? 0 : (n - mean) / deviation));
+  return seen.map((classes) => classes[commonest] ?? 0);
+}
+
+/** Of numbers that are there so many times each: how far each lies from their mean, in their standard deviations. */
+export function deviations(counts: readonly number[], times: readonly number[]): number[] {
+  let [all, mean, variance] = [0, 0, 0];
+  for (const n of times) all += n;
+  for (let i = 0; i < counts.length; i++) mean += (times[i]! * counts[i]!) / all;
+  for (let i = 0; i < counts.length; i++) variance += (times[i]! * (counts[i]! - mean) ** 2) / all;
+  return counts.map((n) => (variance === 0 ? 0 : (n - mean) / Math.sqrt(variance)));
 }
 
 function tilted(stretches: readonly Stretch[], tilt: number, random: () => number): Stretch[] {
-  const weights = commonness(stretches).map((z) => Math.exp(tilt * z));
+  const weights = deviations(countsOfCommonest(stretches), stretches.map(() => 1)).map((z) => Math.exp(tilt * z));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return window(() => {
     let left = random() * total;

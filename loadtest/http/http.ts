@@ -1,7 +1,7 @@
 /**
  * Pictures over HTTP: Saccade, whose answers are in the log before they are given, beside services that answer directly and keep
  * nothing (Mosec, FastAPI, LitServe, BentoML), and beside the bare work (the floor). In turn, repeated; then what else is asked.
- * A thousand sockets: bench stream --sockets 1000.
+ * More of a thousand sockets, with the edge's memory: bench stream --sockets 1000.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -88,7 +88,7 @@ async function compare(place: BenchPlace, given: Given): Promise<void> {
     }
     const full = median(contest.get('saccade')!.map(({ perSecond }) => perSecond));
     const profiles = new Map<string, Run>();
-    for (const { name, items, run } of profilesOf(ours.url, place.pictures, given.seconds, () => full / 2)) {
+    for (const { name, items, run } of profilesOf(ours.url, place.pictures, given.seconds, () => full / 2, place.folder)) {
       if (given.profiles !== undefined && !given.profiles.some((wanted) => name.includes(wanted))) continue;
       const found = await measure(ours.watched, run, items);
       profiles.set(name, found);

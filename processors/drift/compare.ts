@@ -1,6 +1,6 @@
 /** How far two sketches are apart, feature by feature. */
-import { classMix, embeddingMean, embeddingShape, numericFeatures } from './features.ts';
-import { type EmbeddingSums, type Sketch, valuesIn } from './sketch.ts';
+import { classMix, embeddingMean, embeddingShape, newClass, numericFeatures } from './features.ts';
+import { type EmbeddingSums, otherClasses, type Sketch, valuesIn } from './sketch.ts';
 import { jensenShannon, kolmogorovSmirnov, middleShift, psi, shareShift } from './statistics/divergence.ts';
 import { meanShift, mmd } from './statistics/mean-shift.ts';
 
@@ -28,6 +28,7 @@ export function compare(reference: Sketch, current: Sketch): Map<string, Distanc
   }
   const { was, is } = classCounts(reference, current);
   if (total(is) >= leastValues && total(was) >= leastValues) note(classMix.name, jensenShannon(was, is), shareShift(was, is));
+  if (total(was) >= leastValues && current.frames >= leastValues) note(newClass.name, newcomersOf(reference, current)[0]?.rate ?? 0);
   if (reference.embedding && current.embedding && current.embedding.frames >= leastValues && reference.embedding.frames >= leastValues) {
     note(embeddingMean.name, meanShift(meansOf(reference.embedding), deviationsOf(reference.embedding), meansOf(current.embedding)));
     note(embeddingShape.name, mmd(over(reference.embedding.fourier, reference.embedding.frames), over(current.embedding.fourier, current.embedding.frames)));
@@ -47,6 +48,24 @@ function classCounts(reference: Sketch, current: Sketch): { readonly was: number
     return [...common, total(Object.values(classes)) - total(common)];
   };
   return { was: counts(reference), is: counts(current) };
+}
+
+/** How often a frame of the reference has a class, at most, of which it is said that it was never seen: once by mistake is no sight of it. */
+const never = 0.001;
+
+export interface Newcomer {
+  readonly label: string;
+  /** How often a frame has it, and had it in the reference. */
+  readonly rate: number;
+  readonly was: number;
+}
+
+/** Classes that the reference has never, the most frequent first. By frame, since a new thing is no less new where there is much else. */
+export function newcomersOf(reference: Sketch, current: Sketch): Newcomer[] {
+  return Object.entries(current.classes)
+    .map(([label, count]) => ({ label, rate: count / current.frames, was: (Object.hasOwn(reference.classes, label) ? reference.classes[label]! : 0) / reference.frames }))
+    .filter(({ label, rate, was }) => rate > 0 && was <= never && label !== otherClasses)
+    .sort((a, b) => b.rate - a.rate);
 }
 
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);

@@ -58,7 +58,7 @@ const spread = <T>(from: readonly T[], most: number): T[] => (from.length <= mos
 
 export interface DomainClassifier {
   auc(now: readonly Block[]): number;
-  /** How unusual an area is for a run of so many blocks of the reference against the rest of it. Takes some tenths of a second the first time. */
+  /** How unusual an area is for a run of so many blocks of the reference against the rest of it, or of as many as hold enough frames. Takes some tenths of a second the first time. */
   tail(length: number): Tail;
 }
 
@@ -66,11 +66,13 @@ export interface DomainClassifier {
 export function domainClassifier(blocks: readonly Block[]): DomainClassifier | null {
   if (blocks.filter((block) => rowsOf(block).length > 0).length < 2 * folds) return null;
   const reference = spread(blocks, referenceBlocks).map(rowsOf);
+  // Blocks that were joined hold no more frames than others do.
+  const least = Math.max(folds, Math.ceil((leastRows * blocks.length) / rowCount(blocks.map(rowsOf))));
   const tails = new Map<number, Tail>();
   return {
     auc: (now) => domainAuc(reference, now.map(rowsOf)),
     tail(length) {
-      const own = Math.max(folds, Math.min(length, Math.floor(blocks.length / 4)));
+      const own = Math.min(Math.max(least, length), Math.floor(blocks.length / 4));
       let tail = tails.get(own);
       if (!tail) {
         const starts = spread(blocks.map((_, i) => i), runs);

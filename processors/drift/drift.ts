@@ -8,9 +8,13 @@
  * committed. What it is given again is below the state's offset and is not counted again; what may not have arrived of the
  * results lies in the state too and is sent again, under the same ids.
  *
+ * To judge a window takes milliseconds, and many end at the same time: between two of them the thread is given up, so that heartbeats and
+ * other stages get their turn. What is asked of the stage meanwhile waits, since a source that is half counted is in no state to be told of.
+ *
  * A source that falls silent brings no inputs by which its last window could end: `silent` ends those by the clock on the wall, for the
  * sources of partitions that this process reads.
  */
+import { setImmediate as otherWork } from 'node:timers/promises';
 import type { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import { driftWindowId } from '../../schemas/ids.ts';
@@ -19,6 +23,7 @@ import { emit, type Emitted, type Input, type Outcome, retry, type Stage } from 
 import { watchWindow } from './alerts.ts';
 import { packBlocks } from './blocks.ts';
 import type { DriftConfig } from './config.ts';
+import { inTurn } from './in-turn.ts';
 import { estimatePerformance } from './performance.ts';
 import type { References } from './references.ts';
 import { isCounted, newState, packState, passed, type SourceState, stateKey, tidy, unpackState } from './source-state.ts';
@@ -44,7 +49,7 @@ export const askedEveryMs = 30_000;
 
 export interface DriftStage extends Stage<Prediction> {
   /** What is to be told of sources that have fallen silent; to be sent by whoever asks, again until it has arrived. */
-  silent(): Emitted[];
+  silent(): Promise<Emitted[]>;
 }
 
 export function driftStage({ config, clock, references, states, log }: DriftOptions): DriftStage {
@@ -59,6 +64,7 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
   let begunAt = 0;
   let askedAt = 0;
 
+  const alone = inTurn();
   const place = ({ origin }: Input): string => `${origin.partition}@${origin.offset}`;
 
   async function begin(signal: AbortSignal): Promise<void> {
@@ -104,41 +110,48 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
     name: 'drift',
     batch: { records: config.records, bytes: config.bytes, waitMs: config.waitMs, concurrency: 1 },
 
-    async process(inputs, signal) {
-      if (signal !== generation) {
-        try {
-          await begin(signal);
-        } catch (error) {
-          return inputs.map(() => retry(error as SaccadeError));
-        }
-      }
-      const outcomes = new Map<Input<Prediction>, Outcome>();
-      for (const [first, ...others] of byPartition(inputs)) {
-        const all = [first!, ...others];
-        // Handed over before, and could not leave: it is counted, so only what was handed over can be given again.
-        const again = handed.get(place(first!));
-        const emitted = [...(again ?? []), ...unsettled(first!.origin), ...count(all, first!)];
-        if (emitted.length > 0) handed.set(place(first!), emitted);
-        for (const input of all) outcomes.set(input, input === first ? emit(...emitted) : emit(...(handed.get(place(input)) ?? [])));
-      }
-      for (const key of [...handed.keys()].slice(0, Math.max(0, handed.size - handedAtMost))) handed.delete(key);
-      return inputs.map((input) => outcomes.get(input)!);
-    },
-
-    silent,
+    process: (inputs, signal) => alone(() => process(inputs, signal)),
+    silent: () => alone(silent),
   };
 
-  function silent(): Emitted[] {
+  async function process(inputs: readonly Input<Prediction>[], signal: AbortSignal): Promise<readonly Outcome[]> {
+    if (signal !== generation) {
+      try {
+        await begin(signal);
+      } catch (error) {
+        return inputs.map(() => retry(error as SaccadeError));
+      }
+    }
+    const outcomes = new Map<Input<Prediction>, Outcome>();
+    for (const [first, ...others] of byPartition(inputs)) {
+      const all = [first!, ...others];
+      // Handed over before, and could not leave: it is counted, so only what was handed over can be given again.
+      const again = handed.get(place(first!));
+      const emitted = [...(again ?? []), ...unsettled(first!.origin), ...(await count(all, first!))];
+      if (emitted.length > 0) handed.set(place(first!), emitted);
+      for (const input of all) outcomes.set(input, input === first ? emit(...emitted) : emit(...(handed.get(place(input)) ?? [])));
+    }
+    for (const key of [...handed.keys()].slice(0, Math.max(0, handed.size - handedAtMost))) handed.delete(key);
+    return inputs.map((input) => outcomes.get(input)!);
+  }
+
+  async function silent(): Promise<Emitted[]> {
     const now = clock.now();
     // A process that stood still (it was stopped, or the machine slept) may have lost its partitions: it asks again once it must know.
     const stoodStill = now - askedAt > 2 * askedEveryMs;
     askedAt = now;
     if (stoodStill || !generation || generation.aborted) return [];
-    return [...sources.values()].flatMap((state): Emitted[] => {
-      if (!seen.has(state.partition) || now - (lastSeen.get(state) ?? begunAt) < silentMs) return [];
+    const told: Emitted[] = [];
+    for (const state of sources.values()) {
+      if (!seen.has(state.partition) || now - (lastSeen.get(state) ?? begunAt) < silentMs) continue;
       const results = Object.entries(state.streams).flatMap(([name, windows]) => closeSilent(windows, now).flatMap((window) => resultsOf(state, name, window, state.next)));
-      return results.length === 0 ? [] : [...results, checkpoint(state)];
-    });
+      if (results.length === 0) continue;
+      told.push(...results, checkpoint(state));
+      await otherWork();
+      // The partitions are another's by now, and so is the telling: its states may be further on than these.
+      if (generation.aborted) return [];
+    }
+    return told;
   }
 
   function checkpoint(state: SourceState): Emitted {
@@ -157,7 +170,7 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
   }
 
   /** Counts the inputs of a partition; answers what leaves with the first of them. */
-  function count(inputs: readonly Input<Prediction>[], first: Input): Emitted[] {
+  async function count(inputs: readonly Input<Prediction>[], first: Input): Promise<Emitted[]> {
     const touched = new Set<SourceState>();
     const results: Emitted[] = [];
     for (const input of inputs) {
@@ -170,9 +183,16 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       // What ended before a version answered counts with the version that answers otherwise.
       const name = `${model}@${version ?? lastVersion(state, model)}`;
       const windows = (state.streams[name] ??= noWindows());
-      for (const window of add(windows, input.value)) results.push(...resultsOf(state, name, window, first.origin.offset));
+      for (const window of add(windows, input.value)) {
+        results.push(...resultsOf(state, name, window, first.origin.offset));
+        await otherWork();
+      }
     }
-    return [...results, ...[...touched].map(checkpoint)];
+    for (const state of touched) {
+      results.push(checkpoint(state));
+      await otherWork();
+    }
+    return results;
   }
 
   function recordOf({ tenant, source }: SourceState, stream: string, window: ClosedWindow): DriftWindow {

@@ -58,6 +58,8 @@ export function classesOf(prediction: Prediction): readonly string[] {
 
 /** Those that are not counted in bins of numbers. */
 export const classMix = { name: 'class_mix', group: 'prediction', statistic: 'js', least: 0.1 } as const;
+/** The class that is most often seen of those that the reference has all but never: among all the others its share would be lost. */
+export const newClass = { name: 'new_class', group: 'prediction', statistic: 'rate', least: 0.08 } as const;
 export const embeddingMean = { name: 'embedding_mean', group: 'embedding', statistic: 'mean_shift', least: 0 } as const;
 export const embeddingShape = { name: 'embedding_mmd', group: 'embedding', statistic: 'mmd', least: 0 } as const;
 
@@ -66,4 +68,4 @@ export const domainFeature = { name: 'domain', group: 'embedding', statistic: 'a
 
 /** Whether the feature is of the pictures alone, whatever model looks at them. */
 export const groupOf = (feature: string): FeatureGroup =>
-  [...numericFeatures, classMix, embeddingMean, embeddingShape, domainFeature].find(({ name }) => name === feature)?.group ?? 'prediction';
+  [...numericFeatures, classMix, newClass, embeddingMean, embeddingShape, domainFeature].find(({ name }) => name === feature)?.group ?? 'prediction';

@@ -6,8 +6,9 @@ import type { Calibration } from './calibration.ts';
 import { compare, type Distance } from './compare.ts';
 import { type DomainClassifier, domainClassifier } from './domain-classifier.ts';
 import { joinSamples } from './samples.ts';
+import { newClass } from './features.ts';
 import { emptySketch, merge, merged, type Sketch } from './sketch.ts';
-import { fitTail, type Tail } from './statistics/tail.ts';
+import { fitRare, fitTail, type Tail } from './statistics/tail.ts';
 
 /** The part of a reference for a time of day, such as the night. */
 export interface ReferencePart {
@@ -35,8 +36,8 @@ export interface Reference {
 
 /** Fewer blocks say too little of what chance does. */
 export const leastBlocks = 40;
-/** More are joined with their neighbours, which bounds what a reference takes. */
-export const mostBlocks = 1_440;
+/** More are joined with their neighbours, which bounds what a reference takes: of a week, each is then as long as a window, and varies as one does. */
+export const mostBlocks = 2_100;
 
 export const packReference = (reference: Reference): Buffer => deflateRawSync(JSON.stringify(reference));
 
@@ -68,6 +69,8 @@ export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[]
 /** A part made ready to be compared with. */
 export interface Normal {
   readonly total: Sketch;
+  /** Of how many of its blocks a run is like a window of so many frames in so much time; 1 and up. */
+  runLike(frames: number, durationMs: number): number;
   /** How unusual a distance is for a window of so many frames in so much time, by feature. */
   tails(frames: number, durationMs: number): ReadonlyMap<string, Tails>;
   /** Null where no frames were sampled. */
@@ -80,17 +83,21 @@ export interface Tails {
   readonly shift: Tail;
 }
 
+const alike = (tail: Tail): Tails => ({ value: tail, shift: tail });
+
 export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
   const total = merged(blocks);
   const framesOfBlock = total.frames / blocks.length;
   const msOfBlock = medianStep(blocks);
   const known = new Map<number, ReadonlyMap<string, Tails>>();
+  // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
+  const runLike = (frames: number, durationMs: number): number => Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
   return {
     total,
     domain: domainClassifier(blocks),
+    runLike,
     tails(frames, durationMs) {
-      // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
-      const length = Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
+      const length = runLike(frames, durationMs);
       let tails = known.get(length);
       if (!tails) known.set(length, (tails = tailsOfRuns(blocks, total, length)));
       return tails;
@@ -126,5 +133,11 @@ function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): R
     move(blocks[i]!, -1);
     move(blocks[(i + length) % blocks.length]!, 1);
   }
-  return new Map([...seen].map(([name, distances]) => [name, { value: fitTail(distances.map(({ value }) => value)), shift: fitTail(distances.map(({ shift }) => shift)) }]));
+  const tailsOf = (name: string, distances: readonly Distance[]): Tails => {
+    const values = distances.map(({ value }) => value);
+    // Almost always nothing; and neighbouring runs, which overlap, say it but once.
+    if (name === newClass.name) return alike(fitRare(values, blocks.length / length));
+    return { value: fitTail(values), shift: fitTail(distances.map(({ shift }) => shift)) };
+  };
+  return new Map([...seen].map(([name, distances]) => [name, tailsOf(name, distances)]));
 }

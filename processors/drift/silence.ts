@@ -19,7 +19,7 @@ export async function tellOfSilence({ stage, send, clock, signal, log }: Silence
   while (!signal.aborted) {
     await clock.sleep(askedEveryMs, signal);
     if (signal.aborted) return;
-    untold.push(...stage.silent());
+    untold.push(...(await stage.silent()));
     if (untold.length === 0) continue;
     try {
       await send(untold);

@@ -1,8 +1,8 @@
 /** What a window says beside its reference: which features have moved, in numbers and in a sentence, and which frames to look at. */
 import type { DriftFeature } from '../../schemas/records.ts';
-import { compare, deviationsOf, type Distance, meansOf } from './compare.ts';
+import { compare, deviationsOf, type Distance, meansOf, newcomersOf } from './compare.ts';
 import { directionName } from './examples.ts';
-import { classMix, domainFeature, embeddingMean, embeddingShape, groupOf, numericFeatures } from './features.ts';
+import { classMix, domainFeature, embeddingMean, embeddingShape, groupOf, newClass, numericFeatures } from './features.ts';
 import type { Normal, Tails } from './reference.ts';
 import { type Sketch, valuesIn } from './sketch.ts';
 import { benjaminiHochberg } from './statistics/benjamini-hochberg.ts';
@@ -52,10 +52,10 @@ export function judge(window: ClosedWindow, normal: Normal, alpha: number, only:
 const confirming = 0.05;
 
 /** How well a classifier tells frames of the window from those of the reference, and how unusual that is. Null where there is nothing to learn from. */
-function judgeDomain(window: ClosedWindow, { domain }: Normal): DriftFeature | null {
+function judgeDomain(window: ClosedWindow, { domain, runLike }: Normal): DriftFeature | null {
   const area = domain?.auc(window.blocks) ?? Number.NaN;
   if (Number.isNaN(area)) return null;
-  const tail = domain!.tail(window.blocks.length);
+  const tail = domain!.tail(runLike(window.total.frames, window.end - window.start));
   // Of a reference with samples of few blocks, as one made before they were taken: by so few nothing can be unusual enough to confirm anything.
   if (tail.sorted.length < 1 / confirming) return null;
   const p = pValue(tail, area);
@@ -70,7 +70,7 @@ function unusual(tails: Tails | undefined, { value, shift }: Distance): number {
 }
 
 const number = (value: number): number | null => (Number.isNaN(value) ? null : value);
-const special = [classMix, embeddingMean, embeddingShape];
+const special = [newClass, classMix, embeddingMean, embeddingShape];
 const all = [...numericFeatures, ...special];
 const order = (name: string): number => all.findIndex((feature) => feature.name === name);
 const leastOf = (name: string): number => all[order(name)]!.least;
@@ -85,6 +85,10 @@ function chartOf(name: string, reference: Sketch, current: Sketch): Chart {
     const [was, is] = [sharesOfClasses(reference), sharesOfClasses(current)];
     const labels = [...new Set([...is.keys(), ...was.keys()])].sort((a, b) => Math.max(is.get(b) ?? 0, was.get(b) ?? 0) - Math.max(is.get(a) ?? 0, was.get(a) ?? 0)).slice(0, shownClasses);
     return { ...none, labels, now: labels.map((label) => is.get(label) ?? 0), reference: labels.map((label) => was.get(label) ?? 0) };
+  }
+  if (name === newClass.name) {
+    const found = newcomersOf(reference, current).slice(0, shownClasses);
+    return { ...none, labels: found.map(({ label }) => label), now: found.map(({ rate }) => rate), reference: found.map(({ was }) => was) };
   }
   const feature = numericFeatures.find((each) => each.name === name);
   if (!feature) return none;
@@ -111,6 +115,7 @@ function reasonOf({ name, value, mean, reference_mean, labels, now, reference }:
   const confirmed = domain?.moved ? `; a classifier tells them from those of before, AUC ${domain.value.toFixed(2)}` : '';
   if (name === embeddingMean.name) return `to the model the pictures look different (its embedding has moved by ${value.toFixed(2)} deviations${confirmed})`;
   if (name === embeddingShape.name) return `to the model the pictures look different (distribution of its embedding, MMD² ${value.toFixed(3)}${confirmed})`;
+  if (name === newClass.name) return `'${labels[0]}' is new: seen ${short(100 * now[0]!)} times in 100 frames, and ${reference[0] === 0 ? 'never' : 'hardly ever'} before`;
   if (name === classMix.name) {
     const most = indexOfLargest(now.map((share, i) => Math.abs(share - reference[i]!)));
     return `'${labels[most]}' is ${percent(now[most]!)} of what is seen instead of ${percent(reference[most]!)}`;
@@ -128,6 +133,10 @@ const indexOfLargest = (values: readonly number[]): number => values.reduce((bes
 function framesOf({ name, mean, reference_mean, labels, now, reference }: DriftFeature, { examples, total }: ClosedWindow, normal: Sketch): string[] {
   if (name === classMix.name) {
     const frame = examples.classes[labels[indexOfLargest(now.map((share, i) => share - reference[i]!))]!];
+    return frame ? [frame] : [];
+  }
+  if (name === newClass.name) {
+    const frame = examples.classes[labels[0]!];
     return frame ? [frame] : [];
   }
   if (name === embeddingMean.name || name === embeddingShape.name) {

@@ -97,10 +97,12 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
     const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
     const acceptedAt = clock.now();
+    const content_type = sniffImage(image) ?? '';
     const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
-    const prediction = answered(id, frame, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
+    const picture = { content_type, size: image.length, claim: null, place: null };
+    const prediction = answered(id, { ...frame, picture }, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
     const value = await registry.encode('predictions', prediction);
-    seen?.({ id, tenant, source, models: [model], content_type: sniffImage(image) ?? '', image, claim: null });
+    seen?.({ id, tenant, source, models: [model], content_type, image, claim: null });
     return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 

@@ -18,7 +18,7 @@ export const driftFeatureSchema = z
   .object({
     name: z.string(),
     group: z.string().describe('input, prediction or embedding.'),
-    statistic: z.string().describe('psi, ks, js, mean_shift, mmd or auc.'),
+    statistic: z.string().describe('psi, ks, js, rate, mean_shift, mmd or auc.'),
     value: z.number(),
     p: z.number().nullable().describe('How often chance alone makes it as large.'),
     q: z.number().nullable().describe('The same, adjusted for all features of the window.'),

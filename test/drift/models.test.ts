@@ -8,6 +8,7 @@ import { domainAuc, domainClassifier } from '../../processors/drift/domain-class
 import { confidenceBins } from '../../processors/drift/features.ts';
 import { readLabels } from '../../processors/drift/labels.ts';
 import { accuracyOf, estimatePerformance } from '../../processors/drift/performance.ts';
+import { joinBlocks } from '../../processors/drift/reference.ts';
 import { emptySketch, type Sketch } from '../../processors/drift/sketch.ts';
 import { auc } from '../../processors/drift/statistics/auc.ts';
 import { isotonic } from '../../processors/drift/statistics/isotonic.ts';
@@ -68,13 +69,21 @@ describe('the domain classifier', () => {
     const windows = noWindows();
     return stream({ seed, frames, world: { ...usual, ...world } }).flatMap((frame) => add(windows, frame)).filter(({ span }) => span === '5m').flatMap(({ blocks }) => [...blocks]);
   };
-  const classifier = domainClassifier(blocksOf(80, 4 * 3600 * 3))!;
+  const reference = blocksOf(80, 4 * 3600 * 3);
+  const classifier = domainClassifier(reference)!;
 
   test('tells nothing of the same world apart, and knows another one', () => {
     const same = [81, 82, 83].map((seed) => classifier.auc(blocksOf(seed, 1400)));
     for (const area of same) assert.ok(pValue(classifier.tail(10), area) > 0.02, `${same}`);
     const [look, dark] = [{ look: 0.6 }, { luma: 90 }].map((world) => classifier.auc(blocksOf(84, 1400, world)));
     for (const area of [look!, dark!]) assert.ok(area > 0.9 && pValue(classifier.tail(10), area) < 0.05, `${look}, ${dark}`);
+  });
+
+  test('beside a reference whose blocks were joined goes by the time of a window, which a shorter stretch tells apart by chance more often', () => {
+    const joined = domainClassifier(joinBlocks(reference, 36))!;
+    const [short, long] = [joined.tail(1), joined.tail(9)];
+    assert.ok(short.sorted.length >= 20 && short.threshold > long.threshold, `${short.threshold}, ${long.threshold}`);
+    assert.ok(pValue(short, joined.auc(blocksOf(84, 1400, { luma: 90 }))) < 0.05);
   });
 
   test('says nothing where there is nothing to learn from', () => {

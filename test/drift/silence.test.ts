@@ -33,17 +33,17 @@ function watched(table = new Map<string, Buffer>()) {
       return windowsIn(outcomes.flatMap((outcome) => (outcome.kind === 'emit' ? outcome.records : [])));
     },
     /** Asked as the loop asks, until then; what was told by when. */
-    wait(until: number): { at: number; window: DriftWindow }[] {
+    async wait(until: number): Promise<{ at: number; window: DriftWindow }[]> {
       const told: { at: number; window: DriftWindow }[] = [];
       while (time.now < until) {
         time.now += askedEveryMs;
-        told.push(...windowsIn(stage.silent()).map((window) => ({ at: time.now, window })));
+        told.push(...windowsIn(await stage.silent()).map((window) => ({ at: time.now, window })));
       }
       return told;
     },
     /** The process stands still. */
     freeze: (ms: number) => void (time.now += ms),
-    ask: () => windowsIn(stage.silent()),
+    ask: async () => windowsIn(await stage.silent()),
   };
 }
 const sight = (windows: readonly DriftWindow[]) => windows.map(({ span, start, frames, late }) => [span, (start - noon) / minute, frames, late]);
@@ -52,7 +52,7 @@ describe('a source that falls silent', () => {
   test('has its last window told of once that is over and the source has been silent for a while, and only once', async () => {
     const at = watched();
     assert.deepEqual(await at.see(stream({ seed: 1, frames: 4 * 60 * 4 })), []);
-    const told = at.wait(noon + 30 * minute);
+    const told = await at.wait(noon + 30 * minute);
     assert.deepEqual(sight(told.map(({ window }) => window)), [['5m', 0, 960, 0]]);
     const [{ at: when }] = told as [(typeof told)[number]];
     assert.ok(when >= noon + 4 * minute + silentMs - 1000 && when <= noon + 4 * minute + silentMs + 2 * askedEveryMs, `${(when - noon) / minute} min`);
@@ -62,7 +62,7 @@ describe('a source that falls silent', () => {
     const at = watched();
     const frames = stream({ seed: 2, frames: 4 * 60 * 21 });
     await at.see(frames.slice(0, 4 * 60 * 4));
-    at.wait(noon + 8 * minute);
+    await at.wait(noon + 8 * minute);
     const later = await at.see(frames.slice(4 * 60 * 10));
     assert.deepEqual(sight(later), [['5m', 10, 1200, 0], ['5m', 15, 1200, 0]]);
   });
@@ -71,7 +71,7 @@ describe('a source that falls silent', () => {
     const at = watched();
     const frames = stream({ seed: 3, frames: 4 * 60 * 61 });
     await at.see(frames.slice(0, 900));
-    at.wait(noon + 9 * minute);
+    await at.wait(noon + 9 * minute);
     const later = await at.see(frames.slice(900));
     const hour = later.find(({ span }) => span === '1h')!;
     assert.deepEqual(sight(later)[0], ['5m', 5, 1200, 300]);
@@ -81,31 +81,31 @@ describe('a source that falls silent', () => {
   test('slow cameras are not silent ones: a window with too few frames goes on growing', async () => {
     const at = watched();
     await at.see(stream({ seed: 4, frames: 100 }));
-    assert.deepEqual(at.wait(noon + 60 * minute), []);
+    assert.deepEqual(await at.wait(noon + 60 * minute), []);
   });
 
   test('one that is late by its own clock but comes in is not silent', async () => {
     const at = watched();
     const frames = stream({ seed: 5, from: noon - 86_400_000, frames: 4 * 60 * 4 }).map((frame, i) => ({ ...frame, completed_at: noon + i * 250 }));
     await at.see(frames);
-    assert.deepEqual(at.wait(noon + 4 * minute + silentMs - 2 * askedEveryMs), []);
+    assert.deepEqual(await at.wait(noon + 4 * minute + silentMs - 2 * askedEveryMs), []);
   });
 
   test('a process that stood still, or whose partitions may be others’, says nothing', async () => {
     const at = watched();
     await at.see(stream({ seed: 6, frames: 4 * 60 * 4 }));
-    at.wait(noon + 5 * minute);
+    await at.wait(noon + 5 * minute);
     at.freeze(10 * minute);
-    assert.deepEqual(at.ask(), []);
+    assert.deepEqual(await at.ask(), []);
     at.generation.abort();
-    assert.deepEqual(at.wait(noon + 40 * minute), []);
+    assert.deepEqual(await at.wait(noon + 40 * minute), []);
   });
 
   test('whoever has the partition next goes on from what was told', async () => {
     const first = watched();
     const frames = stream({ seed: 7, frames: 4 * 60 * 16 });
     await first.see(frames.slice(0, 4 * 60 * 4));
-    assert.equal(first.wait(noon + 9 * minute).length, 1);
+    assert.equal((await first.wait(noon + 9 * minute)).length, 1);
     const second = watched(first.table);
     const later = await second.see(frames.slice(4 * 60 * 9));
     // What may not have arrived is told again under the same id; the first window is not made anew.
@@ -118,7 +118,7 @@ describe('a source that falls silent', () => {
     const asked = [[window, { output: 'state', key: 'default/gate', value: Buffer.alloc(0) }], [], []];
     const sent: string[][] = [];
     await tellOfSilence({
-      stage: { silent: () => asked.shift() ?? [] },
+      stage: { silent: async () => asked.shift() ?? [] },
       send: async (emitted) => {
         sent.push(emitted.map(({ output }) => output));
         if (sent.length === 1) throw new Error('away');

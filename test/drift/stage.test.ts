@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { unpackBlocks } from '../../processors/drift/blocks.ts';
 import { driftConfig } from '../../processors/drift/config.ts';
@@ -137,6 +138,33 @@ describe('the drift stage', () => {
     const again = emittedBy(await stage.process([{ ...inputs[0]!, attempt: 2 }], signal));
     assert.deepEqual(again, lost);
     assert.deepEqual(emittedBy(await stage.process([{ ...inputs[5]!, attempt: 2 }], signal)), []);
+  });
+
+  test('gives the thread up between windows, and what it is asked meanwhile waits for its turn', async () => {
+    const at = someWorld();
+    const stage = at.stage();
+    const { signal } = new AbortController();
+    const sources = Array.from({ length: 12 }, (_, i) => stream({ seed: 70 + i, source: `camera ${i}`, frames: 1400, embeddings: false }));
+    const inputs = inputsOf(sources[0]!.flatMap((_, i) => sources.map((of) => of[i]!)));
+    const ended: string[] = [];
+    let turns = 0;
+    const others = async (): Promise<void> => {
+      while (!ended.includes('counted')) {
+        await otherWork();
+        turns += 1;
+      }
+    };
+    await Promise.all([
+      stage.process(inputs, signal).then((outcomes) => {
+        at.arrive(...emittedBy(outcomes));
+        ended.push('counted');
+      }),
+      stage.silent().then(() => ended.push('asked')),
+      others(),
+    ]);
+    assert.deepEqual(ended, ['counted', 'asked']);
+    assert.equal(at.windows().length, sources.length);
+    assert.ok(turns >= sources.length, `${turns} turns for others while ${sources.length} windows ended`);
   });
 
   test('partitions that come back are read anew: another process has counted meanwhile', async () => {

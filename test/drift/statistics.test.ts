@@ -6,7 +6,7 @@ import { jensenShannon, kolmogorovSmirnov, psi } from '../../processors/drift/st
 import { fourierFeatures, fourierSize, mapEmbedding, projectedSize } from '../../processors/drift/statistics/embedding-map.ts';
 import { meanShift, mmd } from '../../processors/drift/statistics/mean-shift.ts';
 import { normal, uniform } from '../../processors/drift/statistics/random.ts';
-import { excessProbability, fitExcesses, fitTail, pValue } from '../../processors/drift/statistics/tail.ts';
+import { excessProbability, fitExcesses, fitRare, fitTail, pValue } from '../../processors/drift/statistics/tail.ts';
 
 interface Counts {
   readonly reference: number[];
@@ -94,6 +94,23 @@ describe('the statistics of drift at their ends', () => {
     const beyond = pValue(tail, 8);
     assert.ok(beyond > Math.exp(-8) / 4 && beyond < Math.exp(-8) * 8, `${beyond}`);
     assert.equal(pValue(tail, Number.NaN), Number.NaN);
+  });
+
+  test('what is rare, and was never seen, is as unusual as it is large and as the reference is long', () => {
+    const nothing = Float64Array.from({ length: 999 });
+    assert.equal(pValue(fitRare(nothing, 99), 0), 1);
+    assert.ok(Math.abs(pValue(fitRare(nothing, 99), 0.03) - Math.exp(-3) / 100) < 1e-12);
+    assert.ok(Math.abs(pValue(fitRare(nothing, 999), 0.03) - Math.exp(-3) / 1000) < 1e-12);
+    // Seen once, and for long, it is less so.
+    assert.ok(pValue(fitRare([...nothing, 0.3], 999), 0.03) > 20 * pValue(fitRare(nothing, 999), 0.03));
+  });
+
+  test('what is rare is called so no more often than it should be', () => {
+    const draw = uniform(8);
+    const rare = (): number => (draw() < 0.05 ? -0.03 * Math.log(1 - draw()) : 0);
+    const tail = fitRare(Array.from({ length: 2000 }, rare), 2000);
+    const p = Array.from({ length: 200_000 }, () => pValue(tail, rare()));
+    for (const level of [0.01, 0.001, 0.0001]) assert.ok(p.filter((each) => each <= level).length / p.length < 2 * level, `${level}`);
   });
 
   test('of few values or equal ones nothing is called impossible', () => {

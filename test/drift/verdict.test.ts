@@ -29,7 +29,7 @@ describe('a window beside its reference', () => {
   test('has an entry for all that can be compared, with shares, means and a p-value', () => {
     const [{ features }] = judged({}) as [Judgement];
     const names = new Set(features.map(({ name }) => name));
-    for (const name of ['luma', 'contrast', 'sharpness', 'size', 'unreadable', 'confidence', 'detections', 'empty', 'box_area', 'box_x', 'box_y', 'class_mix', 'embedding_mean', 'embedding_mmd']) assert.ok(names.has(name), name);
+    for (const name of ['luma', 'contrast', 'sharpness', 'size', 'unreadable', 'confidence', 'detections', 'empty', 'box_area', 'box_x', 'box_y', 'class_mix', 'new_class', 'embedding_mean', 'embedding_mmd']) assert.ok(names.has(name), name);
     for (const { name, p, q, value, now, reference, edges } of features) {
       assert.ok(p! > 0 && p! <= 1 && q! >= p! && Number.isFinite(value), name);
       for (const shares of [now, reference]) if (edges.length > 0) assert.ok(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 1) < 1e-9, name);
@@ -63,6 +63,27 @@ describe('a window beside its reference', () => {
     const [window] = frames.flatMap((frame) => add(windows, frame));
     const darkest = frames.slice(0, 1200).reduce((a, b) => (b.quality!.luma < a.quality!.luma ? b : a));
     assert.ok(judge(window!, normal, alpha, 'all').examples.includes(darkest.frame_id));
+  });
+
+  /** Every so many frames a fox, which nobody has ever seen there. */
+  const foxes = (every: number): ClosedWindow => {
+    const windows = noWindows();
+    const fox = { class_id: 2, label: 'fox', score: 0.8, x1: 10, y1: 10, x2: 40, y2: 40 };
+    return stream({ seed: 42, frames: 1400 }).map((frame, i) => (i % every === 0 ? { ...frame, detections: [...frame.detections, fox] } : frame)).flatMap((frame) => add(windows, frame))[0]!;
+  };
+
+  test('with a class that was never there has moved in that, however little it is of all that is seen', () => {
+    const window = foxes(8);
+    const judgement = judge(window, normal, alpha, 'all');
+    assert.ok(moved(judgement).includes('new_class'));
+    assert.match(judgement.sentence!, /'fox' is new: seen 13 times in 100 frames, and never before/);
+    const { labels, now, reference, value } = judgement.features.find(({ name }) => name === 'new_class')!;
+    assert.deepEqual([labels, now, reference, value], [['fox'], [0.125], [0], 0.125]);
+    assert.ok(judgement.examples.includes(window.examples.classes.fox!));
+  });
+
+  test('with a class that was never there and is hardly there now, as mistakes are, has not', () => {
+    assert.deepEqual(moved(judge(foxes(50), normal, alpha, 'all')), []);
   });
 
   test('of another version of the model is compared by its pictures alone', () => {

@@ -46,6 +46,23 @@ export function fitTail(values: ArrayLike<number>): Tail {
   return { threshold, share: n / sorted.length, shape, scale, sorted };
 }
 
+/** As large as what is rare is taken to be before any was seen. */
+const usualRare = 0.01;
+
+/**
+ * Of values that are 0 unless something rare happens: how often it does, as if it had once more than was seen (Laplace's rule), and how
+ * large it is then: exponential, with the mean of those seen and one of 0.01, until there are enough of them to fit more.
+ * `independent`: of how many the values are worth, which are of overlapping runs.
+ */
+export function fitRare(values: ArrayLike<number>, independent: number): Tail {
+  const sorted = Float64Array.from(values).sort();
+  const seen = sorted.filter((value) => value > 0);
+  const times = (seen.length / sorted.length) * independent;
+  const sizes = [...seen, usualRare];
+  const { shape, scale } = seen.length >= leastExcesses ? fitExcesses(sizes) : { shape: 0, scale: sizes.reduce((sum, value) => sum + value, 0) / sizes.length };
+  return { threshold: 0, share: Math.min(1, (times + 1) / (independent + 1)), shape, scale, sorted };
+}
+
 /** The share of values, seen when nothing had changed, that are at least as large; never 0. */
 export function pValue({ sorted, threshold, share, shape, scale }: Tail, value: number): number {
   if (Number.isNaN(value)) return Number.NaN;
