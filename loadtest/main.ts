@@ -58,7 +58,7 @@ const help = `npm run bench -- NAME [options]
             --only LIST    of: floor, python loop, chained, fused, python worker
 
   scale     a second infer worker, as a thread and as a process that joins, beside one: the engine alone and the whole pipeline
-            --model NAME   [nanodet]; --frames N of a run (default 500); --repeats N (default 3)
+            --model NAME   [nanodet]; --frames N of a run (default 200); --repeats N (default 2): 3 minutes on two cores
 
   access    what it costs a request to be asked who asks, to be counted and to be put on the audit trail
             --count N      requests of a round (default 4000); --rounds N (default 7)
