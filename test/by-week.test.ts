@@ -9,7 +9,7 @@ import { buildRollups } from '../processors/sink/rollups/build.ts';
 import type { Prediction } from '../schemas/records.ts';
 import { prediction } from './contracts/store.ts';
 import { embeddedStore } from './support/embedded-store.ts';
-import { storeAsBefore, storePredictions } from './support/rows.ts';
+import { storePredictions } from './support/rows.ts';
 
 const day = 86_400_000;
 const monday = Date.UTC(2025, 5, 2);
@@ -33,15 +33,17 @@ describe('rows by week', { timeout: 120_000 }, () => {
         const old = clickhouseStore({ url, kind: 'chdb', database });
         t.after(() => Promise.all([admin.close(), client.close(), old.close()]));
         await migrate(client, admin, database, { migrations: older });
+        const known = new Set((await old.query<{ name: string }>(`SELECT name FROM system.columns WHERE database = '${database}' AND table = 'predictions_raw'`)).map(({ name }) => name));
+        const put = (...predictions: Prediction[]): Promise<void> => storePredictions(old, predictions, {}, known);
         const p = at(monday);
-        await storeAsBefore(old, [p, at(monday + day), at(monday + 40 * day)]);
-        await storeAsBefore(old, [{ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' }]);
+        await put(p, at(monday + day), at(monday + 40 * day));
+        await put({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' });
         for (const { sql } of move.slice(0, Math.min(done, move.length - 1))) await client.command({ query: sql });
         if (done === move.length) {
           // Between the two names, as a server that died there leaves it.
           await client.command({ query: 'RENAME TABLE predictions_raw TO predictions_by_week' });
         } else {
-          await storeAsBefore(old, [at(monday + 41 * day)]);
+          await put(at(monday + 41 * day));
         }
         await Promise.all([old.migrate(), old.migrate(), old.migrate()]);
         await old.migrate();
