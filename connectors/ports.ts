@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { KnownAnswer } from '../schemas/known-answer.ts';
 import type { Model } from '../schemas/model-card.ts';
+import type { Place } from '../schemas/records.ts';
 import type { TopicName, TopicSpec } from '../schemas/topics.ts';
 
 export type Headers = Readonly<Record<string, string>>;
@@ -101,6 +102,8 @@ export interface Log {
   /** Resolves once the group has been joined. */
   consumer(options: ConsumerOptions): Promise<LogConsumer>;
   partitions(topic: string): Promise<number>;
+  /** One record that was written some time ago; null when retention has deleted it, or there never was one. Throws log_unavailable. */
+  read(place: Place): Promise<LogRecord | null>;
   /** First offset still held, by partition: above 0 once retention has deleted records. */
   beginningOffsets(topic: string): Promise<Position[]>;
   /** Next offset to be written, by partition. */
@@ -183,8 +186,10 @@ export interface BlobStore {
   put(name: string, bytes: Buffer): Promise<string>;
   /** Throws blob_missing, blobs_unavailable. */
   get(claim: string): Promise<Buffer>;
-  /** Deletes blobs older than `ageMs`; answers how many. Age is the only ground on which a blob is deleted. */
-  expire(ageMs: number): Promise<number>;
+  /** Deletes blobs older than `ageMs`, which may depend on the name; answers how many. Age is the only ground on which a blob that a record names is deleted. */
+  expire(ageMs: number | ((name: string) => number)): Promise<number>;
+  /** Deletes the oldest until no more than `maxBytes` are left; answers how many. For pictures that are kept to look at, not for payloads. */
+  trim(maxBytes: number): Promise<number>;
 }
 
 /** A cache with time to live: a hint, never the truth. It answers or fails at once; nobody waits for one that is away. */
@@ -198,7 +203,10 @@ export interface Cache {
 }
 
 export interface Counted {
+  /** All that was asked for. */
   readonly allowed: boolean;
+  /** So much of it: what was left of the window, where that is less. */
+  readonly granted: number;
   /** What may still come in this window. */
   readonly remaining: number;
   /** Milliseconds until the window ends. */
@@ -208,7 +216,8 @@ export interface Counted {
 /** Counts requests by key in windows that begin with their first. A counter that is away is no reason to refuse: never rejects for it. */
 export interface RateCounter {
   readonly kind: 'redis' | 'memory';
-  take(key: string, window: { readonly requests: number; readonly seconds: number }): Promise<Counted>;
+  /** `many`: of several at once; absent: of one. */
+  take(key: string, window: { readonly requests: number; readonly seconds: number }, many?: number): Promise<Counted>;
   close(): Promise<void>;
 }
 

@@ -87,6 +87,7 @@ function crossCheck(s: Settings): void {
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
   }
+  if (s.SACCADE_TENANT_TOPICS.size > 0 && s.SACCADE_FUSE?.some(([first]) => first === 'ingest')) refuse('SACCADE_FUSE joins ingest+preprocess, which reads one topic; SACCADE_TENANT_TOPICS gives several.');
   for (const pair of s.SACCADE_FUSE ?? []) {
     for (const stage of pair) if (!s.SACCADE_STAGES.includes(stage as never)) refuse(`SACCADE_FUSE joins ${pair.join('+')}, but ${stage} is not among SACCADE_STAGES.`);
   }

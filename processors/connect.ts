@@ -1,5 +1,5 @@
 /** Picks the concrete connectors: what is given, what already runs on this data folder, or an embedded stack of our own. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { SASLOptions } from 'kafkajs';
 import { folderBlobs } from '../connectors/blobs/folder.ts';
@@ -123,6 +123,13 @@ export function openRunningRegistry(s: Settings, running: RunFile | null): Schem
 
 /** Where claim-checked images lie. */
 export const openBlobs = (s: Settings, data: string): BlobStore => folderBlobs(s.SACCADE_BLOBS_DIR ?? join(data, 'blobs'));
+
+/** Where pictures lie that are kept to look at. Made at once: a folder that is away is a fault, one without pictures is none. */
+export function openKeptBlobs(s: Settings, data: string): BlobStore {
+  const folder = s.SACCADE_KEEP_FRAMES_DIR ?? join(data, 'kept');
+  mkdirSync(folder, { recursive: true });
+  return folderBlobs(folder);
+}
 
 /**
  * The cache of answers, and how the start tells of it: Redis, else this process's memory. None where it is off, or where

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../connectors/errors.ts';
 import { pausesTopic } from '../schemas/pauses.ts';
-import { describeTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { describeTopic, ingestOf, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { accessCommand } from './access-commands/main.ts';
 import { readConfig } from './config.ts';
 import { openRunningLog } from './connect.ts';
@@ -64,7 +64,7 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
  */
 function groupsReading(topic: string): string[] {
   const readers = describeTopic(topic)?.consumers.filter((name) => name !== 'live' && name !== 'edge') ?? [];
-  return readers.map((name) => groupOf(name === 'infer' ? topic.replace(tensorTopic(''), 'infer.') : name));
+  return readers.map((name) => groupOf(name === 'infer' ? topic.replace(tensorTopic(''), 'infer.') : name === 'ingest' ? ingestOf(topic) : name));
 }
 
 /** Throws log_unavailable when there is no log that another process can reach. */

@@ -7,6 +7,7 @@ import { mostPixels, preprocessConfig } from './preprocess/config.ts';
 import { sqlLimits } from './sql/config.ts';
 import { planNames } from '../schemas/plans.ts';
 import { tenantPattern } from '../schemas/roles.ts';
+import { tenantTopicPattern } from '../schemas/topics.ts';
 import { stageFamilies } from './topology.ts';
 
 const text = z.string().trim().min(1);
@@ -42,12 +43,28 @@ const origin = z.string().refine((value) => URL.canParse(value) && new URL(value
 const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
 /** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
 const days = whole(0, 20_000);
+/** How long what of a tenant is kept: TENANT=DAYS, or TENANT:CLASS=DAYS. */
+const keptByTenant = list
+  .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}(:(rows|embeddings|rollups|drift|frames))?=\d{1,5}$/, 'TENANT=DAYS is expected, or TENANT:CLASS=DAYS with a class of rows, embeddings, rollups, drift, frames')))
+  .transform((items) => items.map((item) => {
+    const [of, count] = item.split('=') as [string, string];
+    const [tenant, kind = null] = of.split(':') as [string, ('rows' | 'embeddings' | 'rollups' | 'drift' | 'frames')?];
+    return { tenant, kind, days: Number(count) };
+  }))
+  .refine((items) => items.every(({ days: each }) => each <= 20_000), { error: '20000 days at most' })
+  .refine((items) => new Set(items.map(({ tenant, kind }) => `${tenant}:${kind}`)).size === items.length, { error: 'a tenant, or a class of it, is named twice' });
 /** NAME=VALUE with commas, each name once. */
 const byTenant = list
   .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}=(off|blur|pixelate)$/, 'TENANT=off, TENANT=blur or TENANT=pixelate is expected')))
   .transform((items) => items.map((item) => item.split('=') as [string, Covering]))
   .refine((items) => new Set(items.map(([tenant]) => tenant)).size === items.length, { error: 'a tenant is named twice' })
   .transform((items): ReadonlyMap<string, Covering> => new Map(items));
+/** TOPIC=TENANT with commas, each topic once. */
+const tenantTopics = list
+  .transform((items) => items.map((item) => item.split('=') as [string, string]))
+  .refine((items) => items.every(([topic, tenant, ...more]) => tenantTopicPattern.test(topic) && tenantPattern.test(tenant ?? '') && more.length === 0), { error: 'frames.in.NAME=TENANT is expected' })
+  .refine((items) => new Set(items.map(([topic]) => topic)).size === items.length, { error: 'a topic is named twice' })
+  .transform((items): ReadonlyMap<string, string> => new Map(items));
 const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');
 const fusePair = z
   .string()
@@ -104,6 +121,7 @@ export const settings = {
   SACCADE_MODELS: { check: list.pipe(z.array(text).min(1)), default: 'efficientnet-lite0,nanodet', flag: 'models', help: 'Models served, as NAME or NAME@VERSION; the first answers where none is asked for.' },
   SACCADE_MODELS_DIR: { check: text, default: 'models', help: 'The model repository: NAME/VERSION/model.onnx with card.json.' },
   SACCADE_TENANT: { check: z.string().regex(tenantPattern, 'letters, digits, _ . - are expected'), default: 'default', help: 'Tenant that owns what comes in by frames.in, and that runs the installation: its admins administer all tenants.' },
+  SACCADE_TENANT_TOPICS: { check: tenantTopics, default: '', help: 'Further topics in, each of one tenant: frames.in.NAME=TENANT, with commas. The same for every process.' },
   KAFKA_BROKERS: { check: list.pipe(z.array(broker).min(1)), help: 'Your Kafka, host:port with commas. Unset: a local one is started.' },
   KAFKA_SSL: { check: yesNo, default: 'false', help: 'TLS to the brokers.' },
   KAFKA_SASL_MECHANISM: { check: oneOf(['plain', 'scram-sha-256', 'scram-sha-512']), help: 'SASL mechanism; with KAFKA_USERNAME and KAFKA_PASSWORD.' },
@@ -134,7 +152,13 @@ export const settings = {
   SACCADE_KEEP_DAYS: { check: days, default: '0', help: 'Days the store keeps predictions, boxes and outcomes; 0: for ever.' },
   SACCADE_KEEP_EMBEDDINGS_DAYS: { check: days, default: '0', help: 'Days the store keeps embeddings, the largest part of a row; 0: as long as the row.' },
   SACCADE_KEEP_ROLLUPS_DAYS: { check: days, default: '0', help: 'Days the store keeps counts by minute and hour; 0: for ever.' },
+  SACCADE_KEEP_DRIFT_DAYS: { check: days, default: '0', help: 'Days the store keeps windows of drift and alerts; 0: for ever.' },
+  SACCADE_KEEP_TENANTS: { check: keptByTenant, default: '', help: 'Tenants whose data is kept otherwise: TENANT=DAYS, or TENANT:CLASS=DAYS for one class (rows, embeddings, rollups, drift, frames), with commas.' },
   SACCADE_KEEP_AUDIT_DAYS: { check: days, default: '0', help: 'Days the table of the audit trail keeps its entries; 0: for ever.' },
+  SACCADE_KEEP_FRAMES_DAYS: { check: days, default: '7', help: 'Days that pictures are kept to look at: samples, unsure ones, examples of drift; 0: for as long as there is room.' },
+  SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them; beyond, the oldest go. 0: none are kept.' },
+  SACCADE_KEEP_FRAMES_EVERY_S: { check: whole(1, 86_400), default: '300', help: 'Seconds of which one frame of each source is kept, and the least sure one of each model.' },
+  SACCADE_KEEP_FRAMES_DIR: { check: text, help: 'Folder of kept pictures, shared by all processes that run keep or the edge. Unset: <data>/kept.' },
   SACCADE_MASK_FACES: { check: oneOf(coverings), default: 'off', help: 'How faces are covered in every picture that is shown or kept: blur, pixelate, or off: not at all.' },
   SACCADE_MASK_TENANTS: { check: byTenant, default: '', help: 'Tenants that want it otherwise: TENANT=off, TENANT=blur or TENANT=pixelate, with commas.' },
   SACCADE_MASK_MODEL: { check: text, default: 'ultraface', help: 'Model that finds those faces, as NAME or NAME@VERSION.' },
@@ -151,6 +175,7 @@ export const settings = {
   SACCADE_BLOBS_DIR: { check: text, help: 'Folder of claim-checked images, shared by all processes that run ingest, preprocess or the edge. Unset: <data>/blobs.' },
   SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
+  SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer, fewer are let in at once and the others are refused with 503.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_FALLBACK: { check: list.pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]*@\d+$/, 'NAME@VERSION is expected'))), help: 'Versions that answer when the one that should cannot be loaded or ends its worker, NAME@VERSION; else those the cards name.' },
   SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage, bad pictures not counted; 0: never.' },

@@ -2,30 +2,33 @@
  * The whole chain on one screen.
  *
  *   frames.in ─▶ ingest ─▶ frames ─▶ preprocess ─▶ tensors.<model> ─▶ infer.<model> ─▶ predictions ─▶ sink ─▶ ClickHouse
- *                               │                                             └─▶ drift ─▶ drift.windows, alerts ─▶ sink, notify
+ *                               │                                             ├─▶ drift ─▶ drift.windows, alerts ─▶ sink, notify
+ *                               │                                             └─▶ keep (and drift.windows ─▶ keep.examples) ─▶ frames.kept ─▶ sink
  *        (a source above its    ▲                  ▲                          │
  *        quota: frames.overflow │ ─▶ preprocess.overflow, as far as there is room behind)
  *                      edge ────┘                    replies ◀────────────────┘ (also from preprocess, for what ended early)
  *
- * Any stage puts what it cannot process into <its input>.dlq. Names on the left of `to` are the stage's own for its outputs.
+ * frames.in.NAME, a tenant's own, has an ingest.NAME. What no stage can process goes to <its input>.dlq. Left of `to` are a stage's own names.
  */
 import type { Model } from '../schemas/model-card.ts';
-import { alertsTopic, driftStateTopic, driftWindowsTopic, overflowTopic, tensorTopic } from '../schemas/topics.ts';
+import { alertsTopic, driftStateTopic, driftWindowsTopic, ingestOf, inputTopic, keptTopic, overflowTopic, tensorTopic } from '../schemas/topics.ts';
 import type { Step } from './runtime/wiring.ts';
 import type { Stage } from './stage.ts';
 
 export interface Stages {
-  readonly ingest: Stage<never>;
+  readonly ingest: Readonly<Record<string, Stage<never>>>; // by the topic that each reads
   readonly preprocess: Stage<never>;
   /** Preprocess as the reader of the overflow lane. */
   readonly overflow: (preprocess: Stage<never>) => Stage<never>;
   readonly infer: (model: Model) => Stage<never>;
   /** By the topic that each stores. */
   readonly sink: Readonly<Record<string, Stage<never>>>;
+  /** By the topic that each reads. */
+  readonly keep: Readonly<Record<string, Stage<never>>>;
   readonly drift: { readonly drift: Stage<never>; readonly notify?: Stage<never> | undefined };
 }
 
-export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'edge'] as const;
+export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'keep', 'edge'] as const;
 export type StageFamily = (typeof stageFamilies)[number];
 
 /** Only the stages wanted are made: a sink needs a store, infer an engine. `edge` is not a step: it has clients, not a group. */
@@ -33,22 +36,19 @@ export function topology(wanted: readonly StageFamily[], models: readonly Model[
   const tensors = Object.fromEntries(models.map(({ card: { name } }) => [name, tensorTopic(name)]));
   const answers = { predictions: 'predictions', replies: 'replies' };
   const chain: Record<Exclude<StageFamily, 'edge'>, () => Step[]> = {
-    ingest: () => [step(make.ingest(), 'frames.in', { frames: 'frames', overflow: overflowTopic, predictions: 'predictions' })],
+    ingest: () => Object.entries(make.ingest()).map(([topic, ingest]) => step(ingest, topic, { frames: 'frames', overflow: overflowTopic, predictions: 'predictions' })),
     preprocess: () => {
       const preprocess = make.preprocess();
       const to = { ...tensors, ...answers };
       return [step(preprocess, 'frames', to), { ...step(make.overflow()(preprocess), overflowTopic, to), bypassable: false }];
     },
-    infer: () => {
-      const infer = make.infer();
-      return models.map((model) => step(infer(model), tensorTopic(model.card.name), answers));
-    },
+    infer: (infer = make.infer()) => models.map((model) => step(infer(model), tensorTopic(model.card.name), answers)),
     sink: () => Object.entries(make.sink()).map(([topic, sink]) => step(sink, topic, {})),
-    drift: () => {
-      const { drift, notify } = make.drift();
-      const own = step(drift, 'predictions', { windows: driftWindowsTopic, alerts: alertsTopic, state: driftStateTopic });
-      return notify ? [own, step(notify, alertsTopic, {})] : [own];
-    },
+    keep: () => Object.entries(make.keep()).map(([topic, keep]) => step(keep, topic, { kept: keptTopic })),
+    drift: ({ drift, notify } = make.drift()) => [
+      step(drift, 'predictions', { windows: driftWindowsTopic, alerts: alertsTopic, state: driftStateTopic }),
+      ...(notify ? [step(notify, alertsTopic, {})] : []),
+    ],
   };
   return wanted.flatMap((family) => (family === 'edge' ? [] : chain[family]()));
 }
@@ -59,9 +59,9 @@ export const groupOf = (stage: string): string => `saccade.${stage}`;
 const step = (stage: Stage<never>, from: string, to: Record<string, string>): Step => ({ stage, from, group: groupOf(stage.name), to });
 
 /** What the page shows as the chain, wherever each stage runs. */
-export function stagesToWatch(models: readonly string[]): { stage: string; group: string; topic: string }[] {
+export function stagesToWatch(models: readonly string[], tenantTopics: readonly string[] = []): { stage: string; group: string; topic: string }[] {
   const watched: [string, string][] = [
-    ...[['ingest', 'frames.in'], ['preprocess', 'frames'], ['preprocess.overflow', overflowTopic]] as [string, string][],
+    ...[[ingestOf(inputTopic), inputTopic], ...tenantTopics.map((topic) => [ingestOf(topic), topic]), ['preprocess', 'frames'], ['preprocess.overflow', overflowTopic]] as [string, string][],
     ...models.map((name): [string, string] => [`infer.${name}`, tensorTopic(name)]),
     ['sink', 'predictions'],
   ];

@@ -1,7 +1,7 @@
 /** The outcome of a frame whose answer is known already, by an identical picture. */
 import { predictionId } from './ids.ts';
 import type { KnownAnswer } from './known-answer.ts';
-import type { FrameIdentity, Prediction } from './records.ts';
+import type { FrameIdentity, Picture, Prediction } from './records.ts';
 
 export interface Answering {
   /** The version that was to answer, where its fallback did. */
@@ -10,7 +10,7 @@ export interface Answering {
   readonly at: number;
 }
 
-export function answered(frameId: string, frame: FrameIdentity, model: string, known: KnownAnswer, { fallbackFor, timings_ms, at }: Answering): Prediction {
+export function answered(frameId: string, frame: FrameIdentity & { readonly picture: Picture | null }, model: string, known: KnownAnswer, { fallbackFor, timings_ms, at }: Answering): Prediction {
   return {
     id: predictionId(frameId, model),
     frame_id: frameId,
@@ -30,5 +30,6 @@ export function answered(frameId: string, frame: FrameIdentity, model: string, k
     timings_ms: { ...timings_ms },
     request_id: frame.reply?.request_id ?? null,
     cached: true,
+    picture: frame.picture,
   };
 }

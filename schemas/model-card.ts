@@ -43,14 +43,20 @@ const common = {
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 };
 
+const level = z.number().int().min(0).max(255);
+
 const inputSchema = z.strictObject({
   name: z.string(),
   height: z.int().positive(),
   width: z.int().positive(),
-  /** stretch: the whole picture to the tensor's size; crop: the centre square's `fraction` of the picture's shorter side. */
+  /**
+   * stretch: the whole picture to the tensor's size; crop: the centre square's `fraction` of the picture's shorter side; letterbox:
+   * the whole picture in its own proportions, in the middle or at the top left (`align`), and around it `pad`: one level, or red, green and blue.
+   */
   fit: z.discriminatedUnion('mode', [
     z.strictObject({ mode: z.literal('stretch') }),
     z.strictObject({ mode: z.literal('crop'), fraction }),
+    z.strictObject({ mode: z.literal('letterbox'), pad: z.union([level, z.tuple([level, level, level])]).default(114), align: z.enum(['centre', 'start']).default('centre') }),
   ]),
 });
 

@@ -35,7 +35,7 @@ export interface Frame extends FrameIdentity {
   models: string[];
 }
 
-/** The upright picture, and the rectangle of it (in its pixels) that the tensor shows, stretched to the tensor's size. */
+/** The upright picture, and the rectangle (in its pixels) that the tensor shows, stretched to the tensor's size: a letterboxed one reaches beyond the picture. */
 export interface Geometry {
   image_width: number;
   image_height: number;
@@ -54,6 +54,24 @@ export interface Quality {
   entropy: number | null;
 }
 
+/** One record of the log. */
+export interface Place {
+  topic: string;
+  partition: number;
+  offset: number;
+}
+
+/** The encoded picture of a frame: what it is, and where it lies. */
+export interface Picture {
+  content_type: string;
+  /** Bytes. */
+  size: number;
+  /** Its name in the blob store, where it travels beside the log. */
+  claim: string | null;
+  /** The record that holds it, or its claim; null: none does. */
+  place: Place | null;
+}
+
 export interface Tensor extends FrameIdentity {
   frame_id: string;
   model: string;
@@ -68,6 +86,8 @@ export interface Tensor extends FrameIdentity {
   content: string | null;
   /** The cached answer to an identical picture: nothing is left to infer. */
   answer: Answer | null;
+  /** null in records of before this was told. */
+  picture: Picture | null;
 }
 
 export interface Label {
@@ -125,6 +145,8 @@ export interface Prediction {
   request_id: string | null;
   /** The answer is that to an identical picture, from the cache. */
   cached: boolean;
+  /** null where the frame could not be read, and in records of before this was told. */
+  picture: Picture | null;
 }
 
 export type DriftVerdict = 'stable' | 'drifted' | 'no_reference' | 'too_few' | 'sum';
@@ -185,6 +207,24 @@ export interface DriftWindow {
   examples: string[];
   /** Deflated; what a reference is built from. */
   blocks: Buffer | null;
+}
+
+/** A frame whose picture is kept to look at. */
+export interface KeptFrame {
+  frame_id: string;
+  tenant: string;
+  source: string;
+  captured_at: number;
+  /** sample, unsure or drift. */
+  reason: string;
+  kept_at: number;
+  content_type: string;
+  /** Bytes, as it is kept. */
+  size: number;
+  /** Faces have been looked for, and covered. */
+  masked: boolean;
+  /** Its name in the store of kept pictures. */
+  blob: string;
 }
 
 export type AlertStatus = 'firing' | 'resolved';

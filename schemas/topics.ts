@@ -70,6 +70,11 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
 }
 
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
+/** Where pictures come in from outside: of the tenant that runs the installation, and each of another tenant's own. */
+export const inputTopic: TopicName = 'frames.in';
+export const tenantTopicPattern = /^frames\.in\.[A-Za-z0-9_-]{1,64}$/;
+/** The stage that reads an input, and so a group of its own: `ingest.acme` reads `frames.in.acme`. */
+export const ingestOf = (input: TopicName): string => input.replace(inputTopic, 'ingest');
 /** Which dead letters have been replayed or discarded: marks of processors/dead-letters. */
 export const handledTopic: TopicName = 'dlq.handled';
 /** Frames of sources above their quota. */
@@ -85,15 +90,17 @@ export const modelsTopic: TopicName = 'models';
 /** Windows of the streams beside their references, and what follows from them. */
 export const driftWindowsTopic: TopicName = 'drift.windows';
 export const alertsTopic: TopicName = 'alerts';
+/** Frames whose pictures are kept to look at. */
+export const keptTopic: TopicName = 'frames.kept';
 /** Tables that drift keeps: what it has counted so far, and what is normal. */
 export const driftStateTopic: TopicName = 'drift.state';
 export const referencesTopic: TopicName = 'drift.references';
 const isDeadLetterTopic = (topic: TopicName): boolean => topic.endsWith('.dlq');
 export const tensorTopic = (model: string): TopicName => `tensors.${model}`;
 
-/** Every topic of a deployment that serves these models, dead letters included. */
-export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...defaults }: TopicDefaults): TopicSpec[] {
-  const own = ['frames.in', 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, 'replies'];
+/** Every topic of a deployment that serves these models and has these inputs besides `frames.in`, dead letters included. */
+export function topicSpecs(models: readonly string[], { rawHours = Infinity, ...defaults }: TopicDefaults, tenantTopics: readonly TopicName[] = []): TopicSpec[] {
+  const own = [inputTopic, ...tenantTopics, 'frames', overflowTopic, ...models.map(tensorTopic), 'predictions', driftWindowsTopic, alertsTopic, keptTopic, 'replies'];
   const consumed = own.filter((name) => name !== 'replies');
   const tables = descriptions.filter(({ compacted }) => compacted).map(({ name }) => name);
   return [...own, ...consumed.map(deadLetterTopic), handledTopic, auditTopic, ...tables].map((name) => {

@@ -1,6 +1,6 @@
 /** The outcome of a frame that got no result: what the sink counts and the asking client is told. */
 import { predictionId } from './ids.ts';
-import type { FrameIdentity, Prediction, Status } from './records.ts';
+import type { FrameIdentity, Picture, Prediction, Status } from './records.ts';
 
 export interface Ending {
   readonly status: Exclude<Status, 'ok'>;
@@ -10,7 +10,7 @@ export interface Ending {
   readonly at: number;
 }
 
-export function unanswered(frameId: string, frame: FrameIdentity, model: string, ending: Ending): Prediction {
+export function unanswered(frameId: string, frame: FrameIdentity & { readonly picture?: Picture | null }, model: string, ending: Ending): Prediction {
   return {
     id: predictionId(frameId, model),
     frame_id: frameId,
@@ -37,5 +37,6 @@ export function unanswered(frameId: string, frame: FrameIdentity, model: string,
     timings_ms: {},
     request_id: frame.reply?.request_id ?? null,
     cached: false,
+    picture: frame.picture ?? null,
   };
 }

@@ -17,7 +17,7 @@ import type { Input, Outcome, Stage } from '../processors/stage.ts';
 import { groupOf, type StageFamily, topology } from '../processors/topology.ts';
 import type { Model } from '../schemas/model-card.ts';
 import type { Frame } from '../schemas/records.ts';
-import { admissionTopic, overflowTopic, topicSpecs } from '../schemas/topics.ts';
+import { ingestOf, admissionTopic, overflowTopic, topicSpecs } from '../schemas/topics.ts';
 import { caughtUp, eventually, pipelineOn, readAll } from './support/pipeline.ts';
 
 describe('the quota of a source', () => {
@@ -131,13 +131,13 @@ describe('the lanes', () => {
 
   async function newLog(): Promise<Log> {
     const log = memoryLog();
-    await log.ensureTopics(topicSpecs(['m'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+    await log.ensureTopics(topicSpecs(['m'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }, ['frames.in.acme']));
     return log;
   }
 
-  async function offer(log: Log, source: string, first: number, count: number, at: (i: number) => number): Promise<void> {
+  async function offer(log: Log, source: string, first: number, count: number, at: (i: number) => number, topic = 'frames.in'): Promise<void> {
     const producer = await log.producer();
-    await producer.send(Array.from({ length: count }, (_, i) => ({ topic: 'frames.in', key: source, value: jpeg, headers: { sequence: `${first + i}`, id: `${first + i}` }, timestamp: at(i) })));
+    await producer.send(Array.from({ length: count }, (_, i) => ({ topic, key: source, value: jpeg, headers: { tenant: 'forged', sequence: `${first + i}`, id: `${first + i}` }, timestamp: at(i) })));
     await producer.close();
   }
 
@@ -152,16 +152,19 @@ describe('the lanes', () => {
 
   async function start(log: Log, stages: readonly StageFamily[]): Promise<{ stop(): Promise<void>; pipeline: Pipeline }> {
     const producer = await log.producer();
-    const admission = createAdmission({ log, producer, clock: systemClock, models: ['m'], rules });
+    const admission = createAdmission({ log, producer, clock: systemClock, models: ['m'], tenantTopics: ['frames.in.acme'], rules });
     const cast = (stage: unknown): Stage<never> => stage as Stage<never>;
     const pipeline = await pipelineOn(
       log,
       topology(stages, models, {
-        ingest: () => cast(ingestStage({ rules: { maxImageBytes: 1e6, claimCheckBytes: 1e6, models: ['m'], blobs: memoryBlobs() }, tenant: 't', lanes: admission.lanes })),
+        ingest: () =>
+          Object.fromEntries([['frames.in', 't'], ['frames.in.acme', 'acme']].map(([topic, tenant]) =>
+            [topic!, cast(ingestStage({ name: ingestOf(topic!), rules: { maxImageBytes: 1e6, claimCheckBytes: 1e6, models: ['m'], blobs: memoryBlobs() }, tenant: tenant!, lanes: admission.lanesOf(topic!) }))])),
         preprocess: () => cast(preprocess),
         overflow: () => admission.overflow,
         infer: () => () => cast(infer),
         sink: () => assert.fail('no sink here'),
+        keep: () => assert.fail('nothing is kept here'),
         drift: () => assert.fail('no drift here'),
       }),
     );
@@ -198,6 +201,25 @@ describe('the lanes', () => {
     const tensors = await readAll(log, 'tensors.m');
     assert.deepEqual(of(tensors, 'flood'), upTo(60));
     assert.deepEqual(of(tensors, 'slow'), upTo(5));
+    await log.close();
+  });
+
+  test("a tenant's own topic has quotas of its own: a source of the same name elsewhere is none the worse, and no header makes a frame another tenant's", async () => {
+    const log = await newLog();
+    await offer(log, 'gate', 0, 60, () => then, 'frames.in.acme');
+    await offer(log, 'gate', 0, 5, (i) => then + i * 500);
+    const run = await start(log, ['ingest', 'preprocess', 'infer']);
+    await ingested(log);
+    await eventually(() => caughtUp(log, groupOf('ingest.acme'), 'frames.in.acme'), 'the other input too');
+    await drained(log);
+    await run.stop();
+    const tenants = (records: readonly LogRecord[]): Record<string, number[]> => {
+      const frames = records.map(({ value }) => JSON.parse(value!.toString()) as { tenant: string; sequence: number });
+      return Object.fromEntries(['t', 'acme', 'forged'].map((name) => [name, frames.filter(({ tenant }) => tenant === name).map(({ sequence }) => sequence)]));
+    };
+    assert.deepEqual(tenants(await readAll(log, 'frames')), { t: upTo(5), acme: upTo(5), forged: [] });
+    assert.deepEqual(tenants(await readAll(log, overflowTopic)), { t: [], acme: upTo(60).slice(5), forged: [] });
+    assert.match((await readAll(log, overflowTopic))[0]!.headers['saccade-after'] ?? '', /^0@5@frames\.in\.acme$/);
     await log.close();
   });
 

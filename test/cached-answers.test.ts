@@ -90,6 +90,17 @@ describe('an identical picture', () => {
       assert.deepEqual([bytes.get(first[0]!.frame_id), bytes.get(again.id)], [224 * 224 * 3, 0]);
     }));
 
+  test('in flight at once is run once, however many sources send it, and every frame has its record', () =>
+    using({ cache: memory() }, async (run) => {
+      const sent = Array.from({ length: 12 }, (_, i) => frameOf({ source: `s${i % 4}` }));
+      const predictions = await run.ask(...sent);
+      assert.deepEqual(new Set(predictions.map(({ frame_id }) => frame_id)), new Set(sent.map(({ id }) => id)));
+      assert.ok(predictions.every(({ status, labels }) => status === 'ok' && labels[0]!.label === 'espresso'));
+      // Of each batch at most one, and those that came once it had landed.
+      const runs = new Set(predictions.filter(({ cached }) => !cached).map(({ timings_ms }) => timings_ms.run));
+      assert.ok(runs.size < sent.length && runs.size > 0, `${runs.size} runs`);
+    }));
+
   test('known to one of two models is decoded for the other alone', () =>
     using({ cache: memory() }, async (run) => {
       await run.ask(frameOf());
@@ -214,7 +225,9 @@ describe('with Redis', { skip: needsRedis }, () => {
       await redis.kill();
       const during = await asking;
       assert.ok(during.every(({ status }) => status === 'ok'));
-      const away = await run.ask(...Array.from({ length: 8 }, () => frameOf()));
+      const away: Prediction[] = [];
+      // One after the other: those that meet at the engine share a run, cache or no cache.
+      for (let i = 0; i < 8; i++) away.push(...(await run.ask(frameOf())));
       assert.deepEqual(away.map(({ status, cached }) => [status, cached]), away.map(() => ['ok', false]));
       assert.ok((await run.counted('lookups', lite, 'error')) >= 8);
       await redis.restart();

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { nativeFor } from '../connectors/chdb/native.ts';
 import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
 import { prediction } from './contracts/store.ts';
@@ -227,6 +228,20 @@ describe("the embedded ClickHouse speaks ClickHouse's HTTP protocol", { timeout:
     assert.deepEqual((await answer.json<{ a: number; s: string }>()).data, values);
     await assert.rejects(client.query({ query: 'SELECT x' }), { code: '47', type: 'UNKNOWN_IDENTIFIER' });
     await client.close();
+  });
+
+  test('puts around the blocks of the Native format what a client of the binary protocol expects, and nothing into them', async () => {
+    const native = async (query: string, version: string): Promise<Buffer> => Buffer.from(await (await post(query, `default_format=Native${version}`)).arrayBuffer());
+    const block = '010002ffffffff00';
+    assert.equal((await native('SELECT 7 AS a', '&client_protocol_version=54460')).toString('hex'), `${block}0101${'0161'}${'0555496e7438'}0007`);
+    assert.equal((await native('SELECT 7 AS a', '&client_protocol_version=54453')).toString('hex'), `${block}0101${'0161'}${'0555496e7438'}07`);
+    // Two columns to a block, a byte each and eight for the block.
+    const query = "SELECT number % 3 = 0 ? [] : [map('k', (toLowCardinality(toNullable(toString(number % 5))), number))] AS a, CAST((1, 'x'), 'Tuple(`a, (b` UInt8, c String)') AS b FROM numbers(200000)";
+    const [plain, framed] = await Promise.all([native(query, ''), native(query, '&client_protocol_version=54460')]);
+    const added = framed.length - plain.length;
+    assert.ok(added > 10 && added % 10 === 0, `${added} bytes more`);
+    assert.throws(() => nativeFor(54_460, plain.subarray(0, -1)), /ends in the midst/);
+    assert.equal((await post("SELECT '{}'::JSON AS j", 'default_format=Native&client_protocol_version=54460')).status, 501);
   });
 
   test('inserts while long reads run', async () => {

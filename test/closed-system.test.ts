@@ -1,4 +1,4 @@
-/** npm start with SACCADE_AUTH=required, as a user starts it: the first key, what it opens, and the trail of it in the topic. */
+/** npm start with SACCADE_AUTH=required, as a user starts it: the first key, what it opens, a tenant's own topic, and the trail of it in the topic. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,11 +9,11 @@ import { needsKafka } from './support/components.ts';
 import { bearer } from './support/closed-edge.ts';
 import { picture, raw } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
-import { allGone, processesOf, runFileOf, startSaccade } from './support/saccade.ts';
+import { allGone, logOf, processesOf, runFileOf, startSaccade } from './support/saccade.ts';
 
 test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, async () => {
   const data = mkdtempSync(join(tmpdir(), 'saccade-closed-'));
-  const saccade = startSaccade(data, ['--source', 'none'], { SACCADE_AUTH: 'required', SACCADE_MODELS: 'efficientnet-lite0' });
+  const saccade = startSaccade(data, ['--source', 'none'], { SACCADE_AUTH: 'required', SACCADE_MODELS: 'efficientnet-lite0', SACCADE_TENANT_TOPICS: 'frames.in.gates=acme' });
   try {
     const url = await saccade.ready();
     const [key] = /sac_[a-z0-9]{16}_\S{43}/.exec(saccade.output())!;
@@ -26,6 +26,7 @@ test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, as
     assert.equal((await post(bearer(made))).status, 403);
     command('keys', 'revoke', made);
     await eventually(async () => (await post(bearer(made))).status === 401, 'the end of the key');
+    await ownTopic(data, url, command);
     command('audit', 'verify');
     assert.doesNotMatch(readFileSync(join(data, 'logs', 'saccade.log'), 'utf8'), new RegExp(key!.slice(22)));
     const run = runFileOf(data);
@@ -36,3 +37,28 @@ test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, as
     rmSync(data, { recursive: true, force: true });
   }
 });
+
+/** A frame of a tenant's topic, whatever its producer writes, and a record of it that is none: both are that tenant's, and nobody else's. */
+async function ownTopic(data: string, url: string, command: (...args: string[]) => string): Promise<void> {
+  command('tenants', 'create', 'acme');
+  const keyOf = (...args: string[]): string => command('keys', 'create', '--role', 'viewer', ...args).trim();
+  const [acme, home] = [keyOf('--tenant', 'acme'), keyOf()];
+  const log = logOf(runFileOf(data));
+  const producer = await log.producer();
+  const headers = { tenant: 'default', 'saccade-tenant': 'default', 'x-tenant': 'default' };
+  await producer.send([
+    { topic: 'frames.in.gates', key: 'gate', value: picture('coffee'), headers: { ...headers, id: 'one' } },
+    { topic: 'frames.in.gates', key: 'gate', value: Buffer.from('no picture'), headers: { ...headers, id: 'two' } },
+    { topic: 'frames.in', key: 'gate', value: picture('coffee'), headers: { tenant: 'acme', id: 'one' } },
+  ]);
+  const seen = async (key: string): Promise<string[]> => {
+    const response = await fetch(`${url}/v1/predictions?source=gate`, { headers: bearer(key) });
+    return ((await response.json()) as { items: { id: string; status: string }[] }).items.map(({ id, status }) => `${id} ${status}`);
+  };
+  await eventually(async () => (await seen(acme)).length === 2 && (await seen(home)).length === 1, 'both tenants to see their own', 60_000);
+  const [theirs, ours] = [await seen(acme), await seen(home)];
+  assert.deepEqual(theirs.map((one) => one.split(' ')[1]).sort(), ['dead_lettered', 'ok']);
+  assert.ok(ours.every((one) => one.endsWith(' ok') && !theirs.includes(one)), 'one id of one source is another frame');
+  assert.equal((await log.endOffsets('frames.in.gates.dlq')).reduce((sum, { offset }) => sum + offset, 0), 1);
+  await log.close();
+}

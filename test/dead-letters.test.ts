@@ -86,7 +86,7 @@ const unmasked: Masker = { mask: async () => null };
 describe('the picture in a dead letter', () => {
   const registry = fileRegistry();
   const blobs = memoryBlobs();
-  const means = { registry, blobs, masker: unmasked, tenant: 'own' };
+  const means = { registry, blobs, masker: unmasked, tenantOf: () => 'own' };
   const of = async (topic: string, value: Buffer | null, masker = unmasked) => pictureOf(letterOf(record({ topic, value })), { ...means, masker });
   const frame = { id: '1', tenant: 't', source: 's', sequence: null, captured_at: 1, accepted_at: 1, content_type: 'image/jpeg', size: 1, image: null, claim: null, models: ['m'], deadline: null, reply: null };
 
@@ -173,7 +173,7 @@ describe('the bytes of a dead letter', () => {
   test('which fitted nowhere are said to be lost', async () => {
     const lost = without({ 'saccade-sha256': 'abc', 'saccade-bytes': '123456' });
     await assert.rejects(withPayload(lost, blobs), { code: 'payload_too_large', message: /123456 bytes.*abc/ });
-    const picture = await pictureOf(lost, { registry: fileRegistry(), blobs, masker: unmasked, tenant: 'own' });
+    const picture = await pictureOf(lost, { registry: fileRegistry(), blobs, masker: unmasked, tenantOf: () => 'own' });
     assert.ok('none' in picture && picture.none.includes('123456'));
   });
 });
@@ -242,7 +242,7 @@ describe('dead letters on Kafka', { skip: needsKafka, timeout: 180_000 }, () => 
     log = testKafkaLog();
     survey = kafkaAdmin({ brokers: kafkaBrokers ?? [], clientId: 'saccade-test', log: silent });
     const handledSpec = topicSpecs([], { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }).find(({ name }) => name === handledTopic)!;
-    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), masker: unmasked, tenant: 'default', clock: systemClock, handledSpec, stopping: new AbortController().signal };
+    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), masker: unmasked, tenantOf: () => 'default', clock: systemClock, handledSpec, stopping: new AbortController().signal };
   });
   after(async () => {
     await survey?.close();

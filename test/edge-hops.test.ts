@@ -46,6 +46,18 @@ describe('what comes while a send is on its way', () => {
     assert.deepEqual(await valuesOf('t'), ['a', 'A', 'b', 'B', 'c', 'C', 'd', 'D']);
   });
 
+  test('is one batch of each topic for the broker: one send goes to one partition, the next to another', async () => {
+    const { producer, gates } = await gated();
+    const together = gathering(producer);
+    const keyed = (topic: string, key: string): OutgoingRecord => ({ topic, key, value: Buffer.from(key) });
+    const sends = ['a', 'b', 'c'].map((name) => together.send([keyed('t', name), keyed('predictions', `p${name}`)]));
+    gates[0]!.open();
+    await eventually(async () => gates.length === 2, 'a second send');
+    gates[1]!.open();
+    await Promise.all(sends);
+    assert.deepEqual(gates.map(({ records }) => records.map(({ topic, key }) => `${topic} ${String(key)}`)), [['t a', 'predictions pa'], ['t b', 'predictions pb', 't b', 'predictions pb']]);
+  });
+
   test('is refused for its size alone, and its neighbours leave', async () => {
     const { producer, gates, valuesOf } = await gated();
     const together = gathering(producer);

@@ -63,6 +63,26 @@ describe('what is in hand is bounded before it is read', () => {
     slow.leave();
     await Promise.all([edge.close(), unready.close()]);
   });
+
+  test('while answers come late, more than a few are refused unread; what nobody waits for is not among them', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 1_000, pace: { targetMs: 50, lateMs: 0, paceFirst: 2, paceLeast: 1 } });
+    const ask = (query = '') => fetch(`${edge.url}/v1/infer${query}`, raw(picture('chelsea')));
+    assert.equal((await ask()).status, 504, 'and late');
+    const one = ask();
+    await eventually(async () => edge.edge.waiting === 1, 'it is in the pipeline');
+    assert.equal(await refusal(edge, 1_000), '503 overloaded');
+    const other = ask('?model=nanodet');
+    const behind = await ask();
+    assert.deepEqual([behind.status, behind.headers.get('retry-after')], [503, '1']);
+    assert.equal((await ask('?wait=0')).status, 202);
+    const batch = new FormData();
+    for (const name of ['chelsea', 'coffee']) batch.append('images', new Blob([new Uint8Array(picture(name))], { type: 'image/jpeg' }), name);
+    await problemOf(await fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body: batch }), 503, 'overloaded');
+    assert.deepEqual([(await one).status, (await other).status], [504, 504], 'each model has a pace of its own');
+    const { items } = (await (await fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body: batch })).json()) as { items: { error: Problem }[] };
+    assert.deepEqual(items.map(({ error }) => error.code), ['deadline_exceeded', 'deadline_exceeded'], 'of several that come together none is left out');
+    await edge.close();
+  });
 });
 
 interface Line {
@@ -211,7 +231,7 @@ async function answerByHand(edge: EdgeUnderTest): Promise<void> {
     id: predictionId(frame.id, frame.models[0]!), frame_id: frame.id, tenant: frame.tenant, source: frame.source, sequence: null,
     captured_at: frame.captured_at, accepted_at: frame.accepted_at, completed_at: frame.accepted_at, status: 'ok', stage: null, reason: null,
     detail: null, model: frame.models[0]!, version: '1', fallback_for: null, task: 'classification', image_width: 4, image_height: 3,
-    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id, cached: false,
+    labels: [{ class_id: 0, label: 'by hand', score: 1 }], detections: [], embedding: null, quality: null, timings_ms: {}, request_id, cached: false, picture: null,
   };
   const producer = await edge.log.producer();
   await producer.send([{ topic: 'replies', partition, key: request_id, value: await registry.encode('replies', prediction) }]);

@@ -1,28 +1,17 @@
 /** Two edges behind HAProxy, one of them killed under load: requests that are repeated under their key, and streams that come back. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { freePort } from './chaos/world/free-port.ts';
-import { needsKafka, skipUnless } from './support/components.ts';
+import { needsKafka } from './support/components.ts';
+import { needsHaproxy, startHaproxy } from './support/haproxy.ts';
 import { eventually } from './support/pipeline.ts';
 import { type Saccade, count, runFileOf, startSaccade, storeOf } from './support/saccade.ts';
 import { streamClient, type StreamClient } from './support/stream-client.ts';
-
-function hasHaproxy(): boolean {
-  try {
-    execFileSync('haproxy', ['-v'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const needsHaproxy = skipUnless(hasHaproxy(), 'HAProxy', 'apt-get install haproxy');
 
 /** What a user would write: requests go to whoever is ready, and one that could not be connected goes to the other. */
 const configOf = (port: number, edges: readonly string[]): string => `
@@ -66,7 +55,7 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
   let pipeline: Saccade;
   let edges: Saccade[] = [];
   let urls: string[] = [];
-  let haproxy: ChildProcess;
+  let haproxy: ReturnType<typeof startHaproxy>;
   let url: string;
   let small: Buffer;
 
@@ -78,12 +67,11 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     urls = await Promise.all(edges.map((edge) => edge.ready()));
     const port = await freePort();
     url = `http://127.0.0.1:${port}`;
-    writeFileSync(join(data, 'haproxy.cfg'), configOf(port, urls));
-    haproxy = spawn('haproxy', ['-f', join(data, 'haproxy.cfg')], { stdio: 'ignore' });
+    haproxy = startHaproxy(configOf(port, urls));
     await eventually(async () => (await fetch(`${url}/ready`).catch(() => null))?.status === 200, 'the proxy');
   });
   after(async () => {
-    haproxy?.kill();
+    await haproxy?.stop();
     for (const edge of edges) if (edge.child.exitCode === null) await edge.interrupt();
     await pipeline?.interrupt();
     rmSync(data, { recursive: true, force: true, maxRetries: 20 });

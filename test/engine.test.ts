@@ -112,6 +112,24 @@ describe('an engine', () => {
     assert.deepEqual(codes(await engine.run(faces, rows)), ['ok', 'ok', 'ok']);
   });
 
+  test('does not run a row that is late when its turn comes, nor counts it into the size of a run', async () => {
+    let now = 1_000;
+    const clock: Clock = { now: () => now, sleep: async () => {} };
+    const engine = await start({ workers: 1, maxBatch: 2, clock });
+    const rows = [null, 1_000, 2_000, null].map((deadline): RowInput => ({ ...grey(faceBytes), deadline }));
+    const busy = engine.run(faces, [grey(faceBytes)]);
+    const waiting = engine.run(faces, rows);
+    // They wait behind the only worker's row; meanwhile one deadline passes, and the other is reached, not passed.
+    now = 2_000;
+    assert.deepEqual(codes(await busy), ['ok']);
+    const results = await waiting;
+    assert.deepEqual(codes(results), ['ok', 'deadline_exceeded', 'ok', 'ok']);
+    assert.ok(!results[1]!.ok && !results[1]!.crashed);
+    const runs = results.map((result) => result.ok && result.ms);
+    assert.equal(runs[0], runs[2], 'a full run is made of those that are not late');
+    assert.deepEqual(codes(await engine.run(faces, [{ ...grey(faceBytes), deadline: 1_999 }])), ['deadline_exceeded'], 'an idle worker does not run it either');
+  });
+
   test('gives back what waits when the caller is told to stop', async () => {
     const engine = await start({ workers: 1 });
     const stop = new AbortController();

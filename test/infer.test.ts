@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import type { BlobStore, Clock } from '../connectors/ports.ts';
+import type { Engine } from '../processors/infer/engine.ts';
 import { inferStage } from '../processors/infer/infer.ts';
 import { iou } from '../processors/infer/nms.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
@@ -185,6 +186,7 @@ describe('the stage', () => {
       detections: [],
       request_id: 'r',
       cached: false,
+      picture: tensor.picture,
     });
     assert.deepEqual([labels.length, embedding!.length], [5, 1280 * 4]);
     assert.deepEqual(quality, tensor.quality);
@@ -219,6 +221,14 @@ describe('the stage', () => {
     }
   });
 
+  test('a tensor that is late when its turn comes is dropped for its deadline; its neighbour is answered', async () => {
+    const good = await run.tensorOf(photo('coffee'), 'efficientnet-lite0');
+    const late = { ...good, deadline: clock.now() - 1 };
+    const [first, second] = await process(inputOf(late), inputOf({ ...good, deadline: clock.now() }));
+    assert.deepEqual(first, { kind: 'drop', reason: 'deadline' });
+    assert.equal((emitted(second!)[0]!.value as Prediction).status, 'ok');
+  });
+
   test('accounts for a failed tensor, and tells who waits', async () => {
     const tensor = { ...(await run.tensorOf(photo('coffee'), 'ultraface')), reply: { request_id: 'r', partition: 3 }, deadline: 9_000 };
     const stage = run.stage('ultraface');
@@ -228,6 +238,37 @@ describe('the stage', () => {
     assert.deepEqual([id, status, reason, detail, where], [predictionId('f1', 'ultraface'), 'dead_lettered', 'inference_failed', 'why', 'infer.ultraface']);
     assert.equal(stage.deadline!(inputOf(tensor)), 9_000);
     assert.equal(stage.trouble!(), null);
+  });
+
+  test('identical pictures that meet are run once; each has a prediction of its own', async () => {
+    const tensor = { ...(await run.tensorOf(photo('astronaut'), 'ultraface')), content: 'c1' };
+    let ran = 0;
+    const engine = { ...run.engine, run: (...of: Parameters<Engine['run']>) => ((ran += of[1].length), run.engine.run(...of)) };
+    const stage = inferStage({ serving: always(run.models[1]!), engine, clock });
+    const named = (frame_id: string, change: Partial<Tensor> = {}) => inputOf({ ...tensor, frame_id, ...change });
+    const outcomes = (await Promise.all([
+      stage.process([named('a'), named('b'), named('x', { content: 'c2' })], never),
+      stage.process([named('c'), named('y', { content: null }), named('z', { content: null })], never),
+    ])).flat();
+    const predictions = outcomes.map((outcome) => emitted(outcome)[0]!.value as Prediction);
+    assert.equal(ran, 4, 'a, x, y and z');
+    assert.deepEqual(predictions.map(({ frame_id, cached }) => [frame_id, cached]), [['a', false], ['b', true], ['x', false], ['c', true], ['y', false], ['z', false]]);
+    for (const { detections } of predictions) assert.deepEqual(detections, predictions[0]!.detections);
+    assert.equal(new Set(predictions.map(({ id }) => id)).size, 6);
+    await stage.process([named('d')], never);
+    assert.equal(ran, 5, 'what has landed is the cache\'s to know');
+  });
+
+  test('where the first of them fails, the others are run for themselves', async () => {
+    const tensor = { ...(await run.tensorOf(photo('astronaut'), 'ultraface')), content: 'c3' };
+    const [late, second, third] = await process(inputOf({ ...tensor, deadline: clock.now() - 1 }), inputOf(tensor), inputOf(tensor));
+    assert.deepEqual(late, { kind: 'drop', reason: 'deadline' });
+    for (const outcome of [second, third]) assert.equal((emitted(outcome!)[0]!.value as Prediction).detections[0]!.label, 'face');
+    // A picture that ends its worker takes nobody's retry away: each is offered again, and in the end rejected, as if it stood alone.
+    const deadly = { ...tensor, content: 'c4', pixels: Buffer.alloc(tensor.pixels.length, Buffer.from([13, 37])) };
+    for (const [attempt, kind] of [[1, 'retry'], [3, 'reject']] as const) {
+      assert.deepEqual((await process(inputOf(deadly, attempt), inputOf(deadly, attempt))).map((outcome) => outcome.kind), [kind, kind]);
+    }
   });
 
   // The last one: it ends the engine.

@@ -18,7 +18,7 @@ const prediction = (over: Partial<Prediction> & Pick<Prediction, 'frame_id'>): P
   return {
     id: `${over.frame_id}/${model}`, tenant: 't', source: 'gate', sequence: null, captured_at: T0, accepted_at: T0, completed_at: T0 + 30,
     status: 'ok', stage: null, reason: null, detail: null, model, version: '1', fallback_for: null, task: 'classification', image_width: 640, image_height: 480,
-    labels: [], detections: [], embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, ...over,
+    labels: [], detections: [], embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, picture: null, ...over,
   };
 };
 

@@ -257,6 +257,21 @@ test('a fetch that was asked in an older generation is not taken over', async ()
   assert.deepEqual(taken, [90, 91, 92, 93, 94, 95]);
 });
 
+test('what is claimed is read from where it begins at once: nothing rests until that has been asked', async () => {
+  const at = { topic: 't', partition: 0 };
+  const calls: string[] = [];
+  const membership: Membership = { pause: () => void calls.push('pause'), resume: () => void calls.push('resume'), seek: ({ offset }) => void calls.push(`seek ${offset}`), commit: async ([position]) => void calls.push(`commit ${position!.offset}`), close: async () => {} };
+  const asked = async (): Promise<never> => assert.fail('it is known');
+  const options = { group: 'g', topics: ['t'], from: 'latest', claim: [0], maxBytes: 1, maxBytesPerPartition: 1, handlers: { assigned() {}, records() {} } } as const;
+  const generation = createGeneration({ number: 1, membership, partitions: [at], options, admin: { bounds: asked, committed: asked }, ends: new Map(), kept: new Map() });
+  const positions = [{ ...at, offset: 7 }];
+  const started = generation.start({ positions, fresh: positions });
+  assert.deepEqual(calls.slice(0, 2), ['seek 7', 'resume'], 'before kafkajs fetches for the first time');
+  assert.equal(await started, true);
+  assert.deepEqual(calls, ['seek 7', 'resume', 'commit 7']);
+  generation.end();
+});
+
 test('a Kafka that is not there is log_unavailable', async () => {
   const log = kafkaLog({ brokers: ['127.0.0.1:1'], clientId: 'saccade-test', log: silent });
   await assert.rejects(log.clusterId(), (error) => error instanceof SaccadeError && error.code === 'log_unavailable' && error.retryable);

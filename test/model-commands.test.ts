@@ -26,7 +26,7 @@ describe('arguments', () => {
     [['thresholds', 'nanodet', '--class', 'person'], /--class: 'person'/],
     [['thresholds', 'nanodet', '--class', 'person=x'], /--class person: 'x'/],
     [['list', '--score', '1'], /--score belongs/],
-    [['drop'], /models drop/],
+    [['drop'], /models drop.*list, use, thresholds, tune, quantise/],
     [['list', '--colour'], /colour/],
   ] as const) {
     test(`are refused: ${argv.join(' ')}`, () =>
@@ -38,6 +38,35 @@ test('the table marks what is chosen', () => {
   const text = tuneTable('m@1', 'cpu', { measured: [{ rows: 1, ms: 4 }, { rows: 2, ms: 2 }], rows: 2, delayMs: 0, buckets: [1, 2] });
   assert.match(text, /1 +4\.00 +250 {2}█{40}\n/);
   assert.match(text, /2 +2\.00 +500 {2}█{20} {2}◀ chosen/);
+});
+
+describe('tune', () => {
+  const tune = async (...models: string[]): Promise<{ code: number; text: string }> => {
+    let text = '';
+    const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString()), done()) });
+    return { code: await modelsCommand(['tune', ...models], { SACCADE_PROVIDERS: 'cpu' }, { stdout: sink, stderr: sink }), text };
+  };
+
+  test('measures every size in a real engine, and plots it', async () => {
+    const { code, text } = await tune('ultraface@1');
+    assert.equal(code, 0, text);
+    const rows = [...text.matchAll(/^ +(\d+) +(\d+\.\d\d) +(\d+) {2}(█+)( {2}◀ chosen)?$/gm)].map(([, size, ms, rate, bar, chosen]) => ({ size: Number(size), ms: Number(ms), rate: Number(rate), bar: bar!.length, chosen: chosen !== undefined }));
+    assert.match(text, /^ultraface@1 on cpu\n/);
+    assert.deepEqual(rows.map(({ size }) => size), [1, 2, 4, 8, 16]);
+    const slowest = Math.max(...rows.map(({ ms }) => ms));
+    for (const { ms, rate, bar } of rows) {
+      assert.ok(ms > 0 && Math.abs(bar - (ms / slowest) * 40) <= 1, text);
+      assert.ok(Math.abs(rate - 1000 / ms) <= 1 + 10 / ms ** 2, text);
+    }
+    const chosen = rows.filter((one) => one.chosen);
+    assert.equal(chosen.length, 1, text);
+    assert.match(text, new RegExp(`up to ${chosen[0]!.size} rows? a run, in sizes 1(, \\d+)*; a row waits 0 ms`));
+  });
+
+  test('of a model that is not there fails', async () => {
+    const { code, text } = await tune('resnet');
+    assert.ok(code !== 0 && text.includes('resnet'), text);
+  });
 });
 
 describe('on Kafka', { skip: needsKafka }, () => {

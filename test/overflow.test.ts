@@ -23,7 +23,7 @@ describe('the reader of the overflow lane', () => {
     const producer = await log.producer();
     await producer.send([{ topic: 'in', key: 'a', value: Buffer.from('{"source":"a","n":0}'), headers: { 'saccade-after': '0@5' } }]);
     let closing = false;
-    const lane = overflowStage(stage, { ...ways, clock: systemClock, closing: () => closing });
+    const lane = overflowStage(stage, { ...ways, passage: () => ways.passage, clock: systemClock, closing: () => closing });
     const pipeline = await pipelineOn(log, [step(lane, 'in', { out: 'out' })], more);
     await pipeline.start();
     return { log, stuck: pipeline.stuck, stop: async () => ((closing = true), await pipeline.stop(2_000)) };

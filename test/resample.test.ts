@@ -8,6 +8,7 @@ import { kernels } from '../processors/preprocess/simd/kernels.ts';
 import { resampler } from '../processors/preprocess/simd/resample.ts';
 import type { Filter } from '../processors/preprocess/simd/weights.ts';
 import { cutRegion } from '../processors/preprocess/tensor.ts';
+import { generated } from './reference/resample.ts';
 
 interface Case {
   readonly picture: readonly [width: number, height: number];
@@ -23,19 +24,10 @@ const sha256 = (pixels: Uint8Array): string => createHash('sha256').update(pixel
 const own = kernels();
 const resample = resampler(own);
 
-/** As picture() of the script. */
-function picture(width: number, height: number): Buffer {
-  let state = 1;
-  return Buffer.from(Uint8Array.from({ length: width * height * 3 }, (_, i) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return i % 5 ? state >>> 24 : state >>> 31 ? 255 : 0;
-  }));
-}
-
 describe('the resampler', () => {
   for (const [width, height] of new Map(cases.map((one) => [String(one.picture), one.picture])).values()) {
     test(`of a picture of ${width} x ${height}: what Pillow has, bit by bit`, () => {
-      const pixels = picture(width, height);
+      const pixels = generated(width, height);
       const wanted = cases.filter((one) => String(one.picture) === `${width},${height}`);
       assert.ok(wanted.length >= 5);
       for (const { region: [left, top, w, h], to, filter, sha256: expected } of wanted) {
@@ -56,7 +48,7 @@ describe('the resampler', () => {
 
 describe('a region of a bitmap', () => {
   const [width, height] = [640, 480];
-  const bitmap: Bitmap = { pixels: picture(width, height), width, height, original: { width: 1280, height: 960 } };
+  const bitmap: Bitmap = { pixels: generated(width, height), width, height, original: { width: 1280, height: 960 } };
 
   test('is cut by the same resampler, and says where it lies in the original', async () => {
     for (const { region: [left, top, w, h], to, filter, sha256: expected } of cases.filter((one) => String(one.picture) === '640,480')) {

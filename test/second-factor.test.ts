@@ -63,7 +63,7 @@ test('a step before and after is taken, two are not; SACCADE_SECOND_FACTOR=requi
   const { access } = edge.metadata;
   let now = 1_800_000_015_000;
   const clock = { now: () => now, sleep: async () => {} };
-  const counter = { ...memoryRates(), take: async () => ({ allowed: true, remaining: 1, resetMs: 1 }) };
+  const counter = { ...memoryRates(), take: async () => ({ allowed: true, granted: 1, remaining: 1, resetMs: 1 }) };
   const rule = (which: 'off' | 'enrolled' | 'required') => secondFactor({ access, counter, clock, rule: which });
   const { secret } = await rule('required').enrol('key:timed');
   const codeFor = (at: number) => generateSync({ secret, epoch: Math.floor(at / 1000) });

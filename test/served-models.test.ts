@@ -94,7 +94,7 @@ async function serve(root: string, { env = {}, control = null, entry }: { env?: 
 const inputOf = (picture: Uint8Array, frame_id: string, attempt: number): Input<Tensor> => ({
   value: {
     frame_id, tenant: 't', source: 'cam', sequence: null, captured_at: 1, accepted_at: 2, deadline: null, reply: null, model: 'ultraface',
-    height: 240, width: 320, pixels: Buffer.from(picture), geometry, quality: { luma: 0, contrast: 0, sharpness: 0, saturation: 0, entropy: 0 }, timings_ms: {}, content: null, answer: null,
+    height: 240, width: 320, pixels: Buffer.from(picture), geometry, quality: { luma: 0, contrast: 0, sharpness: 0, saturation: 0, entropy: 0 }, timings_ms: {}, content: null, answer: null, picture: null,
   },
   key: 'cam', headers: {}, origin: { cluster: 'c', topic: 'tensors.ultraface', partition: 0, offset: 0, timestamp: 3 }, bytes: 1, receivedAt: 4, attempt,
 });

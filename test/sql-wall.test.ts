@@ -44,7 +44,9 @@ describe("people's SQL", { timeout: 300_000 }, () => {
       for (const [sql, why] of [
         ['SELECT * FROM saccade.predictions_raw', /no table saccade\.predictions_raw for you/],
         ["SELECT * FROM file('/etc/passwd')", /function file is not allowed/],
-        ['SELECT 1 SETTINGS max_threads = 1', /SETTINGS/],
+        ["SELECT 1 SETTINGS additional_table_filters = {'predictions': '1'}", /SETTINGS/],
+        ['SELECT 1 SETTINGS max_threads = 1, readonly = 0', /SETTINGS/],
+        ['SELECT * FROM (SELECT 1 SETTINGS max_threads = 1)', /SETTINGS/],
         ["SELECT * FROM predictions INTO OUTFILE '/tmp/x'", /OUTFILE/],
         ["SELECT getSetting('max_threads')", /function getSetting is not allowed/],
         ['SELECT 1; SELECT 2', /[Mm]ulti|statement|Syntax/],
@@ -75,6 +77,13 @@ describe("people's SQL", { timeout: 300_000 }, () => {
 
   describe('what analysts ask is answered', () => {
     for (const sql of analysts) test(sql.replaceAll(/\s+/g, ' ').slice(0, 100), async () => void (await people.answer(sql)));
+  });
+
+  test('settings at the end that a client could give beside its query, within the limits', async () => {
+    assert.equal(await people.answer("SELECT 1 AS n SETTINGS max_execution_time = 10, format_csv_delimiter = ';', max_threads = 1"), '1\n');
+    assert.equal(await people.answer('SELECT 1 AS n SETTINGS output_format_json_quote_64bit_integers = 1, max_threads = 2 FORMAT TSVWithNames'), 'n\n1\n');
+    assert.match((await refusal('SELECT number FROM numbers(5) SETTINGS max_result_rows = 3')).message, /TOO_MANY_ROWS/);
+    for (const most of ['0', '100000000', "'1e9'", '-1']) assert.match((await refusal(`SELECT number FROM numbers(2000000) SETTINGS max_result_rows = ${most}`)).message, /TOO_MANY_ROWS|SETTINGS/, most);
   });
 
   test('parameters are values, whatever is in them', async () => {

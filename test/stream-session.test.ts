@@ -2,48 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
+import { freely } from '../processors/edge/ledger.ts';
+import { createPace } from '../processors/edge/pace.ts';
 import { createBudget } from '../processors/edge/stream/budget.ts';
 import { streamConfig } from '../processors/edge/stream/config.ts';
 import { frameSender } from '../processors/edge/stream/frame-sender.ts';
 import { streamMetrics } from '../processors/edge/stream/metrics.ts';
-import { createPace } from '../processors/edge/stream/pace.ts';
 import { errorOutcome } from '../processors/edge/stream/prepare-frame.ts';
 import { createSession, type Session } from '../processors/edge/stream/session.ts';
 
 const targetMs = 1_000;
-
-test('late answers lower what is under way once for all that was on its way together, answers in time raise it while it is reached', () => {
-  let now = 0;
-  const pace = createPace({ clock: { now: () => now }, targetMs, first: 10, most: 12 });
-  const fill = (): number => {
-    let taken = 0;
-    while (pace.take()) taken += 1;
-    return taken;
-  };
-  assert.equal(fill(), 10);
-  now = 3_000;
-  for (let i = 0; i < 10; i++) pace.back(3_000);
-  assert.equal(pace.limit, 7, 'not ten times over');
-  assert.equal(fill(), 7);
-  now = 6_000;
-  pace.back(3_000);
-  assert.ok(pace.limit < 5);
-  for (let i = 0; i < 6; i++) pace.back(null);
-  assert.ok(pace.limit < 5, 'what never was in the pipeline says nothing');
-  for (let i = 0; i < 200; i++) {
-    fill();
-    pace.back(50);
-  }
-  assert.equal(pace.limit, 12);
-  now = 1e6;
-  for (let i = 0; i < 12; i++) pace.back(50);
-  for (let i = 0; i < 50; i++) {
-    now += 10_000;
-    assert.equal(pace.take(), true, 'one at least, however slow it is');
-    pace.back(9_000);
-  }
-  assert.equal(pace.limit, 1);
-});
 
 /** A pipeline that answers `perSecond` frames, one after the other, on a clock of its own. */
 async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: readonly number[]; everyMs: (n: number) => number; perSecond: number; seconds: number }) {
@@ -55,8 +23,8 @@ async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: r
   const work: { readonly session: Session; readonly sequence: number; readonly takenAt: number; readonly receivedAt: number }[] = [];
   const made = sessions.map((n) => {
     const about = { tenant: 't', session: `${n}`, source: `${n}`, model: 'm', policy: 'drop_oldest', acknowledged: -1 } as const;
-    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, allowed: () => true, wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
-    session.attach({ send() {}, close() {}, slow: false, pause() {}, resume() {} }, 'new', -1);
+    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, allowed: () => 'yes', wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
+    session.attach({ send() {}, close() {}, slow: false, tap: freely, pause() {}, resume() {} }, 'new', -1);
     return { session, every: everyMs(n), next: Math.floor((n / sessions.length) * everyMs(n)), sequence: 0, answered: 0 };
   });
   const sender = frameSender({

@@ -1,7 +1,7 @@
 /** Blobs as files of one folder, which several processes may share. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import type { BlobStore } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { safeName } from './names.ts';
@@ -50,6 +50,14 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     }
   }
 
+  async function files(): Promise<{ readonly path: string; readonly name: string; readonly whole: boolean }[]> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return { path, name: relative(folder, path).replaceAll(sep, '/'), whole: !name.startsWith(unfinished) };
+    });
+  }
+
   return {
     kind: 'folder',
     async put(name, bytes) {
@@ -72,11 +80,28 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     async expire(ageMs) {
       try {
         let count = 0;
-        for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-          if (!entry.isFile()) continue;
-          const path = join(entry.parentPath, entry.name);
-          if (!(await removeIfOlder(path, now() - ageMs))) continue;
-          if (!entry.name.startsWith(unfinished)) count += 1;
+        for (const { path, name, whole } of await files()) {
+          const most = typeof ageMs === 'number' ? ageMs : ageMs(name);
+          if (!(await removeIfOlder(path, now() - most))) continue;
+          if (whole) count += 1;
+        }
+        return count;
+      } catch (error) {
+        if (isMissing(error)) return 0;
+        throw unavailable(error);
+      }
+    },
+    async trim(maxBytes) {
+      try {
+        const found = [];
+        for (const { path, whole } of await files()) if (whole) found.push({ path, ...(await sizeAndAge(path)) });
+        let bytes = found.reduce((sum, { size }) => sum + size, 0);
+        let count = 0;
+        for (const { path, size } of found.sort((a, b) => a.changed - b.changed)) {
+          if (bytes <= maxBytes) break;
+          await rm(path, { force: true });
+          bytes -= size;
+          count += 1;
         }
         return count;
       } catch (error) {
@@ -92,6 +117,16 @@ const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isDirectory(),
     () => false,
+  );
+
+/** Nothing of a file that another process has removed meanwhile. */
+const sizeAndAge = (path: string): Promise<{ readonly size: number; readonly changed: number }> =>
+  stat(path).then(
+    ({ size, mtimeMs: changed }) => ({ size, changed }),
+    (error: unknown) => {
+      if (isMissing(error)) return { size: 0, changed: 0 };
+      throw error;
+    },
   );
 
 /** Another process may expire the same files at the same time: one of the two removes each. */

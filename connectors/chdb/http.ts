@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Answer, Engine } from './engine.ts';
 import { Exception, exceptionFrom } from './exception.ts';
+import { nativeFor } from './native.ts';
 import { readRequest } from './request.ts';
 import { readStatement } from './statement.ts';
 
@@ -49,15 +50,16 @@ async function serve(req: IncomingMessage, res: ServerResponse, engine: Engine, 
   res.once('close', () => unwanted.abort());
   const answer = await engine.run(statement, ask, ask.format, unwanted.signal);
   const format = (statement.kind === 'sql' && statement.format) || ask.format;
+  const bytes = format === 'Native' && ask.protocolVersion > 0 ? nativeFor(ask.protocolVersion, answer.bytes) : answer.bytes;
   res.setHeader('Content-Type', contentType(format));
   res.setHeader('X-ClickHouse-Format', format);
   res.setHeader('X-ClickHouse-Query-Id', ask.queryId ?? randomUUID());
   res.setHeader('X-ClickHouse-Timezone', 'UTC');
   res.setHeader('X-ClickHouse-Server-Display-Name', 'saccade');
   res.setHeader('X-ClickHouse-Summary', summary(answer));
-  if (!ask.gzip || answer.bytes.length === 0) return void res.end(answer.bytes);
+  if (!ask.gzip || bytes.length === 0) return void res.end(bytes);
   res.setHeader('Content-Encoding', 'gzip');
-  res.end(await promisify(gzip)(answer.bytes));
+  res.end(await promisify(gzip)(bytes));
 }
 
 async function fail(req: IncomingMessage, res: ServerResponse, engine: Engine, { broken }: HttpOptions, error: unknown): Promise<void> {

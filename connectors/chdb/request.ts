@@ -10,6 +10,8 @@ export interface Ask {
   readonly body: Buffer;
   readonly database: string | null;
   readonly format: string;
+  /** Of ClickHouse's binary protocol, the version whose Native format is asked for; 0: of none. */
+  readonly protocolVersion: number;
   readonly queryId: string | null;
   readonly settings: readonly (readonly [string, string])[];
   /** Values in ClickHouse's escaped text, as they came. */
@@ -29,7 +31,7 @@ export async function readRequest(req: IncomingMessage, maxBytes: number): Promi
   const settings: [string, string][] = [];
   const params: [string, string][] = [];
   for (const [name, value] of query) {
-    if (name === 'query' || name === 'database' || name === 'default_format' || name === 'query_id') continue;
+    if (name === 'query' || name === 'database' || name === 'default_format' || name === 'query_id' || name === 'client_protocol_version') continue;
     if (name.startsWith('param_')) params.push([name, value]);
     else if (name === 'session_id') throw notImplemented('The embedded ClickHouse keeps no sessions between requests: leave session_id out.');
     else if (name === 'compress' || name === 'decompress') {
@@ -44,6 +46,7 @@ export async function readRequest(req: IncomingMessage, maxBytes: number): Promi
     body: await readBody(req, maxBytes),
     database: query.get('database') ?? header(req, 'x-clickhouse-database'),
     format: query.get('default_format') ?? header(req, 'x-clickhouse-format') ?? 'TabSeparated',
+    protocolVersion: Number(query.get('client_protocol_version') ?? 0),
     queryId: query.get('query_id'),
     settings,
     params,

@@ -7,7 +7,7 @@ import type { KafkaOptions } from './client.ts';
 import { isRefused, isStaleGeneration, logUnavailable, reasonOf } from './errors.ts';
 import { createGeneration, type Generation } from './generation.ts';
 import { joinGroup, type Membership } from './membership.ts';
-import { currentEnds } from './start-positions.ts';
+import { currentEnds, type StartPositions, startPositions } from './start-positions.ts';
 
 /** How long the first join may go on failing before `consumer()` throws: a broker that starts again loads its groups meanwhile. */
 const startPatienceMs = 60_000;
@@ -29,10 +29,23 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
   let membership: Membership | null = null;
   let current: Generation | null = null;
 
-  function join(): void {
+  /** Nobody else commits for what is claimed, so it is known before the group is joined; null: it cannot be asked at present. */
+  async function claimed({ claim, topics }: ConsumerOptions): Promise<StartPositions | null> {
+    if (claim === undefined) return null;
+    const partitions = topics.flatMap((topic) => claim.map((partition) => ({ topic, partition })));
+    return startPositions(admin, options, partitions, ends, kept).catch(() => null);
+  }
+
+  async function join(): Promise<void> {
+    let begin = await claimed(options);
     if (closing.signal.aborted) return;
     const mine: Membership = joinGroup(client, options, {
-      joined: (partitions) => mine === membership && joined(mine, partitions),
+      joined(partitions) {
+        if (mine !== membership) return;
+        joined(mine, partitions, begin);
+        // It holds for the first generation of a membership: a later one goes on where that one was.
+        begin = null;
+      },
       rejoining: () => mine === membership && current !== null && handlers.ending?.(current.number),
       batch: (batch) => mine === membership && current !== null && current.take(batch),
       skipped: (at, next) => mine === membership && current?.skip(at, next),
@@ -41,14 +54,14 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
     membership = mine;
   }
 
-  function joined(mine: Membership, partitions: readonly TopicPartition[]): void {
+  function joined(mine: Membership, partitions: readonly TopicPartition[], begin: StartPositions | null): void {
     current?.end();
     count += 1;
     const generation = createGeneration({ number: count, membership: mine, partitions, options, admin, ends, kept });
     current = generation;
     failures = 0;
     handlers.assigned(count, partitions);
-    void generation.start().then((positioned) => {
+    void generation.start(begin).then((positioned) => {
       if (!positioned) return;
       started = true;
       ready.resolve();
@@ -75,7 +88,7 @@ export async function kafkaConsumer(client: KafkaOptions, admin: KafkaAdmin, opt
     sleep(pause, undefined, { signal: closing.signal }).then(join, () => {});
   }
 
-  join();
+  void join();
   await ready.promise;
 
   return {

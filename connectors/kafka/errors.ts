@@ -27,6 +27,9 @@ export const isTooLarge = (error: unknown): boolean => hasType(error, ['MESSAGE_
 
 export const isUnknownTopic = (error: unknown): boolean => hasType(error, ['UNKNOWN_TOPIC_OR_PARTITION']);
 
+/** There is no such record: it has expired, was never written, or its topic is gone. */
+export const isUnread = (error: unknown): boolean => hasType(error, ['OFFSET_OUT_OF_RANGE', 'UNKNOWN_TOPIC_OR_PARTITION']);
+
 /** Passes within moments: a topic was just created, or a partition's leader moved. */
 export const isSettling = (error: unknown): boolean =>
   hasType(error, ['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'REPLICA_NOT_AVAILABLE', 'NOT_COORDINATOR_FOR_GROUP', 'NOT_CONTROLLER']) ||

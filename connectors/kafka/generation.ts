@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConsumerOptions, Position, TopicPartition } from '../ports.ts';
 import type { FetchedBatch, Membership } from './membership.ts';
 import { toRecord } from './records.ts';
-import { keyOf, startPositions, type Offsets } from './start-positions.ts';
+import { keyOf, startPositions, type Offsets, type StartPositions } from './start-positions.ts';
 
 export interface GenerationOptions {
   readonly number: number;
@@ -64,16 +64,18 @@ export function createGeneration({ number, membership, partitions, options, admi
     return false;
   }
 
-  async function start(): Promise<boolean> {
+  /** `begin`: where, as far as it is known already. */
+  async function start(begin: StartPositions | null = null): Promise<boolean> {
     // A pause outlives the generation in kafkajs; here it ends with it. All rest until it is known where to begin.
-    membership.pause(partitions);
+    if (begin === null) membership.pause(partitions);
+    else place(begin.positions);
     if (partitions.length === 0) return true;
     return await persist(async () => {
-      const { positions, fresh } = await startPositions(admin, options, partitions, ends, kept);
+      const { positions, fresh } = begin ?? (await startPositions(admin, options, partitions, ends, kept));
       if (signal.aborted) return;
       // What 'the latest' was must be the same for every later member, or records between two members' ideas of it are lost.
       if (options.from === 'latest' && fresh.length > 0) await membership.commit(fresh);
-      if (!signal.aborted) place(positions);
+      if (!signal.aborted && begin === null) place(positions);
     });
   }
 

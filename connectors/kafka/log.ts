@@ -5,12 +5,14 @@ import { kafkaAdmin } from './admin.ts';
 import type { KafkaOptions } from './client.ts';
 import { kafkaConsumer } from './consumer.ts';
 import { kafkaProducer } from './producer.ts';
+import { recordReader } from './record-reader.ts';
 
 export type { KafkaLogger, KafkaOptions } from './client.ts';
 
 /** Connects when first asked for something. Every method throws log_unavailable, or invalid_config where only an operator can help. */
 export function kafkaLog(options: KafkaOptions): Log {
   const admin = kafkaAdmin(options);
+  const reader = recordReader(options);
   const producers = new Set<LogProducer>();
   const consumers = new Set<LogConsumer>();
 
@@ -24,6 +26,7 @@ export function kafkaLog(options: KafkaOptions): Log {
       if (count === 0) throw new SaccadeError('log_unavailable', `there is no topic ${topic}`);
       return count;
     },
+    read: reader.read,
     async beginningOffsets(topic) {
       return (await admin.bounds(topic)).map(({ partition, low }) => ({ topic, partition, offset: low }));
     },
@@ -46,7 +49,7 @@ export function kafkaLog(options: KafkaOptions): Log {
     async close() {
       await Promise.all([...consumers].map((one) => one.close()));
       await Promise.all([...producers].map((one) => one.close()));
-      await admin.close();
+      await Promise.all([admin.close(), reader.close()]);
     },
   };
 }

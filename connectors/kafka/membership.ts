@@ -30,19 +30,26 @@ export interface Membership {
 
 /** kafkajs waits for a join or a fetch that is under way before it leaves; a broker that is gone must not hold up the exit. */
 const closeWithinMs = 8_000;
+/**
+ * A claim is not shared out anew, nobody waits for its partitions, and it rests only where it gathers. So what takes part in
+ * it need not be told often that nothing has happened: what happens is told at once all the same.
+ */
+const claimed = { waitMs: 2_000, heartbeatMs: 2_000, closeWithinMs: 200 } as const;
+const shared = { waitMs: 200, heartbeatMs: 250, closeWithinMs } as const;
 /** So much of it does not wait for more. */
 const gatheredBytes = 512 * 1024;
 
 export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events: MembershipEvents): Membership {
+  const often = options.claim === undefined ? shared : claimed;
   const consumer = kafkaClient(client).consumer({
     groupId: options.group,
     partitionAssigners: [options.claim === undefined ? PartitionAssigners.roundRobin : claimAssigner(options.claim)],
     sessionTimeout: 10_000,
     // How late a member learns that the group rebalances, and for so long the partitions of one that left lie idle.
-    heartbeatInterval: 250,
+    heartbeatInterval: often.heartbeatMs,
     rebalanceTimeout: 20_000,
     // Also how long kafkajs sleeps when every partition is paused: it heartbeats in between, and a resume waits for its end.
-    maxWaitTimeInMs: options.gatherMs ?? 200,
+    maxWaitTimeInMs: options.gatherMs ?? often.waitMs,
     minBytes: options.gatherMs === undefined ? 1 : gatheredBytes,
     maxBytes: options.maxBytes,
     maxBytesPerPartition: options.maxBytesPerPartition,
@@ -100,7 +107,7 @@ export function joinGroup(client: KafkaOptions, options: ConsumerOptions, events
     },
     async close() {
       let timer: NodeJS.Timeout | undefined;
-      const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, closeWithinMs)));
+      const enough = new Promise<void>((resolve) => (timer = setTimeout(resolve, often.closeWithinMs)));
       await Promise.race([consumer.disconnect().catch(() => {}), enough]);
       clearTimeout(timer);
     },

@@ -149,6 +149,11 @@ export function memoryLog({
       return consumer;
     },
     partitions: async (topic) => bounds.partitions(topic),
+    async read({ topic, partition, offset }) {
+      const found = closed || topics.has(topic) ? topicOf(topic) : null;
+      if (!found || partition >= found.spec.partitions) return null;
+      return found.read(partition, offset, 1).find((record) => record.offset === offset) ?? null;
+    },
     beginningOffsets: async (topic) => inEach(topic, bounds.low),
     endOffsets: async (topic) => inEach(topic, bounds.high),
     offsetsAt: async (topic, timestamp) => inEach(topic, (at) => topicOf(topic).firstSince(at.partition, timestamp)),

@@ -7,11 +7,11 @@ export function memoryRates(): RateCounter {
   const limiters = new Map<string, RateLimiterMemory>();
   return {
     kind: 'memory',
-    take(key, { requests, seconds }) {
+    take(key, { requests, seconds }, many) {
       const name = `${requests}/${seconds}`;
       const limiter = limiters.get(name) ?? new RateLimiterMemory({ keyPrefix: name, points: requests, duration: seconds });
       limiters.set(name, limiter);
-      return counted(limiter, key);
+      return counted(limiter, key, many);
     },
     async close() {},
   };

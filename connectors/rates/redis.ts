@@ -55,7 +55,7 @@ export function redisRates({ url, username, password, log }: RedisRatesOptions):
 
   return {
     kind: 'redis',
-    take: (key, { requests, seconds }) => counted(limiter(requests, seconds), key),
+    take: (key, { requests, seconds }, many) => counted(limiter(requests, seconds), key, many),
     async close() {
       client.disconnect();
     },

@@ -1,7 +1,7 @@
 /**
  * Pictures over HTTP: Saccade, whose answers are in the log before they are given, beside services that answer directly and keep
  * nothing (Mosec, FastAPI, LitServe, BentoML), and beside the bare work (the floor). In turn, repeated; then what else is asked.
- * A thousand sockets: bench stream --sockets 1000.
+ * More of a thousand sockets, with the edge's memory: bench stream --sockets 1000.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -23,8 +23,11 @@ const model = { name: 'efficientnet-lite0', version: '2' };
 const models = fileURLToPath(new URL('../../models', import.meta.url));
 const bareLoop = fileURLToPath(new URL('../pipeline/bare-loop.ts', import.meta.url));
 const connections = 16;
-/** Until V8 has compiled what is used, which Python does not do: a server runs for longer than a bench. */
-const warmUpSeconds = { saccade: 12, others: 3 };
+/**
+ * Until V8 has compiled what is used, which Python does not do: a server runs for longer than a bench. After 12 s its compiler
+ * threads took 1.8 ms of CPU an image, after 40 s 0.7, after 70 s 0.4.
+ */
+const warmUpSeconds = { saccade: 40, others: 3 };
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const list = (text: string): string[] => text.split(',').filter((name) => name !== '');
 
@@ -85,7 +88,7 @@ async function compare(place: BenchPlace, given: Given): Promise<void> {
     }
     const full = median(contest.get('saccade')!.map(({ perSecond }) => perSecond));
     const profiles = new Map<string, Run>();
-    for (const { name, items, run } of profilesOf(ours.url, place.pictures, given.seconds, () => full / 2)) {
+    for (const { name, items, run } of profilesOf(ours.url, place.pictures, given.seconds, () => full / 2, place.folder)) {
       if (given.profiles !== undefined && !given.profiles.some((wanted) => name.includes(wanted))) continue;
       const found = await measure(ours.watched, run, items);
       profiles.set(name, found);

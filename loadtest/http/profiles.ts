@@ -1,4 +1,7 @@
 /** What else is asked of Saccade beside the contest: many users, bursts, requests with many pictures, pictures seen before, reads. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { runClients } from '../stream/run-clients.ts';
 import { openConnection, getOf } from './connection.ts';
 import { arrivals, bursts, type Load, type Measured, users } from './load.ts';
 import { batches, distinctPictures, samePictures } from './pictures.ts';
@@ -7,17 +10,17 @@ export interface Profile {
   readonly name: string;
   /** Pictures of a request. */
   readonly items?: number;
-  /** Refusals are what it is about: a 503 in time is no error. */
-  readonly refuses?: true;
   run(): Promise<Measured>;
 }
 
 const thinkMs = 1_000;
 const picturesOfABatch = 32;
 const infer = '/v1/infer';
+const model = 'efficientnet-lite0';
+const everySeconds = 5;
 
 /** `half`: requests a second that are half of what the service can do. */
-export function profilesOf(url: string, pictures: readonly Buffer[], seconds: number, half: () => number): Profile[] {
+export function profilesOf(url: string, pictures: readonly Buffer[], seconds: number, half: () => number, folder: string): Profile[] {
   const distinct = distinctPictures(pictures, infer);
   const load = (request: Load['request'], good?: Load['good']): Load => ({ url, request, seconds, ...(good ? { good } : {}) });
   const manyUsers = (count: number): Profile => ({ name: `${count} users`, run: () => users(load(distinct), count, thinkMs) });
@@ -42,8 +45,18 @@ export function profilesOf(url: string, pictures: readonly Buffer[], seconds: nu
         return arrivals(load(() => paths[asked++ % paths.length]!), 10);
       },
     },
-    { name: 'overload', refuses: true, run: () => users(load(distinct), 600, 100) },
+    { name: '1,000 sockets', run: () => sockets(url, join(folder, 'pictures'), Math.max(seconds, 3 * everySeconds)) },
+    // Its beginning looks like a burst that passes, and is let in as one: what stays is told apart only after a while.
+    ...['overload, its first seconds', 'overload'].map((name): Profile => ({ name, run: () => users(load(distinct), 600, 100) })),
   ];
+}
+
+/** Live streams, each with a frame every few seconds; what became of a frame that was not answered is counted. */
+async function sockets(url: string, folder: string, seconds: number): Promise<Measured> {
+  const picture = readdirSync(folder).find((file) => file.endsWith('.jpg'));
+  const seen = await runClients({ url, by: 'stream', sources: 1_000, framesPerSecond: 1 / everySeconds, seconds, model, policy: 'drop_oldest', picture: join(folder, picture!), name: 'socket' });
+  const { dropped, skipped, closed, errors } = seen;
+  return { ms: seen.ms, seconds, errors: Object.fromEntries(Object.entries({ dropped, skipped, closed, errors }).filter(([, n]) => n > 0)) };
 }
 
 async function once(url: string, requests: readonly (readonly Buffer[])[]): Promise<void> {

@@ -32,7 +32,7 @@ export async function storeYear(store: Pick<Store, 'command'>, { rows, from: fir
          multiIf(chance < 5, 'dead_lettered', chance < 20, 'dropped', 'ok') AS state,
          state = 'ok' AS ok,
          if(detects AND ok, toUInt8((g % 100 < 35) ? 0 : g % 6 + (hour BETWEEN 7 AND 19 ? 1 : 0)), 0) AS boxes,
-         -- Few classes are frequent, many are rare; some come up only in the last days.
+         -- Few classes are frequent, many are rare; each day brings one that was never seen before.
          arrayMap(i -> toInt32(floor(79 * pow(sipHash64(n, i) % 10000 / 10000., 3))), range(boxes)) AS classes,
          if(NOT detects AND ok, arrayMap(i -> toInt32(floor(999 * pow(sipHash64(n, i) % 10000 / 10000., 2))), range(5)), []) AS tops
        SELECT
@@ -41,7 +41,7 @@ export async function storeYear(store: Pick<Store, 'command'>, { rows, from: fir
          if(ok, NULL, if(state = 'dropped', 'preprocess', 'infer')), if(ok, NULL, if(state = 'dropped', 'deadline', 'undecodable_image')),
          if(detects, 'nanodet', 'efficientnet-lite0'), if(ok, if(at > fromUnixTimestamp64Milli({until:Int64}) - toIntervalDay(60), '2', '1'), NULL), if(ok, if(detects, 'detection', 'classification'), NULL), 640, 480,
          tops, arrayMap(c -> concat('class-', toString(c)), tops), arrayMap(i -> toFloat32(pow(0.5, i) * (0.2 + g % 800 / 1000)), range(length(tops))),
-         classes, arrayMap(c -> concat('object-', toString(c)), classes), arrayMap(i -> toFloat32(0.3 + sipHash64(n, i, 3) % 700 / 1000), range(boxes)),
+         classes, arrayMap(c -> multiIf(c = 0, 'person', c = 78, concat('new-on-', toString(toDate(at))), concat('object-', toString(c))), classes), arrayMap(i -> toFloat32(0.3 + sipHash64(n, i, 3) % 700 / 1000), range(boxes)),
          arrayMap(i -> toFloat32(sipHash64(n, i, 4) % 5000 / 10), range(boxes)), arrayMap(i -> toFloat32(sipHash64(n, i, 5) % 4000 / 10), range(boxes)),
          arrayMap(i -> toFloat32(500 + sipHash64(n, i, 6) % 1400 / 10), range(boxes)), arrayMap(i -> toFloat32(400 + sipHash64(n, i, 7) % 800 / 10), range(boxes)),
          if(ok, 90 + 40 * sin(hour / 24. * 6.28) + g % 1000 / 100, NULL), if(ok, 40 + g % 700 / 100, NULL), if(ok, 200 + h % 9000 / 10, NULL),

@@ -2,37 +2,26 @@
  * Video over WebSockets. One source beside the same frames as HTTP requests, in turns; sixteen that together are too much for
  * the machine; and, with --sockets N, many that send a frame every few seconds, with the edge's memory over the run.
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { systemClock as clock } from '../../processors/runtime/clock.ts';
 import { cpuSeconds } from '../pipeline/usage.ts';
 import { sampleResident, slopeOfSecondHalf, sparkline } from '../pressure/resident.ts';
-import type { Load, Seen } from './client.ts';
+import type { Seen } from './client.ts';
 import { type Place, say, withPlace } from './place.ts';
+import { runClients } from './run-clients.ts';
 
-const client = fileURLToPath(new URL('./client.ts', import.meta.url));
 /** What was never seen comes as null: JSON has no NaN. */
 const round = (value: number | null, digits = 1): number => (value === null ? Number.NaN : Number(value.toFixed(digits)));
 
-/** Runs the clients; `counting` is told when the warm-up is over. */
-async function run(load: Load, counting: () => void = () => {}): Promise<Seen> {
-  const child = spawn(process.execPath, ['--import', 'tsx', client, JSON.stringify(load)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout.on('data', (bytes: Buffer) => {
-    output += bytes.toString();
-    if (bytes.toString().includes('counting')) counting();
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new SaccadeError('internal', `The clients ended with ${code}.`);
-  const seen = output.trim().split('\n').at(-1)!;
-  say(seen);
-  return JSON.parse(seen) as Seen;
+async function told(...given: Parameters<typeof runClients>): Promise<Seen> {
+  const { ms: _each, ...seen } = await runClients(...given);
+  say(JSON.stringify(seen));
+  return seen;
 }
 
 /** (Σx)² / (n Σx²), of R. Jain: 1 when all get the same. */
@@ -62,7 +51,7 @@ async function oneAndSixteen({ edge, pipeline }: Place, given: Given) {
     ] as const) {
       say(`round ${at} of ${given.rounds}: ${kind}`);
       const before = cpuSeconds(edge.child.pid!) + cpuSeconds(pipeline.child.pid!);
-      const seen = await run({ ...base, ...load, name: `${kind.replace(' ', '-')}-${at}` });
+      const seen = await told({ ...base, ...load, name: `${kind.replace(' ', '-')}-${at}` });
       into.push(seen);
       rows[`${kind}, ${at}`] = { ...shown(seen), 'cpu s': round(cpuSeconds(edge.child.pid!) + cpuSeconds(pipeline.child.pid!) - before), jain: round(jain(seen.rates), 3), 'rates': `${round(Math.min(...seen.rates))}–${round(Math.max(...seen.rates))}` };
       // What the last one left behind is worked off.
@@ -85,7 +74,7 @@ async function manySockets({ edge }: Place, given: Given, sockets: number, every
   const idle = curve!.mib.at(-1)!;
   let countedFrom = 0;
   say(`${sockets} sockets, a frame every ${everySeconds} s each`);
-  const seen = await run({ url: edge.url, by: 'stream', sources: sockets, framesPerSecond: 1 / everySeconds, seconds: given.seconds, model: given.model, policy: 'drop_oldest', picture: given.picture, name: 'many' }, () => (countedFrom = curve!.mib.length));
+  const seen = await told({ url: edge.url, by: 'stream', sources: sockets, framesPerSecond: 1 / everySeconds, seconds: given.seconds, model: given.model, policy: 'drop_oldest', picture: given.picture, name: 'many' }, () => (countedFrom = curve!.mib.length));
   await memory.stop();
   const during = { name: 'edge', mib: curve!.mib.slice(countedFrom) };
   const highest = Math.max(...curve!.mib);

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
+import type { Ledger } from '../edge/ledger.ts';
 import type { AuditTrail } from './audit-trail.ts';
 
 declare module 'fastify' {
@@ -29,12 +30,12 @@ export function installAudit(app: FastifyInstance, { trail, clock }: { readonly 
     const { id: actor, tenant, role } = request.principal;
     trail.record({
       at: clock.now(), actor, tenant, role: actor === '' ? '' : role, action: `${request.method} ${request.routeOptions.url}`,
-      target: request.auditTarget || targetOf(request), status, address: request.ip,
+      target: request.auditTarget.slice(0, longestTarget) || targetOf(request), status, address: request.ip,
     });
   }
 
   app.addHook('onRequest', async (request) => {
-    if (trail.full && concerns(request)) throw new SaccadeError('metadata_unavailable', 'The audit trail cannot be written.');
+    if (trail.full && concerns(request)) throw unwritable();
   });
   app.addHook('preHandler', async (request) => {
     // A WebSocket answers by other means: no response ends it.
@@ -48,6 +49,20 @@ export function installAudit(app: FastifyInstance, { trail, clock }: { readonly 
   });
   app.addHook('onResponse', async (request, reply) => record(request, reply.statusCode));
 }
+
+/** For what is done over a socket: counted by the limits, recorded as a request is. */
+export const recordedLedger = (limits: Pick<Ledger, 'count' | 'tap'>, trail: AuditTrail, clock: Clock): Ledger => ({
+  async count(principal, of, reply) {
+    if (trail.full) throw unwritable();
+    await limits.count(principal, of, reply);
+  },
+  tap: limits.tap,
+  record({ id: actor, tenant, role }, { target, ...deed }) {
+    trail.record({ at: clock.now(), actor, tenant, role, target: target.slice(0, longestTarget), ...deed });
+  },
+});
+
+const unwritable = (): SaccadeError => new SaccadeError('metadata_unavailable', 'The audit trail cannot be written.');
 
 /** Parameters of the route and the query, without those that are credentials. */
 function targetOf(request: FastifyRequest): string {

@@ -3,14 +3,17 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Counted, RateCounter } from '../../connectors/ports.ts';
 import { plans, type Rate, type RateClass } from '../../schemas/plans.ts';
+import type { Ledger } from '../edge/ledger.ts';
 import type { Principal, Role } from '../edge/principal.ts';
+import { leases } from './leases.ts';
 
 /** Wrong credentials of one address: the right one is not found by trying, but a flood must not reach the database. */
 const wrongOnes: Rate = { requests: 30, seconds: 60 };
 
 const byNeed: Record<Role, RateClass> = { viewer: 'read', operator: 'predict', trainer: 'training_upload', admin: 'admin' };
 
-export interface Rates {
+/** Of what is done within a request: counted as what it is, and told in its own words. */
+export interface Rates extends Pick<Ledger, 'count' | 'tap'> {
   /** After the principals are installed. */
   install(app: FastifyInstance): void;
   /** Throws rate_limited for an address that has shown too much that was wrong. */
@@ -26,19 +29,21 @@ export function rates({ counter, defaultPlan }: { readonly counter: RateCounter;
   /** An unknown name (a plan that was renamed) is the default, not no limit. */
   const windowsOf = ({ plan }: Principal, of: RateClass): readonly Rate[] => (plans[plan ?? defaultPlan] ?? plans[defaultPlan] ?? {})[of] ?? [];
 
-  async function count(principal: Principal, of: RateClass, reply: FastifyReply): Promise<void> {
+  async function count(principal: Principal, of: RateClass, reply?: FastifyReply): Promise<void> {
     const windows = windowsOf(principal, of);
     if (windows.length === 0) return;
     const counts = await Promise.all(windows.map((window) => counter.take(`${of}:${principal.id}`, window)));
-    headers(reply, of, windows, counts);
+    if (reply) headers(reply, of, windows, counts);
     const refusing = counts.filter(({ allowed }) => !allowed);
     if (refusing.length === 0) return;
     const wait = seconds(Math.max(...refusing.map(({ resetMs }) => resetMs)));
-    void reply.header('retry-after', wait);
+    void reply?.header('retry-after', wait);
     throw new SaccadeError('rate_limited', `The limit for ${of} is ${windows.map((window) => `${window.requests} in ${window.seconds} s`).join(', ')}; try again in ${wait} s.`);
   }
 
   return {
+    count,
+    tap: leases(counter, windowsOf),
     install(app) {
       app.addHook('onRequest', async ({ principal, routeOptions, is404 }, reply) => {
         const { needs = 'admin', rate } = routeOptions.config;

@@ -10,7 +10,7 @@ import { redisRates } from '../../connectors/rates/redis.ts';
 import { oidcIssuer } from '../../connectors/oidc/issuer.ts';
 import { auditTopic } from '../../schemas/topics.ts';
 import { adminRoutes } from '../access/admin-routes.ts';
-import { installAudit } from '../access/audit-hooks.ts';
+import { installAudit, recordedLedger } from '../access/audit-hooks.ts';
 import { auditTrail } from '../access/audit-trail.ts';
 import { authenticator } from '../access/authenticate.ts';
 import { keyCheck } from '../access/key-check.ts';
@@ -25,6 +25,7 @@ import { ticketRoutes } from '../access/ticket-routes.ts';
 import { tokenCheck } from '../access/tokens.ts';
 import type { Config } from '../config.ts';
 import { openMetadataOf } from '../connect.ts';
+import { type Ledger, noLedger } from '../edge/ledger.ts';
 import { type Authenticate, noVigil, openMode, type Vigil } from '../edge/principal.ts';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { TlsFiles } from '../edge/tls.ts';
@@ -37,6 +38,8 @@ import type { End, Foundation } from './foundation.ts';
 export interface Access {
   readonly authenticate: Authenticate;
   readonly vigil: Vigil;
+  /** The same limits and record for what is done inside of a request or over a socket. */
+  readonly ledger: Ledger;
   /** What watches over every request, once it is known who asks. */
   guard(app: FastifyInstance): void;
   /** The certificate of every door; undefined: none. */
@@ -74,7 +77,8 @@ export async function openAccess(base: Base, opening: Promise<Metadata> | null):
   const limits = rates({ counter, defaultPlan: s.SACCADE_PLAN ?? (open ? 'unlimited' : 'demo') });
   const { SACCADE_TLS_CERT: cert, SACCADE_TLS_KEY: key } = s;
   const tls = cert && key ? { cert, key } : undefined;
-  const nothing = { tls, vigil: noVigil, guard: limits.install, routes() {}, announce() {} };
+  const ledger: Ledger = { ...noLedger, count: limits.count, tap: limits.tap };
+  const nothing = { tls, vigil: noVigil, ledger, guard: limits.install, routes() {}, announce() {} };
   if (open) return { ...nothing, authenticate: openMode(s.SACCADE_TENANT) };
   if (!opening) return { ...nothing, authenticate: withMetricsToken(noKeysHere, s.SACCADE_METRICS_TOKEN, s.SACCADE_TENANT) };
   return { tls, ...(await closedMode(base, await opening, limits, counter)) };
@@ -116,6 +120,7 @@ async function closedMode(base: Base, metadata: Metadata, limits: ReturnType<typ
   return {
     authenticate: withMetricsToken(authenticate, s.SACCADE_METRICS_TOKEN, home),
     vigil: vigil.watch,
+    ledger: recordedLedger(limits, trail, clock),
     guard(app) {
       installAudit(app, { trail, clock });
       limits.install(app);

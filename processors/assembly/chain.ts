@@ -1,6 +1,6 @@
 /** The stages of topology.ts that this process runs, on its connectors. */
 import type { Clock, Store } from '../../connectors/ports.ts';
-import { alertsTopic, driftWindowsTopic } from '../../schemas/topics.ts';
+import { alertsTopic, driftWindowsTopic, ingestOf, inputTopic, keptTopic } from '../../schemas/topics.ts';
 import { openJournal } from '../connect.ts';
 import { inferStage } from '../infer/infer.ts';
 import { ingestStage } from '../ingest/ingest.ts';
@@ -13,6 +13,7 @@ import { createPipeline, type Pipeline } from '../runtime/pipeline.ts';
 import type { Step } from '../runtime/wiring.ts';
 import { sinkConfig } from '../sink/config.ts';
 import { alertColumns, alertsTable, windowColumns, windowsTable } from '../sink/drift-rows.ts';
+import { keptColumns, keptTable } from '../sink/kept-rows.ts';
 import { sinkStage } from '../sink/sink.ts';
 import { tableSink } from '../sink/table-sink.ts';
 import type { Stage } from '../stage.ts';
@@ -31,18 +32,20 @@ function sinks(store: Store, clock: Clock): Record<string, Stage<never>> {
     predictions: sinkStage({ store, clock, batch: sinkConfig.parse({}) }),
     [driftWindowsTopic]: tableSink({ name: 'sink.drift', store, batch: driftBatch, table: windowsTable, columns: windowColumns }),
     [alertsTopic]: tableSink({ name: 'sink.alerts', store, batch: driftBatch, table: alertsTable, columns: alertColumns }),
+    [keptTopic]: tableSink({ name: 'sink.kept', store, batch: driftBatch, table: keptTable, columns: keptColumns }),
   };
 }
 
 /** Nothing is consumed before pipeline.start(). */
-export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
+export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null, keep: Stages['keep']): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
   const { settings: s, models, rules, blobs, clock, log, producer, registry, data, logger, metrics, ending, say } = base;
   const steps = topology(s.SACCADE_STAGES, models, {
-    ingest: () => ingestStage({ rules, tenant: s.SACCADE_TENANT, lanes: admission.lanes }),
+    ingest: () => Object.fromEntries([[inputTopic, s.SACCADE_TENANT] as const, ...s.SACCADE_TENANT_TOPICS].map(([topic, tenant]) => [topic, ingestStage({ name: ingestOf(topic), rules, tenant, lanes: admission.lanesOf(topic) })])),
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
     infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
     sink: () => sinks({ ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, clock),
+    keep: () => keep,
     drift: () => drift!,
   });
   const journal = openJournal(log, data, logger.child({ component: 'journal' }));

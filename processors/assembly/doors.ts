@@ -3,22 +3,23 @@ import type { Masker, Store } from '../../connectors/ports.ts';
 import { leasesTopic } from '../../schemas/topics.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
 import { edgeConfig } from '../edge/config.ts';
-import type { Vigil } from '../edge/principal.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
 import { openStore } from '../connect.ts';
+import type { Access } from './access.ts';
 import type { Foundation } from './foundation.ts';
 import { asFused } from './fused-stages.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
+import type { Kept } from './keep.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, vigil: Vigil): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
+  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   return createEdge({
     server,
@@ -27,14 +28,16 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     registry,
     rules,
     clock,
-    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
+    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, targetMs: s.SACCADE_ANSWER_TARGET_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
+    kept,
     store: openReadingStore(base),
     catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
     startedAt,
     vigil,
+    ledger,
     quota: intake.admission.quota,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,

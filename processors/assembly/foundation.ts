@@ -88,7 +88,7 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
     minInSync: Math.min(2, s.SACCADE_REPLICATION),
     maxRecordBytes: recordLimitBytes,
     rawHours: masksAnybody(maskPolicyOf(s)) ? s.SACCADE_MASK_RAW_HOURS : undefined,
-  });
+  }, [...s.SACCADE_TENANT_TOPICS.keys()]);
   const patience = { clock, say };
   await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
   const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);

@@ -13,6 +13,7 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
     producer,
     clock,
     models: names,
+    tenantTopics: [...s.SACCADE_TENANT_TOPICS.keys()],
     rules: framesPerSecond === 0 ? null : { framesPerSecond, burst, calmMs: ingestConfig.parse({}).calmMs },
     told: (source, lane) => logger.info({ stage: 'ingest', source, lane }, lane === 'frames' ? 'the source keeps to its quota again' : 'the source is above its quota'),
   });
@@ -20,7 +21,7 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
   const acceptance = nearRetention({
     log,
     clock,
-    groups: stagesToWatch(names).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs })),
+    groups: stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs })),
   });
   return {
     admission,

@@ -11,6 +11,7 @@ import { makeChain } from './chain.ts';
 import { openDoors } from './doors.ts';
 import { openDrift } from './drift.ts';
 import { type End, layFoundation } from './foundation.ts';
+import { openKept } from './keep.ts';
 import { openInference } from './inference.ts';
 import { openMasker } from './masker.ts';
 import { openIntake } from './intake.ts';
@@ -28,7 +29,8 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const inference = await openInference(base);
   const masking = await openMasker(base, inference);
   const replies = ownReplies(base.producer);
-  const { pipeline, steps } = makeChain({ ...base, producer: replies.producer }, intake, inference, store, await openDrift(base));
+  const kept = openKept(base, masking.masker);
+  const { pipeline, steps } = makeChain({ ...base, producer: replies.producer }, intake, inference, store, await openDrift(base), kept.stages);
   intake.watch();
 
   const access = await openAccess(base, metadata);
@@ -40,13 +42,14 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     startedAt,
     logger: logger.child({ stage: 'edge' }),
     authenticate: access.authenticate,
+    open: s.SACCADE_AUTH === 'open',
     guard: access.guard,
     tls: access.tls,
     origins: s.SACCADE_CORS,
     trustedProxies: s.SACCADE_TRUSTED_PROXIES,
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
-  const edge = await openDoors(base, server, intake, inference, masking.masker, access.vigil);
+  const edge = await openDoors(base, server, intake, inference, masking.masker, kept, access);
   if (edge) replies.deliverTo(edge);
   const sql = openSql(base, server, access);
   access.routes(server.app);
@@ -58,7 +61,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   await sql.listen();
   await Promise.all([pipeline.start(), edge?.open()]);
   if (store) await keepUp(base, store);
-  ownTheFolder(base, url);
+  if (ownTheFolder(base, url)) kept.retain();
   openCameras(base, intake);
   announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
   access.announce();

@@ -8,19 +8,19 @@ import { patiently } from '../runtime/patience.ts';
 import { keepStore } from '../sink/upkeep.ts';
 import type { Foundation } from './foundation.ts';
 import type { Intake } from './intake.ts';
+import { retentionOf } from './retention.ts';
 
 export async function keepUp(base: Foundation, store: Store): Promise<void> {
   const { settings: s, clock, logger, ending, say } = base;
-  const retention = { rows: s.SACCADE_KEEP_DAYS, embeddings: s.SACCADE_KEEP_EMBEDDINGS_DAYS, rollups: s.SACCADE_KEEP_ROLLUPS_DAYS };
-  const options = { store, clock, retention, builder: `${hostname()}:${process.pid}`, log: logger.child({ component: 'rollups' }) };
+  const options = { store, clock, retention: retentionOf(s), builder: `${hostname()}:${process.pid}`, log: logger.child({ component: 'rollups' }) };
   const upkeep = await patiently(() => keepStore(options), { clock, say });
   ending.add('upkeep of the store', () => upkeep.close());
 }
 
-/** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. */
-export function ownTheFolder(base: Foundation, url: string): void {
+/** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. Answers whether this is the first. */
+export function ownTheFolder(base: Foundation, url: string): boolean {
   const { data, settings: s, startedAt, stack, clock, blobs, topics, logger, ending, wants } = base;
-  if (readRunFile(data)) return;
+  if (readRunFile(data)) return false;
   const { kafka, registry, clickhouse, children } = stack;
   const edge = wants('edge');
   const own: RunFile = { pid: process.pid, startedAt: new Date(startedAt).toISOString(), edge: edge ? { url } : null, ops: edge ? null : { url }, kafka, registry, clickhouse, children, fused: (s.SACCADE_FUSE ?? []).map((pair) => pair.join('+')) };
@@ -29,6 +29,7 @@ export function ownTheFolder(base: Foundation, url: string): void {
   const closing = new AbortController();
   const expiring = expireBlobs({ clock, blobs, ageMs: blobAgeMs(topics), signal: closing.signal, log: logger.child({ component: 'blobs' }) });
   ending.add('blob expiry', () => (closing.abort(), expiring));
+  return true;
 }
 
 export function openCameras(base: Foundation, { refusal }: Intake): void {

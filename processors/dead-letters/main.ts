@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import { openRepository } from '../../connectors/models/repository.ts';
-import { handledTopic, topicSpecs } from '../../schemas/topics.ts';
+import { handledTopic, inputTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
 import { openMasking } from '../masking.ts';
@@ -60,7 +60,7 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
       registry: openRunningRegistry(s, running),
       blobs: openBlobs(s, data),
       masker: masking.masker,
-      tenant: s.SACCADE_TENANT,
+      tenantOf: (input) => (input === inputTopic ? s.SACCADE_TENANT : (s.SACCADE_TENANT_TOPICS.get(input) ?? null)),
       clock: systemClock,
       handledSpec: specs.find(({ name }) => name === handledTopic)!,
       stopping,

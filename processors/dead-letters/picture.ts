@@ -1,7 +1,7 @@
 /** The picture in a dead letter, as far as there is one: with its faces covered, where its tenant's policy says so. */
 import sharp from 'sharp';
 import { asSaccadeError } from '../../connectors/errors.ts';
-import type { LogRecord } from '../../connectors/ports.ts';
+import type { BlobStore, LogRecord } from '../../connectors/ports.ts';
 import type { Frame, FrameIn, Tensor } from '../../schemas/records.ts';
 import { describeTopic } from '../../schemas/topics.ts';
 import { homeOf } from './letter.ts';
@@ -19,7 +19,7 @@ export interface Picture {
 /** A sentence instead, when the record has no picture or none can be got at. */
 export type MaybePicture = Picture | { readonly none: string };
 
-type Means = Pick<World, 'registry' | 'blobs' | 'masker' | 'tenant'>;
+type Means = Pick<World, 'registry' | 'blobs' | 'masker' | 'tenantOf'>;
 
 /** Bytes that may be a picture, what they are, and whose; tenant null: nobody knows. */
 interface Found {
@@ -46,11 +46,11 @@ async function find(record: LogRecord, means: Means): Promise<Found | { none: st
   const home = homeOf(record.topic);
   const description = describeTopic(home);
   if (!description?.schema) return { bytes: value, what: 'its bytes', tenant: null };
-  if (description.plainBytes && value[0] !== wireMagic) return { bytes: value, what: 'its bytes, as the producer sent them', tenant: means.tenant };
-  return encoded(description.schema, await means.registry.decode(home, value), means);
+  if (description.plainBytes && value[0] !== wireMagic) return { bytes: value, what: 'its bytes, as the producer sent them', tenant: means.tenantOf(home) };
+  return encoded(description.schema, await means.registry.decode(home, value), means.blobs, means.tenantOf(home));
 }
 
-async function encoded(schema: string, value: unknown, { blobs, tenant: own }: Means): Promise<Found | { none: string }> {
+async function encoded(schema: string, value: unknown, blobs: BlobStore, own: string | null): Promise<Found | { none: string }> {
   if (schema === 'frame-in') return { bytes: (value as FrameIn).image, what: 'the image offered', tenant: own };
   if (schema === 'frame') {
     const { image, claim, tenant } = value as Frame;

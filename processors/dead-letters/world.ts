@@ -20,8 +20,8 @@ export interface World {
   readonly registry: SchemaRegistry;
   readonly blobs: BlobStore;
   readonly masker: Masker;
-  /** Whose the images in frames.in are. */
-  readonly tenant: string;
+  /** Whose the images in an input are; null: nobody says. */
+  tenantOf(input: string): string | null;
   readonly clock: Clock;
   /** How the topic of the marks is created where it is missing. */
   readonly handledSpec: TopicSpec;

@@ -8,6 +8,13 @@ export const edgeConfig = z.strictObject({
   maxWaiting: z.number().int().positive().default(256),
   /** Pictures that wait for their answers at once, over all requests; more are refused with 503. */
   maxAwaited: z.number().int().positive().default(2_048),
+  /** Those of them that the pipeline gets, by model, are as many as it answers within that, in milliseconds (pace.ts) … */
+  targetMs: z.number().int().min(1).default(100),
+  /** … once no answer has been in time for so long: a burst that passes is let in. */
+  lateMs: z.number().int().min(0).default(750),
+  /** At first, which is also the largest burst; and at least: a few clients are never refused, however slow the model. */
+  paceFirst: z.number().int().positive().default(128),
+  paceLeast: z.number().int().positive().default(16),
   /** Bytes of one request with several pictures. */
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */

@@ -7,6 +7,7 @@ import { batchRoutes } from './batch-routes.ts';
 import type { EdgeConfig } from './config.ts';
 import { inferRoutes } from './infer-routes.ts';
 import type { FindKnown } from './known-pictures.ts';
+import { type Ledger, noLedger } from './ledger.ts';
 import { openInquiries } from './inquiries.ts';
 import { openIntake } from './intake.ts';
 import { graphqlRoutes } from './graphql/graphql-routes.ts';
@@ -15,6 +16,7 @@ import { resultsRoutes } from './history/results-routes.ts';
 import { protocolInfer } from './inference-protocol/protocol-infer.ts';
 import { protocolErrors, protocolRoutes } from './inference-protocol/protocol-routes.ts';
 import { driftRoutes } from './drift/drift-routes.ts';
+import { frameRoutes, type FramePictures } from './frames/frame-routes.ts';
 import { edgeMetrics } from './metrics.ts';
 import type { ModelCatalog } from './models/catalog.ts';
 import { modelsRoutes } from './models/models-routes.ts';
@@ -45,9 +47,13 @@ export interface EdgeOptions {
   readonly startedAt: number;
   /** What the page shows. */
   readonly live: LiveFeed;
+  /** Pictures of frames that are long past; absent: those of the live feed alone. */
+  readonly kept?: FramePictures;
   readonly metrics: Parameters<typeof edgeMetrics>[0];
   /** Watches over who opened a socket or a stream of events; absent: nobody's credential ends. */
   readonly vigil?: Vigil;
+  /** Counts and records what is done inside of requests and sockets; absent: nobody does. */
+  readonly ledger?: Ledger;
   /** Requests above it go by the overflow lane; absent: none. */
   readonly quota?: Pick<Quota, 'take'> | null;
   /** Which partition of replies is whose; absent: there is no other edge. */
@@ -70,7 +76,7 @@ export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, vigil = noVigil } = options;
+  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, vigil = noVigil, ledger = noLedger } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
   const inquiries = openInquiries({ ...options, desk, quota, results, seen: (picture) => options.live.of(picture.tenant).seen(picture) });
@@ -81,6 +87,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   resultsRoutes(server.app, { ask, results, clock });
   historyRoutes(server.app, { ask, clock, startedAt });
   driftRoutes(server.app, { ask, clock });
+  frameRoutes(server.app, { live: options.live, kept: options.kept });
   modelsRoutes(server.app, { catalog });
   // In a scope of their own: what they read as a body is no other route's.
   await server.app.register(async (scope) => {
@@ -91,11 +98,11 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   await server.app.register(async (scope) => {
     protocolErrors(scope);
     protocolRoutes(scope, { catalog, ready: () => desk.ready && refusal() === null });
-    protocolInfer(scope, intake, catalog);
+    protocolInfer(scope, intake, catalog, ledger);
   });
-  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, vigil, limits: config.stream });
+  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, vigil, ledger, limits: config.stream });
   // After the streams, whose plug-in for WebSockets it shares.
-  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
+  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     awaits: desk.awaits,

@@ -7,6 +7,15 @@ const sendBytes = 1024 * 1024;
 
 const isTooLarge = (error: unknown): boolean => error instanceof SaccadeError && error.code === 'payload_too_large';
 
+/** Into one partition of their topic: one batch for the broker to append and for whoever reads it. The order of requests is nobody's. */
+function together(records: readonly OutgoingRecord[]): OutgoingRecord[] {
+  const keys = new Map<string, OutgoingRecord['key']>();
+  return records.map((record) => {
+    if (!keys.has(record.topic)) keys.set(record.topic, record.key);
+    return { ...record, key: keys.get(record.topic)! };
+  });
+}
+
 interface Waiting {
   readonly records: readonly OutgoingRecord[];
   readonly resolve: () => void;
@@ -30,7 +39,7 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'se
 
   async function leave(those: readonly Waiting[]): Promise<void> {
     try {
-      await producer.send(those.flatMap(({ records }) => records));
+      await producer.send(together(those.flatMap(({ records }) => records)));
       for (const { resolve } of those) resolve();
     } catch (error) {
       // Those that had left already leave twice, which is once: records are known by their ids.

@@ -12,6 +12,7 @@ import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
+import { createPace, type Pace } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
 
@@ -66,38 +67,51 @@ export interface Inquiries {
    * a picture is its own. Throws what is wrong with all of them: not_ready, overloaded, log_unavailable.
    */
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
+  /** Whether a picture for the model whose answer is waited for would be overloaded now. */
+  full(model: string): boolean;
 }
 
 const source = 'http';
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
 const listenMs = 10 * 60_000;
 
+export const tooMany = (): SaccadeError => new SaccadeError('overloaded', 'Answers would come late.');
+
 interface Prepared {
   readonly id: string;
   readonly model: string;
   readonly acceptedAt: number;
   readonly expected: Pick<Expected, 'answer' | 'cancel'>;
+  /** Where it is counted while it is in the pipeline; null: it is not there, or nobody waits for it. */
+  readonly pace: Pace | null;
   readonly record: OutgoingRecord;
 }
 
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   const log = gathering(producer);
+  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
+  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least })]));
+  const full = (model: string): boolean => paces.get(model)?.full ?? false;
 
   /** What is known needs no stage: its outcome is what goes into the log. */
   async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
     const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
     const acceptedAt = clock.now();
+    const content_type = sniffImage(image) ?? '';
     const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
-    const prediction = answered(id, frame, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
+    const picture = { content_type, size: image.length, claim: null, place: null };
+    const prediction = answered(id, { ...frame, picture }, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
     const value = await registry.encode('predictions', prediction);
-    seen?.({ id, tenant, source, models: [model], content_type: sniffImage(image) ?? '', image, claim: null });
-    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
+    seen?.({ id, tenant, source, models: [model], content_type, image, claim: null });
+    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
   async function prepare({ image, model, key }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
     const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
     const deadline = waits ? startedAt + config.requestTimeoutMs : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
+    const pace = (waits && paces.get(model)) || null;
+    pace?.take();
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
     try {
@@ -106,11 +120,12 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
       const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
-      // Requests have no order to keep, so the id is the key: they spread over the partitions.
-      return { id, model, acceptedAt, expected, record: { topic, key: id, value, headers: { traceparent } } };
+      // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
+      return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
       expected.cancel();
+      pace?.back(null);
       throw error;
     }
   }
@@ -119,9 +134,12 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   let awaited = 0;
 
   return {
+    full,
     async ask(inquiries, inquirer) {
       if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
       const found = await known(inquirer.tenant, source, inquiries);
+      // One of many pictures is let in where one is: it would wait for ever for so much room.
+      if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
       const prepared = await Promise.all(
         inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
       );
@@ -129,16 +147,23 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       try {
         if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
       } catch (error) {
-        for (const { expected } of sendable) expected.cancel();
+        for (const { expected, pace } of sendable) {
+          expected.cancel();
+          pace?.back(null);
+        }
         throw error;
       }
       const ackedAt = clock.now();
       return prepared.map((one) => {
         if (one instanceof SaccadeError) return one;
-        const { id, model, acceptedAt, expected } = one;
+        const { id, model, acceptedAt, expected, pace } = one;
         results.accepted(inquirer.tenant, id, model);
         if (inquirer.waits) awaited += 1;
-        const done = (): void => void (awaited -= inquirer.waits ? 1 : 0);
+        const done = (): void => {
+          if (inquirer.waits) awaited -= 1;
+          // What came with company took its company's time.
+          pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
+        };
         expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
         return { id, model, acceptedAt, ackedAt, answer: expected.answer };
       });

@@ -4,7 +4,7 @@ import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
 import type { EdgeConfig } from './config.ts';
-import type { Inquiries } from './inquiries.ts';
+import { type Inquiries, tooMany } from './inquiries.ts';
 import type { EdgeMetrics } from './metrics.ts';
 import { notReady, type ReplyDesk } from './reply-desk.ts';
 import { type UploadGate, uploadGate } from './upload-gate.ts';
@@ -52,7 +52,7 @@ export interface IntakeOptions {
 }
 
 export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake {
-  const { rules, config, metrics } = shared;
+  const { rules, config, metrics, inquiries } = shared;
   const gate: UploadGate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes });
 
   function accepting(): void {
@@ -61,9 +61,15 @@ export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake 
     if (why !== null) throw new SaccadeError('overloaded', why);
   }
   const count = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => gate.enter(request, reply, mostBytes);
+  /** The same as inquiries.ask would say, before the body has cost anything. */
+  function behind({ query, params }: FastifyRequest): boolean {
+    const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
+    return wait !== '0' && inquiries.full(typeof model === 'string' && model !== '' ? model : rules.models[0]!);
+  }
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {
       accepting();
+      if (behind(request)) throw tooMany();
       gate.enter(request, reply, mostBytes);
     } catch (error) {
       metrics.refused((error as SaccadeError).code);

@@ -8,6 +8,7 @@ import { unanswered } from '../../schemas/unanswered.ts';
 import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
 import { answersOf } from './answers.ts';
 import type { Engine, RowInput, RowResult } from './engine.ts';
+import { flights, type Landed } from './flights.ts';
 import type { Served, Serving } from './serving.ts';
 
 export interface InferOptions {
@@ -25,7 +26,7 @@ const deadlyAttempts = 3;
 /** Records that lie ready in the engine's queue: enough for its turns among sources and models to mean something. */
 const recordsInHand = 64;
 
-type Answered = { readonly by: Served; readonly result: RowResult };
+type Answered = Landed & { readonly by: Served };
 
 /**
  * Outputs: `predictions` (key = source) and, for a frame somebody waits for, `replies`.
@@ -34,6 +35,7 @@ type Answered = { readonly by: Served; readonly result: RowResult };
  */
 export function inferStage({ serving, engine, clock, answers = null, batch }: InferOptions): Stage<Tensor> {
   const { name } = serving;
+  const join = flights();
 
   async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal, guard: Guard = unguarded): Promise<Outcome[]> {
     const started = performance.now();
@@ -42,8 +44,9 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
     const answered = new Map<Input<Tensor>, Answered>();
     const run = async (chosen: readonly Input<Tensor>[], who: Served, alone: boolean): Promise<void> => {
       if (chosen.length === 0) return;
-      const results = await guard(chosen, () => engine.run(who.model, chosen.map(({ value }) => rowOf(value)), { signal, alone }));
-      chosen.forEach((input, i) => answered.set(input, { by: who, result: results[i]! }));
+      const infer = (rows: readonly Input<Tensor>[]) => guard(rows, () => engine.run(who.model, rows.map(({ value }) => rowOf(value)), { signal, alone }));
+      const landed = alone ? (await infer(chosen)).map((result) => ({ result, joined: false })) : await join(who.model, chosen, infer);
+      chosen.forEach((input, i) => answered.set(input, { by: who, ...landed[i]! }));
     };
     const sound = inputs.filter(({ value }, i) => faults[i] === null && value.answer === null);
     // What comes again may be what killed a worker: it goes alone, so that it takes nobody with it.
@@ -61,11 +64,11 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
     return inputs.map((input, i) => {
       const { answer } = input.value;
       if (faults[i]) return reject(faults[i]);
-      return answer ? emit(...addressed(input.value, predictionOf(input, answer, answer.version === by.model.card.version ? by.insteadOf : null, {}))) : outcomeOf(input, answered.get(input)!, batchMs);
+      return answer ? emit(...addressed(input.value, predictionOf(input, answer, answer.version === by.model.card.version ? by.insteadOf : null, true, {}))) : outcomeOf(input, answered.get(input)!, batchMs);
     });
   }
 
-  function outcomeOf(input: Input<Tensor>, { by, result }: Answered, batchMs: number): Outcome {
+  function outcomeOf(input: Input<Tensor>, { by, result, joined }: Answered, batchMs: number): Outcome {
     if (!result.ok) {
       if (result.error.code === 'deadline_exceeded') return drop('deadline');
       const deadly = result.crashed && input.attempt >= deadlyAttempts;
@@ -75,17 +78,17 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
       const { value: tensor } = input;
       const { version, task } = by.model.card;
       const answer: Answer = { version, task, ...answersOf(result.outputs, by.model, tensor.geometry) };
-      if (tensor.content !== null && answers) {
+      if (tensor.content !== null && answers && !joined) {
         const { image_width, image_height } = tensor.geometry;
         answers.keep({ content: tensor.content, model: by.model }, { ...answer, image_width, image_height, quality: tensor.quality });
       }
-      return emit(...addressed(tensor, predictionOf(input, answer, by.insteadOf, { infer: batchMs, run: result.ms })));
+      return emit(...addressed(tensor, predictionOf(input, answer, by.insteadOf, joined, { infer: batchMs, ...(joined ? {} : { run: result.ms }) })));
     } catch (error) {
       return failed(asSaccadeError(error, 'inference_failed'));
     }
   }
 
-  function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, answer: Answer, insteadOf: string | null, ms: Record<string, number>): Prediction {
+  function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, answer: Answer, insteadOf: string | null, cached: boolean, ms: Record<string, number>): Prediction {
     const { geometry } = tensor;
     return {
       id: predictionId(tensor.frame_id, tensor.model),
@@ -108,7 +111,8 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
       quality: tensor.quality,
       timings_ms: { ...tensor.timings_ms, tensor_queue: Math.max(0, receivedAt - origin.timestamp), ...ms },
       request_id: tensor.reply?.request_id ?? null,
-      cached: tensor.answer !== null,
+      cached,
+      picture: tensor.picture,
     };
   }
 

@@ -1,4 +1,4 @@
-/** Ingest: what anyone put into frames.in becomes a frame with an identity, or a dead letter with a reason. */
+/** Ingest: what anyone put into frames.in, or into a tenant's own topic, becomes a frame with an identity, or a dead letter with a reason. */
 import { asSaccadeError } from '../../connectors/errors.ts';
 import { frameIdFromOrigin, frameIdFromProducer } from '../../schemas/ids.ts';
 import type { FrameIdentity, FrameIn } from '../../schemas/records.ts';
@@ -10,6 +10,8 @@ import type { Lane, Lanes } from './lanes.ts';
 import { overflowHeaders } from './overflow.ts';
 
 export interface IngestOptions {
+  /** ingest; of another topic than frames.in, `ingestOf` it. */
+  readonly name?: string;
   readonly rules: AcceptRules;
   /** The tenant that owns the topic: never taken from what a producer wrote. */
   readonly tenant: string;
@@ -21,7 +23,7 @@ export interface IngestOptions {
 const noSource = 'unknown';
 const sourceOf = ({ key }: Input<unknown>): string => (key === null || key === '' ? noSource : key.slice(0, 256));
 
-export function ingestStage({ rules, tenant, lanes }: IngestOptions): Stage<Buffer | FrameIn> {
+export function ingestStage({ name = 'ingest', rules, tenant, lanes }: IngestOptions): Stage<Buffer | FrameIn> {
   const describe = (input: Input<Buffer | FrameIn>): FrameIn =>
     Buffer.isBuffer(input.value) ? describePlainImage(input.value, input.headers) : input.value;
 
@@ -61,14 +63,14 @@ export function ingestStage({ rules, tenant, lanes }: IngestOptions): Stage<Buff
         },
         rules,
       );
-      return emit(lane ? { output: 'overflow', key: source, value: frame, headers: overflowHeaders(lane) } : { output: 'frames', key: source, value: frame });
+      return emit(lane ? { output: 'overflow', key: source, value: frame, headers: overflowHeaders(lane, input.origin.topic) } : { output: 'frames', key: source, value: frame });
     } catch (error) {
       return failed(asSaccadeError(error));
     }
   }
 
   return {
-    name: 'ingest',
+    name,
     // One batch at a time: lanes are chosen in the order of the partition.
     batch: { records: 64, bytes: 16 * 1024 * 1024, waitMs: 0, concurrency: 1 },
     async process(batch, signal) {

@@ -51,19 +51,20 @@ interface Held {
 }
 
 export interface LanesOptions {
-  readonly quota: Quota;
+  readonly quota: Pick<Quota, 'take' | 'calm'>;
   table(): Promise<LaneTable>;
   /** Of the overflow lane. */
   readonly passage: Passage;
   readonly clock: Clock;
   readonly told?: (source: string, lane: 'frames' | 'frames.overflow') => void;
+  /** Of the keys in the table: sources of one name in two topics are two. */
+  readonly prefix?: string;
 }
 
-const prefix = 'source/';
 /** How often the positions of the lane's reader are asked for. */
 const lookEveryMs = 250;
 
-export function lanes({ quota, table: openTable, passage, clock, told = () => {} }: LanesOptions): Lanes {
+export function lanes({ quota, table: openTable, passage, clock, told = () => {}, prefix = 'source/' }: LanesOptions): Lanes {
   const held = new Map<string, Held>();
   let generation: AbortSignal | null = null;
   let following = false;
@@ -157,6 +158,7 @@ export function lanes({ quota, table: openTable, passage, clock, told = () => {}
       return overflowing();
     },
     tableChanged(key, value) {
+      if (!key.startsWith(prefix)) return;
       const source = key.slice(prefix.length);
       const entry = held.get(source);
       if (!entry || value !== null) return;

@@ -4,25 +4,26 @@
  */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, Headers } from '../../connectors/ports.ts';
+import { inputTopic } from '../../schemas/topics.ts';
 import { drop, type Input, type Outcome, type Stage } from '../stage.ts';
 import type { Lane } from './lanes.ts';
 import type { Passage } from './passage.ts';
 import type { Room } from './room.ts';
 
-/** `partition@offset` in ingest's topic: below it the source's frames took the usual lane. */
+/** `partition@offset` in ingest's topic, whose name follows where it is not frames.in: below it the source's frames took the usual lane. */
 const afterHeader = 'saccade-after';
 
-export const overflowHeaders = ({ partition, offset }: NonNullable<Lane>): Headers => ({ [afterHeader]: `${partition}@${offset}` });
+export const overflowHeaders = ({ partition, offset }: NonNullable<Lane>, topic: string): Headers => ({ [afterHeader]: `${partition}@${offset}${topic === inputTopic ? '' : `@${topic}`}` });
 
 /** Null where there is nothing to wait for: frames of the edge have no order to keep. */
-function afterOf({ headers }: Input<unknown>): { partition: number; offset: number } | null {
-  const match = /^(\d{1,10})@(\d{1,16})$/.exec(headers[afterHeader] ?? '');
-  return match ? { partition: Number(match[1]), offset: Number(match[2]) } : null;
+function afterOf({ headers }: Input<unknown>): { partition: number; offset: number; topic: string } | null {
+  const match = /^(\d{1,10})@(\d{1,16})(?:@(.+))?$/.exec(headers[afterHeader] ?? '');
+  return match ? { partition: Number(match[1]), offset: Number(match[2]), topic: match[3] ?? inputTopic } : null;
 }
 
 export interface OverflowOptions {
-  /** Of the usual lane. */
-  readonly passage: Passage;
+  /** Of the usual lane, for what came by this input; null: this process knows of no such input. */
+  passage(topic: string): Passage | null;
   readonly room: Room;
   readonly clock: Clock;
   /** The process is to end: what waits then is left to the next owner. */
@@ -36,13 +37,14 @@ export function overflowStage<T>(stage: Stage<T>, { passage, room, clock, closin
 
   function free(input: Input<T>): boolean {
     const after = afterOf(input);
-    return after === null || passage.passed(after.partition, after.offset);
+    // An input that is none any more is read by nobody: what came by it has left the usual lane long since.
+    return after === null || (passage(after.topic)?.passed(after.partition, after.offset) ?? true);
   }
 
   async function freed(input: Input<T>, over: () => boolean): Promise<void> {
     while (!free(input)) {
       if (over()) throw closed();
-      await passage.look();
+      await passage(afterOf(input)!.topic)?.look();
       if (!free(input)) await clock.sleep(lookEveryMs);
     }
   }

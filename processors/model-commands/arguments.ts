@@ -66,6 +66,6 @@ export function readArguments(argv: readonly string[]): ModelCommand {
       return { name, model: rest[0]!, reset, score: values.score === undefined ? null : score(values.score, '--score'), classes: Object.fromEntries(classes) };
     }
     default:
-      return refuse(`There is no command 'models ${name ?? ''}'; there is list, use, thresholds, tune.`);
+      return refuse(`There is no command 'models ${name ?? ''}'; there is list, use, thresholds, tune, quantise.`);
   }
 }

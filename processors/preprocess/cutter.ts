@@ -50,7 +50,7 @@ export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimi
     if (!found) return null;
     const tensors = found.tensors.map(({ buffer }, i) => ({
       pixels: Buffer.from(buffer),
-      geometry: geometryOf({ ...size, original: size }, regionOf(wanted[i]!.fit, size)),
+      geometry: geometryOf({ ...size, original: size }, regionOf(wanted[i]!.fit, size), wanted[i]!),
     }));
     return { quality: found.quality, tensors };
   }

@@ -48,7 +48,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     try {
       const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known, guard);
       const refused = unknown.flatMap((model) =>
-        ending(frame, model, {
+        ending(input, model, {
           status: 'dead_lettered',
           stage: name,
           reason: 'unknown_model',
@@ -91,6 +91,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
         // Another machine's clock accepted the frame: it may run ahead of ours.
         timings_ms: { queue: Math.max(0, input.receivedAt - frame.accepted_at), ...(known ? { cache: known.ms } : {}), ...ms },
         content: known?.content ?? null,
+        picture: pictureOf(input),
       };
       return { output: card.name, key: frame.source, value: tensor };
     });
@@ -128,7 +129,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     deadline: (input) => input.value.deadline,
     // A frame that came over HTTP has its id as key.
     source: ({ value: frame }) => frame.source,
-    account: ({ value: frame }, failure) => [...new Set(frame.models)].flatMap((model) => ending(frame, model, failure)),
+    account: (input, failure) => [...new Set(input.value.models)].flatMap((model) => ending(input, model, failure)),
   };
 }
 
@@ -144,12 +145,16 @@ function answered({ image_width, image_height, quality, ...answer }: KnownAnswer
 }
 
 /** What is left of a frame that gets no answer from this model: for the sink, and for whoever waits. */
-function ending(frame: Frame, model: string, how: Ending): Emitted[] {
-  const value = unanswered(frame.id, frame, model, how);
+function ending(input: Input<Frame>, model: string, how: Ending): Emitted[] {
+  const frame = input.value;
+  const value = unanswered(frame.id, { ...identityOf(frame), picture: pictureOf(input) }, model, how);
   const record: Emitted = { output: 'predictions', key: frame.source, value };
   if (!frame.reply) return [record];
   return [record, { output: 'replies', key: frame.reply.request_id, partition: frame.reply.partition, value }];
 }
+
+/** With its place in the log, from where it can be had for as long as it lies there. */
+const pictureOf = ({ value: { content_type, size, claim }, origin: { topic, partition, offset } }: Input<Frame>): NonNullable<Tensor['picture']> => ({ content_type, size, claim, place: { topic, partition, offset } });
 
 const identityOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline, reply }: Frame): FrameIdentity => ({
   tenant,

@@ -2,7 +2,8 @@ import sharp from 'sharp';
 import type { ModelCard } from '../../schemas/model-card.ts';
 import type { Geometry } from '../../schemas/records.ts';
 import type { Bitmap } from './decode.ts';
-import { filterOf, type Region, regionOf, type Size } from './region.ts';
+import { fitted } from './letterbox.ts';
+import { filterOf, placeOf, type Region, regionOf, type Size } from './region.ts';
 import { type Kernels, kernels } from './simd/kernels.ts';
 import { type Resample, resampler } from './simd/resample.ts';
 import type { Filter } from './simd/weights.ts';
@@ -28,15 +29,15 @@ export const cutTensor = (bitmap: Bitmap, input: ModelCard['input']): Promise<Cu
 
 /** The same of any region of the bitmap. */
 export async function cutRegion(bitmap: Bitmap, region: Region, input: ModelCard['input']): Promise<CutTensor> {
-  const filter = filterOf(input.fit);
-  const large = isLarge(region, input);
+  const place = placeIn(bitmap, region, input);
+  const large = isLarge(region, place);
   // Never enlarged there: libvips does so with a shift of half a pixel (its issue 4841), which moves boxes.
-  const size = large ? { width: Math.min(region.width, input.width), height: Math.min(region.height, input.height) } : region;
-  const part = large ? await shrunkBySharp(bitmap, region, size, filter) : rowsOf(bitmap, region);
+  const size = large ? { width: Math.min(region.width, place.width), height: Math.min(region.height, place.height) } : region;
+  const part = large ? await shrunkBySharp(bitmap, region, size, filterOf(input.fit)) : rowsOf(bitmap, region);
   const { own, resample } = (shared ??= opened());
   own.picture(part.length).set(part);
-  const pixels = resample(size.width, { ...size, left: 0, top: 0 }, input, filter);
-  return { pixels: Buffer.from(pixels.buffer), geometry: geometryOf(bitmap, region) };
+  const pixels = fitted(resample, size.width, { ...size, left: 0, top: 0 }, place, input);
+  return { pixels: Buffer.from(pixels.buffer), geometry: geometryOf(bitmap, region, input) };
 }
 
 /** One for the thread: a cut takes it and is done with it between two awaits. */
@@ -64,16 +65,28 @@ function shrunkBySharp({ pixels, width, height }: Bitmap, region: Region, size: 
     .toBuffer();
 }
 
-/** Where in the upright original a region of the bitmap lies. */
-export function geometryOf(bitmap: Pick<Bitmap, 'width' | 'height' | 'original'>, region: Region): Geometry {
-  const across = bitmap.original.width / bitmap.width;
-  const down = bitmap.original.height / bitmap.height;
+type Rendering = Pick<Bitmap, 'width' | 'height' | 'original'>;
+
+/** How much of the original a pixel of the bitmap stands for. */
+const stepOf = ({ width, height, original }: Rendering) => ({ across: original.width / width, down: original.height / height });
+
+/** By the shape in the original: a rendering's own is rounded, and a padded line more or less would show. */
+function placeIn(bitmap: Rendering, region: Region, input: ModelCard['input']): Region {
+  const { across, down } = stepOf(bitmap);
+  return placeOf(input, { width: region.width * across, height: region.height * down });
+}
+
+/** The rectangle of the upright original that a tensor of a region of the bitmap shows: beyond the picture where it is padded. */
+export function geometryOf(bitmap: Rendering, region: Region, input: ModelCard['input']): Geometry {
+  const { across, down } = stepOf(bitmap);
+  const place = placeIn(bitmap, region, input);
+  const [width, height] = [region.width * across, region.height * down];
   return {
     image_width: bitmap.original.width,
     image_height: bitmap.original.height,
-    x: region.left * across,
-    y: region.top * down,
-    width: region.width * across,
-    height: region.height * down,
+    x: region.left * across - (place.left / place.width) * width,
+    y: region.top * down - (place.top / place.height) * height,
+    width: width * (input.width / place.width),
+    height: height * (input.height / place.height),
   };
 }

@@ -74,7 +74,7 @@ function workshop(settings: Settings, say: (line: string) => void): Workshop {
     overlap: iou,
     async tensors(picture, input, count, random) {
       const bitmap = await decodeImage(picture, [input], limits);
-      const renderings = [bitmap, ...Array.from({ length: count - 1 }, () => augmented(bitmap, random))];
+      const renderings = [bitmap, ...Array.from({ length: count - 1 }, () => augmented(bitmap, random).bitmap)];
       return Promise.all(renderings.map(async (each) => (await cutTensor(each, input)).pixels));
     },
     async answers(model, tensors) {

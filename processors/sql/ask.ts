@@ -72,11 +72,12 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     const canonical = await inItsWords(sql, under);
     const question = reworded(canonical, { shown, database, views: viewNames });
     const format = question.format ?? fallback;
+    const asked = { ...settings, ...question.settings };
     if (!isFormat(format)) throw new SaccadeError('forbidden_sql', `There is no format ${format} here.`);
     // In parentheses no FORMAT, no SETTINGS after it and no second statement can stand.
     const lines = await column(`EXPLAIN AST SELECT * FROM (${question.sql})`, { ...under, params }, bound);
     checkTree(treeOf(lines), { database, views: viewNames, shown });
-    const read = await reader.read(question.sql, { ...under, format, params, queryId, settings: { ...settings, ...bound, ...limiting(settings) } });
+    const read = await reader.read(question.sql, { ...under, format, params, queryId, settings: { ...asked, ...bound, ...limiting(asked) } });
     read.stream.once('close', leave);
     return { ...read, format, queryId };
   }

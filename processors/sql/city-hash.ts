@@ -2,6 +2,7 @@
  * CityHash128 of Google's CityHash 1.0.2, the checksum of ClickHouse's compressed blocks. Later versions of CityHash give other
  * values. After the description in its source: three cases by length, and long inputs in steps of 64 bytes, all modulo 2^64.
  */
+import { cityRounds } from './city-hash-rounds.ts';
 
 type Pair = readonly [low: bigint, high: bigint];
 
@@ -73,15 +74,11 @@ function seeded(bytes: Buffer, seed: Pair): Pair {
   const first = u64(rotate(y ^ k1, 49n) * k1 + bytes.readBigUInt64LE(0));
   let v: Pair = [first, u64(rotate(first, 42n) * k1 + bytes.readBigUInt64LE(8))];
   let w: Pair = [u64(rotate(u64(y + z), 35n) * k1 + x), u64(rotate(u64(x + bytes.readBigUInt64LE(88)), 53n) * k1)];
-  let at = 0;
-  for (const end = length - (length % 128); at < end; at += 64) {
-    x = u64(rotate(u64(x + y + v[0] + bytes.readBigUInt64LE(at + 16)), 37n) * k1) ^ w[1];
-    y = u64(rotate(u64(y + v[1] + bytes.readBigUInt64LE(at + 48)), 42n) * k1) ^ v[0];
-    z = rotate(z ^ w[0], 33n);
-    v = weak32(bytes, at, u64(v[1] * k1), u64(x + w[0]));
-    w = weak32(bytes, at + 32, u64(z + w[1]), y);
-    [x, z] = [z, x];
-  }
+  const at = length - (length % 128);
+  const after = cityRounds(bytes, [x, y, z, ...v, ...w]);
+  [x, y, z] = after;
+  v = [after[3], after[4]];
+  w = [after[5], after[6]];
   y = u64(y + rotate(w[0], 37n) * k0 + z);
   x = u64(x + rotate(u64(v[0] + z), 49n) * k0);
   // What is left, by 32 from the end; the last step may look back into what was hashed before.

@@ -1,6 +1,7 @@
-/** A question in the words that the engine runs: the tenant's views for the names people know, and its FORMAT apart. */
+/** A question in the words that the engine runs: the tenant's views for the names people know, its FORMAT and SETTINGS apart. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import { isName, isSign, isWord, type Token, tokensOf } from './lexer.ts';
+import { settingsApart } from './settings-clause.ts';
 
 export interface Names {
   /** The database as people know it, and where the tenant's views lie. */
@@ -13,13 +14,15 @@ export interface Worded {
   readonly sql: string;
   /** Of its FORMAT clause, or null. */
   readonly format: string | null;
+  /** Of its last SETTINGS clause, as a client could have given them beside the query. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** Nothing of the wall rests on this: what comes out is read by the engine again, and checked then. `canonical` is the engine's own text. */
 export function reworded(canonical: string, names: Names): Worded {
-  const all = tokensOf(canonical);
+  const { rest: all, settings } = settingsApart(tokensOf(canonical));
   for (const [i, token] of all.entries()) {
-    if (isWord(token, 'SETTINGS') && isName(all[i + 1]) && isSign(all[i + 2], '=')) throw new SaccadeError('forbidden_sql', 'SETTINGS are not allowed in a query.');
+    if (isWord(token, 'SETTINGS') && isName(all[i + 1]) && isSign(all[i + 2], '=')) throw new SaccadeError('forbidden_sql', 'SETTINGS are not allowed in a query, but for those at its end that shape the answer or ask for less.');
     if (isWord(token, 'INTO') && isWord(all[i + 1], 'OUTFILE')) throw new SaccadeError('forbidden_sql', 'INTO OUTFILE is not allowed: the answer comes back to you.');
     if (isSign(token, '{') && isWord(all[i + 3], 'IDENTIFIER')) throw new SaccadeError('forbidden_sql', 'A parameter cannot be an Identifier.');
     // Whoever reads one runs code on its bytes, whoever wrote them.
@@ -29,7 +32,7 @@ export function reworded(canonical: string, names: Names): Worded {
   const format = formatted ? all.at(-1)!.text : null;
   const tokens = formatted ? all.slice(0, -2) : all;
   const told = metadata(tokens, names);
-  return { sql: told ?? rename(canonical.slice(0, tokens.at(-1)?.end ?? 0), tokens, names), format };
+  return { sql: told ?? rename(canonical.slice(0, tokens.at(-1)?.end ?? 0), tokens, names), format, settings };
 }
 
 /** `saccade.predictions` and `system.tables` as they are called in the tenant's database. */

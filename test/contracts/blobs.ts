@@ -73,8 +73,32 @@ export function blobsContract(name: string, make: (now: () => number) => Promise
       assert.equal(await store.expire(30_000), 0);
     });
 
+    test('deletes by an age that depends on the name', async () => {
+      const store = await make(now);
+      for (const each of ['short/a', 'long/a', 'short/b']) await store.put(each, Buffer.from('x'));
+      time += 60_000;
+      assert.equal(await store.expire((each) => (each.startsWith('short/') ? 30_000 : Infinity)), 2);
+      assert.equal(String(await store.get('long/a')), 'x');
+    });
+
+    test('trims to a number of bytes, the oldest first', async () => {
+      const store = await make(now);
+      for (const each of ['folder/a', 'b', 'folder/c']) {
+        await store.put(each, Buffer.alloc(100));
+        time += 60_000;
+      }
+      await store.put('folder/a', Buffer.alloc(100));
+      assert.equal(await store.trim(300), 0);
+      assert.equal(await store.trim(299), 1, 'a was put again');
+      await assert.rejects(store.get('b'), coded('blob_missing', true));
+      assert.equal((await store.get('folder/a')).length, 100);
+      assert.equal(await store.trim(0), 2);
+      assert.equal(await store.trim(0), 0);
+    });
+
     test('an empty store expires nothing', async () => {
       assert.equal(await (await make(now)).expire(0), 0);
+      assert.equal(await (await make(now)).trim(0), 0);
     });
   });
 }

@@ -61,6 +61,18 @@ export function logContract(name: string, makeLog: () => Log, skip: string | fal
       await member.consumer.close();
     });
 
+    test('reads one record by its place, wherever it lies in what was sent together', async () => {
+      const { name: at } = await topic({ partitions: 2 });
+      await producer.send(Array.from({ length: 9 }, (_, i) => outgoing(at, 'k', `${i}`, { partition: 1, headers: { n: `${i}` }, timestamp: 1_700_000_000_000 + i })));
+      await producer.send([outgoing(at, 'k', '9', { partition: 1 })]);
+      const found = await Promise.all([0, 4, 9].map((offset) => log.read({ topic: at, partition: 1, offset })));
+      assert.deepEqual(found.map((record) => [record?.topic, record?.partition, record?.offset, String(record?.value)]), [[at, 1, 0, '0'], [at, 1, 4, '4'], [at, 1, 9, '9']]);
+      assert.deepEqual([found[1]!.key?.toString(), found[1]!.headers, found[1]!.timestamp], ['k', { n: '4' }, 1_700_000_000_004]);
+      for (const place of [{ topic: at, partition: 1, offset: 10 }, { topic: at, partition: 1, offset: 11 }, { topic: at, partition: 0, offset: 0 }, { topic: at, partition: 7, offset: 0 }, { topic: uniqueName('nowhere'), partition: 0, offset: 0 }]) {
+        assert.equal(await log.read(place), null, JSON.stringify(place));
+      }
+    });
+
     test('carries headers, timestamp, null key and null value', async () => {
       const { name: at } = await topic({ partitions: 1 });
       await send(outgoing(at, null, null, { headers: { traceparent: '00-ab', größe: 'ä€' }, timestamp: 1_700_000_000_123 }));

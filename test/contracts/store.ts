@@ -53,6 +53,7 @@ export function prediction(overrides: Partial<Prediction> = {}): Prediction {
     timings_ms: { decode: 1.5, infer: 10 },
     request_id: null,
     cached: false,
+    picture: { content_type: 'image/jpeg', size: 48_000, claim: null, place: { topic: 'frames', partition: 3, offset: 70_000 } },
     ...overrides,
   };
 }

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Browser } from 'playwright-core';
+import { memoryBlobs } from '../../connectors/blobs/memory.ts';
+import { openRepository } from '../../connectors/models/repository.ts';
+import { readConfig } from '../../processors/config.ts';
+import { keptPictures } from '../../processors/keep/kept-pictures.ts';
+import { openMasking } from '../../processors/masking.ts';
 import type { Drift } from '../../schemas/api/drift.ts';
+import { realClock } from '../support/camera.ts';
 import { needsBrowser, openBrowser } from '../support/browser.ts';
 import { contrastFaults } from '../support/contrast.ts';
-import { fedPage, tellDrift } from '../support/fed-page.ts';
+import { facesIn } from '../support/faces.ts';
+import { fedPage, photo, tellDrift } from '../support/fed-page.ts';
+import { modelsRoot } from '../support/models.ts';
 
 const iso = (minutesAgo: number): string => new Date(Date.now() - minutesAgo * 60_000).toISOString();
 const shares = (peak: number): number[] => Array.from({ length: 32 }, (_, i) => Math.exp(-((i - peak) ** 2) / 8) / 5);
@@ -24,6 +32,9 @@ const told: Drift = {
     { source: 'yard', model: 'nanodet', version: '1', latest: { ...window(5), accuracy: null, verdict: 'no_reference', reference: null, sentence: null, examples: [], features: [] }, history: [] },
   ],
 };
+
+/** The sizes of the pictures that the browser has decoded. */
+const drawn = "[...document.querySelectorAll('#drift-alerts .drift-frames img')].map(({ naturalWidth, naturalHeight }) => [naturalWidth, naturalHeight])";
 
 describe('the panel of drift', { skip: needsBrowser, timeout: 120_000 }, () => {
   let browser: Browser;
@@ -65,4 +76,39 @@ describe('the panel of drift', { skip: needsBrowser, timeout: 120_000 }, () => {
       }
     });
   }
+
+  test('shows the frames of an alert as they are kept, faces covered, and says what is kept no more', async () => {
+    const repository = openRepository(modelsRoot);
+    const settings = readConfig([], { SACCADE_MASK_FACES: 'pixelate', SACCADE_MODELS_DIR: modelsRoot }, '/nonexistent').settings;
+    const masking = openMasking({ settings, repository, engine: null, clock: realClock });
+    const pictures = keptPictures({ blobs: memoryBlobs(), masker: masking.masker });
+    const [kept, gone] = ['00000000-0000-8000-8000-00000000000a', '00000000-0000-8000-8000-00000000000b'];
+    await pictures.put('default', kept, photo('astronaut'));
+    const examples = [kept, gone];
+    tellDrift({ ...told, alerts: told.alerts.map((alert) => ({ ...alert, examples })) });
+    const fed = await fedPage({ kept: { shown: pictures.get, fromLog: async () => null } });
+    try {
+      const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+      await page.goto(fed.url);
+      const alerts = page.locator('#drift-alerts');
+      await alerts.locator('img').nth(1).waitFor();
+      assert.equal(await alerts.locator('img').count(), 2, 'one kept frame of two, of the alert that fires and of the one that is over');
+      await page.waitForFunction(`${drawn}.every(([width]) => width > 0)`);
+      assert.deepEqual(await page.evaluate(drawn), [[512, 512], [512, 512]]);
+      assert.match(await alerts.locator('.drift-frames').first().innerText(), /1 of 2 frames cannot be shown: The picture of this frame is neither kept nor in the log any more\./);
+      // What the browser was given: nobody's face is in it.
+      const answer = await fetch(`${fed.url}/v1/frames/${kept}/image`);
+      const bytes = Buffer.from(await answer.arrayBuffer());
+      assert.deepEqual([answer.status, answer.headers.get('content-type')], [200, 'image/jpeg']);
+      assert.ok(!bytes.equals(photo('astronaut')), `${bytes.length} bytes as they came`);
+      assert.equal((await facesIn(photo('astronaut'))).length, 1);
+      assert.deepEqual(await facesIn(bytes), []);
+      assert.equal((await fetch(`${fed.url}/v1/frames/${gone}/image`)).status, 404);
+      if (process.env.SACCADE_TEST_SCREENSHOTS) await page.locator('#drift-panel').screenshot({ path: `${process.env.SACCADE_TEST_SCREENSHOTS}/drift-frames.png` });
+    } finally {
+      tellDrift({ alerts: [], streams: [] });
+      await fed.stop();
+      await masking.close();
+    }
+  });
 });

@@ -1,99 +1,139 @@
-/** Puts mutated pictures through the cutter and prints a report: node --expose-gc hostile-images.ts SEED COUNT */
+/** Puts mutated pictures through ingest, preprocess and infer, and prints a report: node --expose-gc hostile-images.ts SEED COUNT */
 import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
-import { asSaccadeError } from '../../connectors/errors.ts';
+import { memoryBlobs } from '../../connectors/blobs/memory.ts';
+import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels } from '../../connectors/models/repository.ts';
+import type { LogRecord } from '../../connectors/ports.ts';
+import { fileRegistry } from '../../connectors/registry/files.ts';
+import { inferStage } from '../../processors/infer/infer.ts';
+import { ingestStage } from '../../processors/ingest/ingest.ts';
 import { preprocessConfig } from '../../processors/preprocess/config.ts';
-import { cutter } from '../../processors/preprocess/cutter.ts';
 import { plainJpeg } from '../../processors/preprocess/fast-jpeg/header.ts';
-import { seededRandom } from '../simulation/world/random.ts';
-import { photo, withSegment } from './pictures.ts';
+import { preprocessStage } from '../../processors/preprocess/preprocess.ts';
+import { systemClock } from '../../processors/runtime/clock.ts';
+import { topology } from '../../processors/topology.ts';
+import { frameIdFromProducer } from '../../schemas/ids.ts';
+import type { Frame, Prediction } from '../../schemas/records.ts';
+import { topicSpecs } from '../../schemas/topics.ts';
+import { always, engineWith } from '../support/models.ts';
+import { eventually, pipelineOn } from '../support/pipeline.ts';
+import { mutants } from './mutants.ts';
 
 export interface HostileReport {
   readonly count: number;
-  readonly whole: number;
-  /** How often each error code was thrown. */
-  readonly errors: Readonly<Record<string, number>>;
-  /** Mutants whose header still lets them take the fast path. */
+  /** Frames that every model answered. */
+  readonly answered: number;
+  /** Frames without an answer, by the reason that the predictions of all models give. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** What should not be: a frame with another number of outcomes than models, with several endings, or without its dead letter. */
+  readonly wrong: readonly string[];
+  /** Mutants whose header still lets them take the fast way to decode, and those that are whole files of another type. */
   readonly fast: number;
-  /** Resident bytes after each fifth, garbage collected. */
+  readonly strange: number;
+  /** Bytes after each tenth, garbage collected: resident, and those that JavaScript holds. */
   readonly rss: readonly number[];
+  readonly held: readonly number[];
 }
 
 const [seed, count] = process.argv.slice(2).map(Number) as [number, number];
-const { below: pick, pick: oneOf } = seededRandom(seed);
+const [tenant, source, parts] = ['default', 'hostile', 10];
+const models = await loadModels(fileURLToPath(new URL('../../models', import.meta.url)), ['efficientnet-lite0', 'ultraface']);
+const names = models.map(({ card }) => card.name);
+const engine = await engineWith(models, systemClock);
 
-const small = sharp(photo('coffee')).resize(320, 240, { fit: 'fill' });
-const jpegs = await Promise.all([
-  small.clone().jpeg().toBuffer(),
-  small.clone().jpeg({ chromaSubsampling: '4:4:4', quality: 95 }).toBuffer(),
-  small.clone().withExif({ IFD0: { Make: 'Camera' } }).jpeg().toBuffer(),
-]);
-const others = await Promise.all([small.clone().jpeg({ progressive: true }), small.clone().toColourspace('cmyk').jpeg(), small.clone().png(), small.clone().webp()].map((image) => image.toBuffer()));
-const headerOf = (jpeg: Buffer): number => jpeg.indexOf(Buffer.from([0xff, 0xc0]));
+// What is done with is let go at once: a log that fills up would look like a leak.
+const log = memoryLog({ retainBytesPerTopic: 1024 * 1024 });
+const registry = fileRegistry();
+const topics = topicSpecs(names, { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 8 * 1024 * 1024 });
+await log.ensureTopics(topics);
+await registry.prepare(topics);
+const blobs = memoryBlobs();
+const unused = (): never => {
+  throw new TypeError('not part of this pipeline');
+};
+const steps = topology(['ingest', 'preprocess', 'infer'], models, {
+  ingest: () => ({ 'frames.in': ingestStage({ rules: { maxImageBytes: 4e6, claimCheckBytes: 4e6, models: names, blobs }, tenant }) }),
+  preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 3_000_000 }), clock: systemClock }),
+  overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
+  infer: () => (model) => inferStage({ serving: always(model), engine, clock: systemClock }),
+  sink: unused,
+  keep: unused,
+  drift: unused,
+});
+const pipeline = await pipelineOn(log, steps, { registry, blobs, fuse: [['preprocess', 'infer']] });
 
-/** Each takes a copy that is its own. */
-const mutations: readonly ((bytes: Buffer) => Buffer)[] = [
-  (bytes) => flip(bytes, 1 + pick(20), 0),
-  // Behind the headers, so that the data are at fault and the header is believed.
-  (bytes) => flip(bytes, 1 + pick(40), Math.min(700, bytes.length >> 1)),
-  (bytes) => bytes.subarray(0, pick(bytes.length)),
-  (bytes) => Buffer.concat([bytes.subarray(0, pick(bytes.length)), bytes.subarray(pick(bytes.length))]),
-  (bytes) => bytes.fill(oneOf([0, 0xff, 0xd9]), pick(bytes.length), bytes.length),
-  (bytes) => Buffer.concat([oneOf(others).subarray(0, 12), bytes.subarray(12)]),
-  () => Buffer.from(Array.from({ length: pick(2000) }, () => pick(256))),
-  // The headers lie: of the size, of the coding, of restarts that never come, of the tables.
-  (bytes) => resized(bytes, 1 + pick(2000), 1 + pick(2000)),
-  (bytes) => resized(bytes, 65_535, oneOf([1, 30, 65_535])),
-  (bytes) => put(bytes, headerOf(bytes) + 1, 0xc0 + pick(16)),
-  (bytes) => withSegment(bytes, 0xdd, Buffer.from([0, 1 + pick(20)])),
-  (bytes) => put(bytes, headerOf(bytes) + 11 + 3 * pick(3), pick(256)),
-  (bytes) => withSegment(bytes, oneOf([0xc4, 0xdb]), Buffer.from(Array.from({ length: pick(70) }, () => pick(256)))),
-];
+const outcomes = new Map<string, Prediction[]>();
+/** By the frame's id. */
+const letters = new Map<string, { readonly code: string; readonly bytes: Buffer }>();
+const codeOf = ({ headers }: LogRecord): string => String(headers['saccade-error-code']);
 
-function flip(bytes: Buffer, times: number, from: number): Buffer {
-  for (let i = 0; i < times; i++) bytes[from + pick(bytes.length - from)]! ^= 1 << pick(8);
-  return bytes;
+async function read(topic: string, each: (value: Buffer, record: LogRecord) => Promise<void>): Promise<void> {
+  let before = Promise.resolve();
+  await log.consumer({
+    group: `judge.${topic}`,
+    topics: [topic],
+    from: 'earliest',
+    maxBytes: 1e8,
+    maxBytesPerPartition: 1e8,
+    handlers: {
+      assigned() {},
+      records: (_generation, _source, records) => {
+        for (const record of records) before = before.then(() => each(record.value!, record));
+      },
+    },
+  });
 }
-function put(bytes: Buffer, at: number, value: number): Buffer {
-  if (at > 1) bytes[at] = value;
-  return bytes;
+await read('predictions', async (value) => {
+  const prediction = (await registry.decode('predictions', value)) as Prediction;
+  outcomes.set(prediction.frame_id, [...(outcomes.get(prediction.frame_id) ?? []), { ...prediction, embedding: null }]);
+});
+await read('frames.in.dlq', async (bytes, record) => void letters.set(frameIdFromProducer(tenant, source, String(record.headers.id)), { code: codeOf(record), bytes }));
+await read('frames.dlq', async (value, record) => {
+  const { id, image } = (await registry.decode('frames', value)) as Frame;
+  letters.set(id, { code: codeOf(record), bytes: image! });
+});
+
+const producer = await log.producer();
+const refused: Record<string, number> = {};
+const wrong: string[] = [];
+const [rss, held]: [number[], number[]] = [[], []];
+let [answered, fast, strange, sent] = [0, 0, 0, 0];
+
+function judge({ what, bytes, frame }: { readonly what: string; readonly bytes: Buffer; readonly frame: string }): void {
+  const found = outcomes.get(frame)!;
+  const letter = letters.get(frame);
+  const endings = new Set(found.map(({ status, reason }) => (status === 'ok' ? 'ok' : `${status} ${reason}`)));
+  const right = found.length === models.length && new Set(found.map(({ model }) => model)).size === models.length && endings.size === 1;
+  const [ending] = endings;
+  if (right && ending === 'ok' && !letter) answered++;
+  else if (right && letter?.bytes.equals(bytes) && ending === `dead_lettered ${letter.code}`) refused[letter.code] = (refused[letter.code] ?? 0) + 1;
+  else wrong.push(`${what}: ${found.length} outcomes, ${[...endings].join(', ')}; dead letter ${letter?.code}`);
 }
-function resized(bytes: Buffer, width: number, height: number): Buffer {
-  const at = headerOf(bytes);
-  if (at < 0) return bytes;
-  bytes.writeUInt16BE(height, at + 5);
-  bytes.writeUInt16BE(width, at + 7);
-  return bytes;
-}
 
-const models = await loadModels(fileURLToPath(new URL('../../models', import.meta.url)), ['efficientnet-lite0', 'nanodet']);
-const inputs = models.map(({ card }) => card.input);
-const { cut } = cutter(inputs, preprocessConfig.parse({ maxPixels: 3_000_000 }));
-
-let [whole, fast] = [0, 0];
-const errors: Record<string, number> = {};
-const rss: number[] = [];
-
-async function attack(mutant: Buffer): Promise<void> {
-  if (plainJpeg(mutant)) fast++;
-  try {
-    const { tensors } = await cut(mutant, inputs);
-    const right = tensors.every(({ pixels }, i) => pixels.length === inputs[i]!.width * inputs[i]!.height * 3);
-    if (right) whole++;
-    else errors.wrong_size = (errors.wrong_size ?? 0) + 1;
-  } catch (error) {
-    const { code } = asSaccadeError(error);
-    errors[code] = (errors[code] ?? 0) + 1;
+await pipeline.start();
+const make = await mutants(seed);
+for (let part = 0; part < parts; part++) {
+  const batch = Array.from({ length: count / parts }, () => ({ ...make(), id: `mutant-${sent++}` }));
+  for (const { bytes, whole } of batch) {
+    if (plainJpeg(bytes)) fast++;
+    if (whole) strange++;
   }
-}
-
-for (let part = 0; part < 5; part++) {
-  for (let done = 0; done < count / 5; done += 4) {
-    const mutants = Array.from({ length: 4 }, () => oneOf(mutations)(Buffer.from(pick(4) === 0 ? oneOf(others) : oneOf(jpegs))));
-    await Promise.all(mutants.map(attack));
-  }
+  await producer.send(batch.map(({ id, bytes }) => ({ topic: 'frames.in', key: source, value: bytes, headers: { id } })));
+  const frames = batch.map((one) => ({ ...one, frame: frameIdFromProducer(tenant, source, one.id) }));
+  await eventually(() => frames.every(({ frame }) => (outcomes.get(frame)?.length ?? 0) >= models.length), `the outcomes of part ${part}`, 120_000);
+  // An outcome and its dead letter are two records: the second may be under way.
+  const dead = frames.filter(({ frame }) => outcomes.get(frame)!.some(({ status }) => status !== 'ok'));
+  await eventually(() => dead.every(({ frame }) => letters.has(frame)), `the dead letters of part ${part}`);
+  frames.forEach(judge);
+  outcomes.clear();
+  letters.clear();
   globalThis.gc?.();
-  rss.push(process.memoryUsage().rss);
+  const used = process.memoryUsage();
+  rss.push(used.rss);
+  held.push(used.heapUsed + used.external);
 }
-console.log(JSON.stringify({ count, whole, errors, fast, rss } satisfies HostileReport));
+console.log(JSON.stringify({ count: sent, answered, refused, wrong, fast, strange, rss, held } satisfies HostileReport));
+await pipeline.stop(5_000);
+await engine.close();
+await log.close();
+process.exit(0);

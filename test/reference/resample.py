@@ -31,16 +31,21 @@ def regions(width, height):
         yield width // 8, height // 9, width // 2 + 1, height // 2
 
 
-cases = []
-for size in SIZES:
-    whole = picture(*size)
-    for left, top, width, height in regions(*size):
-        part = whole.crop((left, top, left + width, top + height))
-        for target in TARGETS:
-            # Pillow begins with the columns where a tall picture becomes a wide one, Saccade always with the rows: another rounding.
-            if height > width and target[0] > target[1]:
-                continue
-            for name in ("bicubic", "bilinear"):
-                pixels = numpy.asarray(part.resize(target, getattr(Image, name.upper()))).tobytes()
-                cases.append({"picture": size, "region": [left, top, width, height], "to": target, "filter": name, "sha256": hashlib.sha256(pixels).hexdigest()})
-print(json.dumps({"made_with": {"pillow": PIL.__version__, "numpy": numpy.__version__}, "cases": cases}, indent=None).replace('{"picture"', '\n {"picture"'))
+def main():
+    cases = []
+    for size in SIZES:
+        whole = picture(*size)
+        for left, top, width, height in regions(*size):
+            part = whole.crop((left, top, left + width, top + height))
+            for target in TARGETS:
+                # Pillow begins with the columns where a tall picture becomes a wide one, Saccade always with the rows: another rounding.
+                if height > width and target[0] > target[1]:
+                    continue
+                for name in ("bicubic", "bilinear"):
+                    pixels = numpy.asarray(part.resize(target, getattr(Image, name.upper()))).tobytes()
+                    cases.append({"picture": size, "region": [left, top, width, height], "to": target, "filter": name, "sha256": hashlib.sha256(pixels).hexdigest()})
+    print(json.dumps({"made_with": {"pillow": PIL.__version__, "numpy": numpy.__version__}, "cases": cases}, indent=None).replace('{"picture"', '\n {"picture"'))
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,7 @@ export interface EdgeUnderTest {
 const maxPixels = 10_000_000;
 const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null, seen: () => {} }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -66,13 +66,14 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
   const pipeline = createPipeline({
     steps: topology(stages, models, {
-      ingest: () => ingestStage({ rules, tenant: 'default', lanes: admission.lanes }),
+      ingest: () => ({ 'frames.in': ingestStage({ rules, tenant: 'default', lanes: admission.lanesOf('frames.in') }) }),
       preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels }), clock, cache }),
       overflow: () => admission.overflow,
       infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock, answers }),
       sink: () => {
         throw new TypeError('no sink here');
       },
+      keep: () => ({}),
       drift: () => {
         throw new TypeError('no drift here');
       },
@@ -89,14 +90,14 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const access: Partial<Access> & Pick<Access, 'authenticate' | 'guard' | 'routes'> = (await options.access?.({ producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
   const { limits, tls, origins } = options;
-  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
+  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, open: options.access === undefined, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
   access.routes(server.app);
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
-  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, stream: options.stream });
+  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, ...options.pace, stream: options.stream });
   const live = options.live ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
   const catalog = { served: () => models, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), known: cache ? knownPictures({ rules: cache, models, current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), known: cache ? knownPictures({ rules: cache, models, current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
   replies.deliverTo(edge);
   await pipeline.start();
   if (open) await edge.open();

@@ -5,10 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import Fastify from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import type { Clock, LogProducer, Masker } from '../../connectors/ports.ts';
 import { fileRegistry } from '../../connectors/registry/files.ts';
+import { frameRoutes, type FramePictures } from '../../processors/edge/frames/frame-routes.ts';
 import { liveRoutes } from '../../processors/edge/live-routes.ts';
 import { installPrincipals, noVigil, openMode } from '../../processors/edge/principal.ts';
 import { installProblems } from '../../processors/edge/problem.ts';
@@ -49,7 +51,7 @@ function cannedAnswer(image: Buffer, model = '') {
 let drift: Drift = { alerts: [], streams: [] };
 export const tellDrift = (told: Drift): void => void (drift = told);
 
-export async function fedPage({ port = 0, clock = realClock as Clock, masker }: { port?: number; clock?: Clock; masker?: Masker } = {}): Promise<FedPage> {
+export async function fedPage({ port = 0, clock = realClock as Clock, masker, kept }: { port?: number; clock?: Clock; masker?: Masker; kept?: FramePictures } = {}): Promise<FedPage> {
   const log = memoryLog();
   const registry = fileRegistry();
   const specs = topicSpecs(MODELS, { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 8 * 1024 * 1024 });
@@ -62,6 +64,9 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker }: 
   installProblems(app);
   installPrincipals(app, openMode('default'));
   liveRoutes(app, { live, vigil: noVigil });
+  app.setValidatorCompiler(validatorCompiler as Parameters<typeof app.setValidatorCompiler>[0]);
+  app.setSerializerCompiler(serializerCompiler as Parameters<typeof app.setSerializerCompiler>[0]);
+  frameRoutes(app, { live, kept });
   await installUploads(app, 8 * 1024 * 1024);
   app.route<{ Querystring: { model?: string } }>({
     method: 'POST',
@@ -89,7 +94,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker }: 
         accepted_at: clock.now() - 19, completed_at: clock.now(), status: 'ok', stage: null, reason: null, detail: null, model, version: '1',
         fallback_for: null,
         task: model === 'nanodet' ? 'detection' : 'classification', image_width: 600, image_height: 400, labels: [], detections: [],
-        embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, ...rest,
+        embedding: null, quality: null, timings_ms: {}, request_id: null, cached: false, picture: null, ...rest,
       };
       await producer.send([{ topic: 'predictions', key: source, value: await registry.encode('predictions', prediction) }]);
     },

@@ -61,6 +61,7 @@ export async function inference({ models, engine, cache, rules, maxPixels, fuse 
   const steps = topology(['preprocess', 'infer'], models, {
     ingest: unused,
     sink: unused,
+    keep: unused,
     drift: unused,
     preprocess: () => preprocessStage({ models, blobs, limits, clock: systemClock, cache: answers && { answers, live: false, except: [], ...rules } }),
     overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),

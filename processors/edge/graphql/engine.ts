@@ -29,7 +29,7 @@ export interface Request {
 
 export interface Answer {
   readonly data?: unknown;
-  readonly errors?: readonly object[];
+  readonly errors?: readonly { readonly extensions: { readonly status: number } }[];
 }
 
 export interface Answers extends AsyncIterableIterator<Answer> {
@@ -37,9 +37,12 @@ export interface Answers extends AsyncIterableIterator<Answer> {
   return(): Promise<IteratorResult<Answer>>;
 }
 
+/** `about`: what was asked, for the record: `mutation infer, infer`; empty where it could not be read. */
+export type Ran = { readonly about: string } & ({ readonly status: number; readonly answer: Answer } | { readonly stream: Answers });
+
 export interface GraphqlEngine {
   /** Never rejects: what is wrong is in the answer. A subscription answers each of its values. `status` is for HTTP. */
-  run(request: Request, asked: Asked): Promise<{ readonly status: number; readonly answer: Answer } | { readonly stream: Answers }>;
+  run(request: Request, asked: Asked): Promise<Ran>;
 }
 
 /** Documents that were found good are not read again. */
@@ -86,26 +89,31 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
 
   return {
     async run({ query: text, variables, operationName }, asked) {
+      let about = '';
       try {
         const document = read(text);
         const operation = operationOf(document, operationName);
+        about = describe(operation);
         checkLimits(document, operation, variables ?? {});
         if (!documents.has(text)) {
           const faults = validate(schema, document, undefined, { maxErrors: 10 });
-          if (faults.length > 0) return { status: 400, answer: { errors: faults.map(worded) } };
+          if (faults.length > 0) return { about, status: 400, answer: { errors: faults.map(worded) } };
           keep(text, document);
         }
         const run = { schema, document, contextValue: asked, variableValues: variables ?? {}, operationName: operationName ?? undefined, fieldResolver: field };
-        if (operation.operation !== 'subscription') return { status: 200, answer: told(await execute(run)) };
+        if (operation.operation !== 'subscription') return { about, status: 200, answer: told(await execute(run)) };
         const stream = await subscribe(run);
-        return Symbol.asyncIterator in stream ? { stream: each(stream) } : { status: 200, answer: told(stream) };
+        return Symbol.asyncIterator in stream ? { about, stream: each(stream) } : { about, status: 200, answer: told(stream) };
       } catch (error) {
         const fault = worded(error instanceof GraphQLError ? error : new GraphQLError('', { originalError: asProblem(error) }));
-        return { status: fault.extensions.status, answer: { errors: [fault] } };
+        return { about, status: fault.extensions.status, answer: { errors: [fault] } };
       }
     },
   };
 }
+
+const describe = ({ operation, selectionSet: { selections } }: OperationDefinitionNode): string =>
+  `${operation} ${selections.map((one) => (one.kind === Kind.FIELD ? one.name.value : '...')).join(', ')}`;
 
 /** No generator: one that waits for its next value would hear of its end only after that. */
 function each(stream: AsyncGenerator<ExecutionResult>): Answers {

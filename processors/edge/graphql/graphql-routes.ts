@@ -43,6 +43,7 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions &
   app.post('/graphql', { schema: { ...schema, response: { ...others, ...schema.response } }, config, bodyLimit, onRequest: options.intake.count(bodyLimit) }, async (request, reply) => {
     const traceparent = request.headers.traceparent;
     const result = await (await load()).run(request.body, { principal: request.principal, traceparent: typeof traceparent === 'string' ? traceparent : undefined });
+    request.auditTarget = result.about;
     if ('stream' in result) {
       void result.stream.return();
       throw new SaccadeError('bad_request', 'A subscription needs a WebSocket with the subprotocol graphql-transport-ws.');
@@ -60,7 +61,7 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions &
     },
     wsHandler(socket, request) {
       if (socket.protocol !== 'graphql-transport-ws') return socket.close(4406, 'Subprotocol not acceptable');
-      serveGraphql(socket, load(), { principal: request.principal, traceparent: undefined }, options.vigil);
+      serveGraphql(socket, { engine: load(), principal: request.principal, address: request.ip, vigil: options.vigil, ledger: options.ledger });
     },
   });
 }

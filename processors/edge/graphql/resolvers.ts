@@ -2,16 +2,19 @@
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
+import { driftQuerySchema } from '../../../schemas/api/drift.ts';
 import { historyQuerySchema, type Seen } from '../../../schemas/api/history.ts';
 import { statsQuerySchema } from '../../../schemas/api/stats.ts';
 import type { Prediction } from '../../../schemas/records.ts';
 import { atLeast } from '../../../schemas/roles.ts';
 import { answerOf } from '../answer.ts';
+import { driftOf } from '../drift/drift-of.ts';
 import { historyOf } from '../history/history.ts';
 import { resultOf } from '../history/results.ts';
 import { statsOf } from '../history/stats.ts';
 import { seenOf } from '../history/stored-prediction.ts';
 import type { Intake } from '../intake.ts';
+import type { Ledger } from '../ledger.ts';
 import type { ModelCatalog } from '../models/catalog.ts';
 import { describeModels } from '../models/models-routes.ts';
 import type { RecentResults } from '../recent-results.ts';
@@ -25,6 +28,8 @@ export interface GraphqlOptions {
   readonly results: RecentResults;
   readonly catalog: ModelCatalog;
   readonly intake: Intake;
+  /** Counts each picture: a document may hold several. */
+  readonly ledger: Ledger;
   readonly clock: Clock;
   /** Of the process, in milliseconds since the epoch. */
   readonly startedAt: number;
@@ -46,12 +51,13 @@ const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const inferArgs = z.object({ image: z.string(), model: z.string().optional(), idempotency_key: z.string().max(256).optional() });
 const resultArgs = z.object({ id: z.guid(), model: z.string().max(128).optional() });
 
-export function resolversOf({ ask, results, catalog, intake, clock, startedAt, follow }: GraphqlOptions): Resolvers {
+export function resolversOf({ ask, results, catalog, intake, ledger, clock, startedAt, follow }: GraphqlOptions): Resolvers {
   const { inquiries, metrics, rules } = intake;
   const now = (): number => clock.now();
 
   async function infer(args: Args, { principal, traceparent: caller }: Asked): Promise<unknown> {
     if (!atLeast(principal.role, 'operator')) throw new SaccadeError('forbidden', `This needs the role operator; yours is ${principal.role}.`);
+    await ledger.count(principal, 'predict');
     const { image, model: wanted, idempotency_key: key } = read(inferArgs, args);
     if (!base64.test(image)) throw new SaccadeError('bad_request', 'image: base64 is expected.');
     const begun = now();
@@ -77,6 +83,7 @@ export function resolversOf({ ask, results, catalog, intake, clock, startedAt, f
     query: {
       predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), ask),
       stats: (args, { principal }) => statsOf(principal.tenant, read(statsQuerySchema, args), { ask, now: now(), startedAt }),
+      drift: (args, { principal }) => driftOf(principal.tenant, read(driftQuerySchema, args), { ask, now: now() }),
       models: () => describeModels(catalog),
       result(args, { principal }) {
         const { id, model } = read(resultArgs, args);

@@ -4,8 +4,10 @@
  */
 import type { WebSocket } from '@fastify/websocket';
 import { z } from 'zod';
-import { lapseClosing, type Vigil } from '../principal.ts';
-import type { Answers, Asked, GraphqlEngine } from './engine.ts';
+import type { Ledger } from '../ledger.ts';
+import { lapseClosing, type Principal, type Vigil } from '../principal.ts';
+import { asProblem, problemBody } from '../problem.ts';
+import type { Answers, GraphqlEngine } from './engine.ts';
 
 const initMs = 10_000;
 /** After which a socket that was told to close is ended. */
@@ -25,8 +27,18 @@ const messageSchema = z.discriminatedUnion('type', [
 
 type Message = z.infer<typeof messageSchema>;
 
+export interface ServeOptions {
+  readonly engine: Promise<GraphqlEngine>;
+  readonly principal: Principal;
+  /** Of the client, for the record. */
+  readonly address: string;
+  readonly vigil: Vigil;
+  /** Each operation counts and is recorded as a request would be. */
+  readonly ledger: Ledger;
+}
+
 /** Serves the socket until it closes. */
-export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, asked: Asked, vigil: Vigil): void {
+export function serveGraphql(socket: WebSocket, { engine, principal, address, vigil, ledger }: ServeOptions): void {
   const running = new Map<string, Answers | null>();
   let greeted = false;
   const send = (message: object): void => {
@@ -36,13 +48,17 @@ export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, 
   };
   const late = setTimeout(() => greeted || socket.close(4408, 'Connection initialisation timeout'), initMs);
   late.unref();
-  const endWatch = vigil(asked.principal, (how) => {
+  const endWatch = vigil(principal, (how) => {
     socket.close(lapseClosing[how].code, lapseClosing[how].reason);
     setTimeout(() => socket.terminate(), lingerMs).unref();
   });
 
   async function answer(id: string, request: z.infer<typeof payload>): Promise<void> {
-    const result = await (await engine).run(request, asked);
+    // One that is refused is not carried out, so there is nothing to record.
+    await ledger.count(principal, 'read');
+    const result = await (await engine).run(request, { principal, traceparent: undefined });
+    const status = 'answer' in result ? (result.answer.errors?.[0]?.extensions.status ?? result.status) : 200;
+    ledger.record(principal, { action: 'WS /graphql', target: result.about, status, address });
     // Completed by the client while it was under way.
     const wanted = (): boolean => running.has(id);
     if ('answer' in result) {
@@ -73,9 +89,9 @@ export function serveGraphql(socket: WebSocket, engine: Promise<GraphqlEngine>, 
       if (running.has(id)) return socket.close(4409, `Subscriber for ${id} already exists`);
       if (running.size >= mostOperations) return send({ type: 'error', id, payload: [{ message: `At most ${mostOperations} operations at once.`, extensions: { code: 'overloaded', status: 503 } }] });
       running.set(id, null);
-      answer(id, request).catch(() => {
-        // What went wrong in a stream: it says so by ending.
-        if (running.delete(id)) send({ type: 'error', id, payload: [{ message: 'The subscription ended.', extensions: { code: 'overloaded', status: 503 } }] });
+      answer(id, request).catch((thrown: unknown) => {
+        const { code, status, title, detail } = problemBody(asProblem(thrown));
+        if (running.delete(id)) send({ type: 'error', id, payload: [{ message: detail ?? title, extensions: { code, status } }] });
       });
     },
     complete({ id }) {

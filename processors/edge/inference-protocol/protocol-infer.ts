@@ -10,6 +10,7 @@ import type { Prediction } from '../../../schemas/records.ts';
 import { answerOf } from '../answer.ts';
 import type { AcceptedInquiry } from '../inquiries.ts';
 import { type Intake, pictureRefusals } from '../intake.ts';
+import type { Ledger } from '../ledger.ts';
 import type { ModelCatalog } from '../models/catalog.ts';
 import { startRequestSpan } from '../spans.ts';
 import { takeRequest } from './message.ts';
@@ -44,7 +45,7 @@ const schema = {
   },
 };
 
-export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: ModelCatalog): void {
+export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: ModelCatalog, ledger: Ledger): void {
   const { clock, metrics, inquiries, config, admitMany } = intake;
   // Whatever it says it is: a client that sends no content type is in the wild, and the bytes tell.
   server.removeAllContentTypeParsers();
@@ -71,6 +72,8 @@ export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: 
     const body = await unpacked(request.body, request.headers['content-encoding'], config.maxBatchBytes);
     const length = request.headers[lengthHeader];
     const asked = takeRequest(body, typeof length === 'string' ? length : undefined);
+    // Before the body was read it was counted as what a request with one picture is.
+    if ((asked.inputs[0]?.shape[0] ?? 0) > 1) await ledger.count(request.principal, 'batch', reply);
     const pictures = await picturesOf(asked.inputs);
     // Asked for in vain is told before anything is inferred.
     render(tensorsOf(card.task, []), asked);

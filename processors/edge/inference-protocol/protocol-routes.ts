@@ -24,6 +24,7 @@ export function protocolErrors(scope: FastifyInstance): void {
   scope.setErrorHandler((error: unknown, _request: FastifyRequest, reply: FastifyReply) => {
     const { title, detail, status } = problemBody(asProblem(error));
     if (status === 503) void reply.header('retry-after', '1');
+    if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
     return reply.code(status).send({ error: detail === undefined ? title : `${title} ${detail}` });
   });
 }

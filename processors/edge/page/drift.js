@@ -3,6 +3,7 @@ import { authorised } from './access.js';
 import { byId, el, setText, sync } from './dom.js';
 import { chart } from './drift-chart.js';
 import { count, percent, timeOfDay, words } from './format.js';
+import { showFrames } from './frames.js';
 
 const EVERY_MS = 30_000;
 const HOURS = 24;
@@ -42,7 +43,7 @@ function showAlert(node, { source, status, started_at, resolved_at, sentence, ex
   const since = timeOfDay(new Date(started_at));
   setText(title, status === 'firing' ? `${source} has changed, since ${since}` : `${source} had changed, ${since} to ${timeOfDay(new Date(resolved_at))}`);
   setText(why, sentence);
-  showFrames(frames, status === 'firing' ? examples : []);
+  showFrames(frames, examples);
 }
 
 function showStream(node, { source, model, version, latest, history }) {
@@ -87,23 +88,4 @@ function showStrip(node, history) {
   });
   const drifted = history.filter(({ verdict }) => verdict === 'drifted').length;
   node.setAttribute('aria-label', `${history.length} windows in 24 hours, ${drifted} of them changed`);
-}
-
-/** Those that are held no longer leave no hole. */
-function showFrames(node, ids) {
-  const key = ids.join(' ');
-  if (node.dataset.ids === key) return;
-  node.dataset.ids = key;
-  node.replaceChildren(
-    ...ids.map((id) => {
-      const image = el('img');
-      image.alt = 'A frame that shows it';
-      image.loading = 'lazy';
-      image.src = `/live/frames/${id}`;
-      const link = el('a', '', image);
-      link.href = image.src;
-      image.addEventListener('error', () => link.remove());
-      return link;
-    }),
-  );
 }

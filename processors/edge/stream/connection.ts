@@ -3,10 +3,12 @@ import type { WebSocket } from '@fastify/websocket';
 import type { Socket } from 'node:net';
 import { asSaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
+import type { Tap } from '../ledger.ts';
 import type { ProblemLog } from '../problem.ts';
 import type { StreamConfig } from './config.ts';
+import type { Link } from './link.ts';
 import { closeCodes, type Opening, readFrame, readMessage } from './protocol.ts';
-import type { Link, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface Connection {
   /** Once a second: pings, and ends what is silent, idle, too slow or too old. */
@@ -23,6 +25,7 @@ export interface ConnectionOptions {
   readonly limits: StreamConfig;
   readonly clock: Clock;
   readonly logger: ProblemLog;
+  readonly tap: Tap;
   /** From the query; null: the first message says it. */
   readonly opening: Opening | null;
   /** Attaches the link to the session that is wanted. Throws bad_request, unknown_model. */
@@ -42,7 +45,7 @@ const shortened = (reason: string): string => {
   return bytes.length <= reasonBytes ? reason : `${bytes.subarray(0, reasonBytes - 3).toString().replace(/\uFFFD+$/, '')}…`;
 };
 
-export function connect({ socket, raw, limits, clock, logger, opening, open, closed }: ConnectionOptions): Connection {
+export function connect({ socket, raw, limits, clock, logger, tap, opening, open, closed }: ConnectionOptions): Connection {
   const since = clock.now();
   let session: Session | null = null;
   /** What it was closed with by us; null while it is open. */
@@ -66,6 +69,7 @@ export function connect({ socket, raw, limits, clock, logger, opening, open, clo
       if (socket.bufferedAmount > limits.unreadBytes) close(closeCodes.slowReader, 'Outcomes are not read.');
     },
     close,
+    tap,
     get slow() {
       return socket.bufferedAmount > limits.unreadBytes / 4;
     },

@@ -4,23 +4,14 @@
  */
 import type { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
+import { freely, type Tap, type Verdict } from '../ledger.ts';
 import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
+import type { Link } from './link.ts';
 import type { StreamMetrics } from './metrics.ts';
-import type { Pace } from './pace.ts';
+import type { Pace } from '../pace.ts';
 import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
-
-/** A socket, as its session sees it. */
-export interface Link {
-  send(json: string): void;
-  close(code: number, reason: string): void;
-  /** It has much that its client has not read. */
-  readonly slow: boolean;
-  /** Reads no more from the client, until resumed. */
-  pause(): void;
-  resume(): void;
-}
 
 export interface About {
   readonly tenant: string;
@@ -56,7 +47,7 @@ export interface Session {
   end(): void;
   /** Tells of credits that could not be given before. */
   nudge(): void;
-  /** The next frame for the log; `later`: there is one, and its source is above its quota. */
+  /** The next frame for the log; `later`: there is one, and its source or whoever sends it is above what they may. */
   take(now: number): FrameInHand | 'later' | null;
   /** What was taken and could not be sent; these are the session's oldest, in order. */
   putBack(frames: readonly FrameInHand[]): void;
@@ -81,8 +72,8 @@ export interface SessionOptions {
   readonly metrics: StreamMetrics;
   /** Of live frames: what the pipeline gets of all sessions' at once. */
   readonly pace: Pace;
-  /** Whether the source may send now; counts it if so. */
-  readonly allowed: (now: number) => boolean;
+  /** Whether the source may send now, and who sends by the tap; counts it if so. */
+  readonly allowed: (now: number, tap: Tap) => Verdict;
   /** Has frames that may be taken. */
   readonly wake: (session: Session) => void;
   /** The error as the client is told it. */
@@ -105,6 +96,8 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   let servedAt = clock.now();
   let credits = 0;
   let link: Link | null = null;
+  /** Of the socket it has, else of the one it had last. */
+  let tap: Tap = freely;
   let [ending, stopping, discarded] = [false, false, false];
 
   /** Credits the client gets now: what it may have, less what it has. */
@@ -163,6 +156,15 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     while (queue.length > 0 && budget.over) drop(queue.shift()!, 'overloaded');
   }
 
+  /** The first frame, where it may go now; null: it was dropped instead. */
+  function admitted(now: number): FrameInHand | 'later' | null {
+    const verdict = allowed(now, tap);
+    if (verdict === 'yes') return queue.shift()!;
+    if (verdict === 'later' || !live) return 'later';
+    drop(queue.shift()!, 'quota');
+    return null;
+  }
+
   function pauseWhileFull(): void {
     const mine = link;
     mine?.pause();
@@ -181,6 +183,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     attach(next, resume, acknowledged) {
       link?.close(closeCodes.replaced, 'Another connection has resumed this session.');
       link = next;
+      tap = next.tap;
       kept.acknowledge(acknowledged);
       credits = 0;
       const { session: id, source, model, policy } = about;
@@ -226,17 +229,14 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       while (queue.length > 0 && inPipeline < most && taken === null) {
         const [first] = queue as [FrameInHand];
         if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
-        else if (live && !pace.take()) {
+        else if (live && pace.full) {
           if (now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
           else taken = 'later';
-        } else if (allowed(now)) taken = queue.shift()!;
-        else if (live) {
-          pace.back(null);
-          drop(queue.shift()!, 'quota');
-        } else taken = 'later';
+        } else taken = admitted(now);
       }
       if (taken !== null && taken !== 'later') {
         inPipeline += 1;
+        if (live) pace.take();
         servedAt = now;
       }
       if (queue.length < dropped) flush();

@@ -5,6 +5,8 @@ import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
 import type { AcceptRules } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
+import type { Ledger, Verdict } from '../ledger.ts';
+import { createPace } from '../pace.ts';
 import { lapseClosing, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
@@ -12,11 +14,11 @@ import { createBudget } from './budget.ts';
 import { connect, type Connection } from './connection.ts';
 import type { StreamConfig } from './config.ts';
 import { frameSender } from './frame-sender.ts';
+import type { Link } from './link.ts';
 import { type StreamMetrics, streamMetrics } from './metrics.ts';
-import { createPace } from './pace.ts';
 import { errorOutcome, framePreparer } from './prepare-frame.ts';
 import { headerBytes, type Opening, openingOfQuery } from './protocol.ts';
-import { createSession, type Link, type Session } from './session.ts';
+import { createSession, type Session } from './session.ts';
 import { openSessions } from './sessions.ts';
 
 export interface StreamOptions {
@@ -29,6 +31,7 @@ export interface StreamOptions {
   readonly metrics: Parameters<typeof streamMetrics>[0];
   readonly logger: ProblemLog;
   readonly vigil: Vigil;
+  readonly ledger: Ledger;
   /** Null: none. A source above it is held to it: live frames are dropped, others wait. */
   readonly quota: Pick<Quota, 'take'> | null;
   /** Why nothing is accepted at present, or null. */
@@ -54,7 +57,7 @@ function refuseForeignPages(request: FastifyRequest): void {
 }
 
 export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
-  const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil } = options;
+  const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil, ledger } = options;
   const connections = new Set<Connection>();
   const budget = createBudget(limits.totalBytes);
   const keptBudget = createBudget(limits.keepTotalBytes, () => sessions.forgetOldest());
@@ -78,8 +81,13 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
       pace: paces.get(about.model)!,
-      // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
-      allowed: (now) => quota === null || quota.take(`stream/${about.tenant}/${about.source}`, now),
+      allowed(now, tap): Verdict {
+        const verdict = tap.take(now);
+        // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
+        if (verdict !== 'yes' || quota === null || quota.take(`stream/${about.tenant}/${about.source}`, now)) return verdict;
+        tap.giveBack();
+        return 'no';
+      },
       wake: (session) => sender.wake(session),
       errorOf: errorOutcome,
     }),
@@ -108,7 +116,8 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     method: 'GET',
     url: '/v1/stream',
     exposeHeadRoute: false,
-    config: { needs: 'operator' },
+    // What counts as predict is each of its frames.
+    config: { needs: 'operator', rate: 'read' },
     onRequest: async (request) => {
       refuseForeignPages(request);
       if (stopping) throw notReady(true);
@@ -123,6 +132,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
       const { principal } = request;
       const connection: Connection = connect({
         socket, raw: request.raw.socket, limits, clock, logger,
+        tap: ledger.tap(principal, 'predict'),
         opening: openingOfQuery(request.query as Record<string, unknown>),
         open: (wish, link) => open(principal.tenant, wish, link),
         closed(code, session) {

@@ -1,7 +1,8 @@
 /** The fast path: libjpeg-turbo and kernels in WebAssembly, in place of libvips. */
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
-import { filterOf, regionOf } from '../region.ts';
+import { fitted } from '../letterbox.ts';
+import { placeOf, regionOf } from '../region.ts';
 import { kernels } from '../simd/kernels.ts';
 import { qualityOf } from '../simd/quality.ts';
 import { resampler } from '../simd/resample.ts';
@@ -11,7 +12,7 @@ import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 export interface FastCut {
   readonly quality: Quality;
   /** uint8 RGB, height x width x 3, one for each input. */
-  readonly tensors: readonly Uint8Array<ArrayBuffer>[];
+  readonly tensors: readonly Uint8Array[];
 }
 
 /** Levels by which a decoder's red, green and blue are too little on average. */
@@ -31,7 +32,7 @@ const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green
  * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it
  * had to guess at: nothing but clean data passes.
  */
-export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: readonly (ArrayBuffer | null)[]) => FastCut {
+export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: readonly ArrayBufferLike[]) => FastCut {
   const own = kernels();
   const resample = resampler(own);
   return (bytes, size, inputs, into) => {
@@ -41,7 +42,10 @@ export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (
     const { luma, ...rest } = qualityOf(own, size);
     return {
       quality: { luma: Math.min(255, luma + lumaOf(owed)), ...rest },
-      tensors: inputs.map((input, i) => resample(size.width, regionOf(input.fit, size), input, filterOf(input.fit), owed, into?.[i])),
+      tensors: inputs.map((input, i) => {
+        const region = regionOf(input.fit, size);
+        return fitted(resample, size.width, region, placeOf(input, region), input, owed, into?.[i]);
+      }),
     };
   };
 }

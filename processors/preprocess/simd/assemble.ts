@@ -18,8 +18,10 @@ const opcodes: Readonly<Record<string, Bytes>> = {
   'i32x4.splat': simd(17), 'v128.store8_lane': simd(88), 'v128.store16_lane': simd(89), 'v128.load32_lane': simd(86), 'v128.and': simd(78),
   'i32x4.extract_lane': simd(27), 'i8x16.narrow_i16x8_u': simd(102), 'i16x8.narrow_i32x4_s': simd(133),
   'i16x8.extend_low_i8x16_u': simd(137), 'i16x8.extend_high_i8x16_u': simd(138),
-  'i32x4.shl': simd(171), 'i32x4.shr_s': simd(172), 'i32x4.add': simd(174), 'i32x4.sub': simd(177), 'i32x4.dot_i16x8_s': simd(186),
-  'f64x2.add': simd(240), 'f64x2.mul': simd(242), 'f64x2.convert_low_i32x4_s': simd(254),
+  'i8x16.min_u': simd(119), 'i8x16.max_u': simd(121),
+  'i32x4.shl': simd(171), 'i32x4.shr_s': simd(172), 'i32x4.shr_u': simd(173), 'i32x4.add': simd(174), 'i32x4.sub': simd(177), 'i32x4.dot_i16x8_s': simd(186),
+  'f32x4.add': simd(228), 'f32x4.mul': simd(230), 'f32x4.div': simd(231), 'f32x4.convert_i32x4_s': simd(250), 'i32x4.trunc_sat_f32x4_s': simd(248),
+  'f64x2.add': simd(240), 'f64x2.mul': simd(242), 'f64x2.convert_low_i32x4_s': simd(254), 'f64x2.promote_low_f32x4': simd(95),
 };
 const types: Readonly<Record<string, number>> = { i32: 0x7f, v128: 0x7b };
 

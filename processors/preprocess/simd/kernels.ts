@@ -13,7 +13,7 @@ interface Functions {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   horizontal(source: number, stride: number, table: number, entry: number, columns: number, pairs: number, target: number, targetStride: number, bias: number): void;
   vertical(source: number, stride: number, bytes: number, table: number, entry: number, rows: number, target: number, targetStride: number): void;
-  luma(source: number, stride: number, step: number, masks: number, groups: number, rows: number, grid: number, sums: number): void;
+  samples(source: number, stride: number, step: number, masks: number, groups: number, rows: number, grid: number, sums: number, shades: number): void;
   laplacian(grid: number, stride: number, masks: number, groups: number, rows: number, sums: number): void;
 }
 

@@ -65,11 +65,12 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
   const pipeline = createPipeline({
     ...ports,
     steps: topology(plan.families, served, {
-      ingest: () => cast(ingestStage({ rules: rulesWith(ports.blobs), tenant, lanes: admission.lanes })),
+      ingest: () => ({ 'frames.in': cast(ingestStage({ rules: rulesWith(ports.blobs), tenant, lanes: admission.lanesOf('frames.in') })) }),
       preprocess: () => cast(cheapPreprocess(world, life, ports.blobs)),
       overflow: () => admission.overflow,
       infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
       sink: () => ({ predictions: cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })) }),
+      keep: () => ({}),
       drift: () => {
         throw new TypeError('no drift here');
       },

@@ -64,6 +64,7 @@ function logOf(world: World, life: Life, producer: LogProducer): Log {
     producer: async () => producer,
     consumer: (options) => simulatedConsumer(world, life, options),
     partitions: async (topic) => broker.partitions(topic),
+    read: async () => null,
     // The simulated broker deletes nothing.
     beginningOffsets: async (topic) => partitionsOf(topic).map((at) => ({ ...at, offset: 0 })),
     endOffsets: (topic) => life.call('log', `ends of ${topic}`, () => partitionsOf(topic).map((at) => ({ ...at, offset: broker.end(at) }))),
@@ -123,5 +124,6 @@ function blobsOf(world: World, life: Life): BlobStore {
         return bytes;
       }),
     expire: async () => 0,
+    trim: async () => 0,
   };
 }

@@ -89,6 +89,7 @@ const tensorOf = ({ tenant, source, sequence, captured_at, accepted_at, deadline
   timings_ms: {},
   content: null,
   answer: null,
+  picture: null,
 });
 
 export function cheapInfer(world: World, life: Life, model: string): Stage<Tensor> {
@@ -138,4 +139,5 @@ const predictionOf = (tensor: Tensor, now: number, version: string): Prediction 
   timings_ms: {},
   request_id: tensor.reply?.request_id ?? null,
   cached: false,
+  picture: tensor.picture,
 });

@@ -1,0 +1,69 @@
+/** Frames that are kept to look at: who chooses and keeps them, and how the edge shows them. */
+import type { BlobStore, Masker, Shown } from '../../connectors/ports.ts';
+import { driftWindowsTopic } from '../../schemas/topics.ts';
+import { openKeptBlobs, openStore } from '../connect.ts';
+import { keepConfig } from '../keep/config.ts';
+import { keepExamplesStage } from '../keep/examples.ts';
+import { keepStage } from '../keep/keep.ts';
+import { keeper } from '../keep/keeper.ts';
+import { keptPictures, showable } from '../keep/kept-pictures.ts';
+import { keepMetrics } from '../keep/metrics.ts';
+import { pictureAt } from '../keep/picture-at.ts';
+import { findPlaces } from '../keep/places.ts';
+import { retainPictures } from '../keep/retain.ts';
+import type { Stages } from '../topology.ts';
+import type { Foundation } from './foundation.ts';
+import { retentionOf } from './retention.ts';
+
+export interface Kept {
+  /** By the topic that each reads; none where this process keeps nothing. */
+  readonly stages: Stages['keep'];
+  /** A picture that is kept; null when it is not. */
+  shown(tenant: string, frameId: string): Promise<Shown | null>;
+  /** A picture that still lies in the log, where the store knows its place. */
+  fromLog(tenant: string, frameId: string): Promise<Shown | null>;
+  /** Deletes what is too old or too much, until the process ends. */
+  retain(): void;
+}
+
+const dayMs = 86_400_000;
+
+export function openKept(base: Foundation, masker: Masker): Kept {
+  const { settings: s, data, log, registry, blobs: claims, clock, logger, metrics, ending, wants, stack } = base;
+  const told = logger.child({ stage: 'keep' });
+  const maxBytes = s.SACCADE_KEEP_FRAMES_MB * 1024 * 1024;
+  const blobs: BlobStore = openKeptBlobs(s, data);
+  const pictures = keptPictures({ blobs, masker });
+  const at = pictureAt({ log, registry, claims });
+  const store = stack.clickhouse && (wants('keep') || wants('edge')) ? openStore(stack, s) : null;
+  if (store) ending.add('store of kept frames', () => store.close());
+  const find = store && findPlaces((sql, params) => store.query(sql, params));
+
+  function stages(): Stages['keep'] {
+    if (!wants('keep') || maxBytes === 0) return {};
+    const keep = keeper({ pictureAt: at, pictures, clock, metrics: keepMetrics(metrics) });
+    const config = keepConfig.parse({ everyMs: s.SACCADE_KEEP_FRAMES_EVERY_S * 1000 });
+    return {
+      predictions: keepStage({ config, keep, log: told }),
+      // Where an example lies, the store alone knows.
+      ...(find ? { [driftWindowsTopic]: keepExamplesStage({ find, keep, clock, log: told }) } : {}),
+    };
+  }
+
+  return {
+    stages: stages(),
+    shown: (tenant, frameId) => pictures.get(tenant, frameId),
+    async fromLog(tenant, frameId) {
+      const found = (await find?.(tenant, null, [frameId]))?.get(frameId);
+      const picture = found ? await at({ frame_id: frameId, tenant, place: found.place }) : null;
+      return picture && showable(masker, picture, tenant);
+    },
+    retain() {
+      const closing = new AbortController();
+      const { usual, tenants } = retentionOf(s).frames;
+      const ageMs = (tenant: string): number => (tenants.get(tenant) ?? usual) * dayMs || Infinity;
+      const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, signal: closing.signal, log: told });
+      ending.add('kept pictures', () => (closing.abort(), retaining));
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * How many pictures of one model the pipeline gets at once, over all that ask at this edge: as many as it answers within the
+ * target. A thousand clients with a picture now and then fill a queue as well as one with many; only the sum tells. Additive
+ * increase and multiplicative decrease, as TCP finds its window (RFC 5681); a queue that comes and goes is told from one that
+ * stays by how long answers have been late without a break, as CoDel does (RFC 8289).
+ */
+import type { Clock } from '../../connectors/ports.ts';
+
+export interface Pace {
+  /** No more may go at present. */
+  readonly full: boolean;
+  /** Counts one that goes. */
+  take(): void;
+  /** One has come back: answered after `tookMs` in the pipeline; null: that says nothing about the pipeline. */
+  back(tookMs: number | null): void;
+  readonly limit: number;
+}
+
+export interface PaceOptions {
+  readonly clock: Pick<Clock, 'now'>;
+  /** An answer that took longer in the pipeline was late. */
+  readonly targetMs: number;
+  /** How long all answers have been late before fewer may go; absent: the first late one will do. */
+  readonly lateMs?: number;
+  /** At first; at most; at least, whatever the answers take (1 unless given). */
+  readonly first: number;
+  readonly most: number;
+  readonly least?: number;
+}
+
+const decrease = 0.7;
+/** So long without a late answer, and what there was to be slow about is over. */
+const calmMs = 5_000;
+
+export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1 }: PaceOptions): Pace {
+  let limit = first;
+  let inUse = 0;
+  /** When it was lowered last: what was on its way by then tells nothing new. */
+  let loweredAt = Number.NEGATIVE_INFINITY;
+  let lateAt = Number.NEGATIVE_INFINITY;
+  /** Since when no answer has been in time; null: the last one was. */
+  let lateSince: number | null = null;
+
+  function inTime(now: number, reached: boolean): void {
+    lateSince = null;
+    if (limit < first && now - lateAt > calmMs) limit = Math.min(first, limit + 1);
+    // Where it was not reached, answers in time do not say that more would be in time too.
+    else if (reached) limit = Math.min(most, limit + 1 / limit);
+  }
+
+  function late(now: number, tookMs: number, among: number): void {
+    lateAt = now;
+    if (now - tookMs < loweredAt) return;
+    lateSince ??= now;
+    if (now - lateSince < lateMs) return;
+    // What is in the pipeline is its pace times the time it takes (Little's law): so many would take the target.
+    limit = Math.max(least, Math.min(limit, among) * Math.min(decrease, targetMs / tookMs));
+    loweredAt = now;
+    lateSince = null;
+  }
+
+  return {
+    get limit() {
+      return limit;
+    },
+    get full() {
+      return inUse >= Math.floor(limit);
+    },
+    take() {
+      inUse += 1;
+    },
+    back(tookMs) {
+      const [among, reached] = [inUse, inUse >= Math.floor(limit)];
+      inUse -= 1;
+      if (tookMs === null) return;
+      if (tookMs > targetMs) late(clock.now(), tookMs, among);
+      else inTime(clock.now(), reached);
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** The picture of a frame as it came, from where it lies in the log. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { BlobStore, Log, SchemaRegistry } from '../../connectors/ports.ts';
+import type { Frame, FrameIn, Place } from '../../schemas/records.ts';
+import { describeTopic } from '../../schemas/topics.ts';
+
+export interface PictureAtOptions {
+  readonly log: Pick<Log, 'read'>;
+  readonly registry: Pick<SchemaRegistry, 'decode'>;
+  /** Where claim-checked pictures lie. */
+  readonly claims: Pick<BlobStore, 'get'>;
+}
+
+export interface Wanted {
+  readonly frame_id: string;
+  readonly tenant: string;
+  readonly place: Place;
+}
+
+/** Null when it has expired there. Throws log_unavailable, registry_unavailable, blobs_unavailable. */
+export type PictureAt = (wanted: Wanted) => Promise<Buffer | null>;
+
+/** First byte of the Confluent wire format; no picture begins with it. */
+const wireMagic = 0;
+
+export function pictureAt({ log, registry, claims }: PictureAtOptions): PictureAt {
+  /** A topic that was made anew has other frames at the same places, perhaps of another tenant. */
+  async function ofFrame({ id, tenant, image, claim }: Frame, wanted: Wanted): Promise<Buffer | null> {
+    if (id !== wanted.frame_id || tenant !== wanted.tenant) return null;
+    return image ?? (claim === null ? null : claims.get(claim));
+  }
+
+  return async (wanted) => {
+    const record = await log.read(wanted.place);
+    if (!record?.value || record.value.length === 0) return null;
+    const description = describeTopic(record.topic);
+    // Where ingest and preprocess are one step, the picture lies where its producer put it.
+    if (description?.plainBytes && record.value[0] !== wireMagic) return record.value;
+    try {
+      const value = await registry.decode(record.topic, record.value);
+      return description?.plainBytes ? (value as FrameIn).image : await ofFrame(value as Frame, wanted);
+    } catch (error) {
+      if (error instanceof SaccadeError && ['blob_missing', 'undecodable_record'].includes(error.code)) return null;
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,34 @@
+/** Where pictures lie in the log, as the store knows it. */
+import type { Place } from '../../schemas/records.ts';
+
+export interface Placed {
+  readonly place: Place;
+  readonly captured_at: number;
+}
+
+/** Of those that are stored and have a place. Throws what asking the store throws. */
+export type FindPlaces = (tenant: string, source: string | null, frames: readonly string[]) => Promise<ReadonlyMap<string, Placed>>;
+
+type Ask = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promise<T[]>;
+
+interface Row {
+  readonly frame: string;
+  readonly captured_ms: number;
+  readonly topic: string;
+  readonly in_partition: number;
+  readonly at_offset: number | string;
+}
+
+/** The source, where it is known, spares most of the search: rows lie in its order. */
+const question = `
+  SELECT toString(frame_id) AS frame, any(toUnixTimestamp64Milli(captured_at)) AS captured_ms, any(log_topic) AS topic, any(log_partition) AS in_partition, any(log_offset) AS at_offset
+  FROM predictions_raw
+  WHERE tenant = {tenant:String} AND ({source:String} = '' OR source = {source:String}) AND frame_id IN {frames:Array(UUID)} AND log_topic != ''
+  GROUP BY frame_id`;
+
+export function findPlaces(ask: Ask): FindPlaces {
+  return async (tenant, source, frames) => {
+    const rows = await ask<Row>(question, { tenant, source: source ?? '', frames });
+    return new Map(rows.map(({ frame, captured_ms, topic, in_partition, at_offset }) => [frame, { captured_at: Number(captured_ms), place: { topic, partition: in_partition, offset: Number(at_offset) } }]));
+  };
+}

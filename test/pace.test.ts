@@ -1,0 +1,88 @@
+/** How many pictures the pipeline gets at once: a burst is let in, a queue that stays is not. Clocks are the tests'. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createPace, type Pace, type PaceOptions } from '../processors/edge/pace.ts';
+import { edgeConfig } from '../processors/edge/config.ts';
+
+function fill(pace: Pace): number {
+  let taken = 0;
+  for (; !pace.full; taken++) pace.take();
+  return taken;
+}
+
+test('late answers lower what is under way once for all that was on its way together, answers in time raise it while it is reached', () => {
+  let now = 0;
+  const pace = createPace({ clock: { now: () => now }, targetMs: 1_000, first: 10, most: 12 });
+  assert.equal(fill(pace), 10);
+  now = 3_000;
+  for (let i = 0; i < 10; i++) pace.back(3_000);
+  assert.equal(Math.floor(pace.limit), 3, 'not ten times over, and as many as take the target at this rate');
+  assert.equal(fill(pace), 3);
+  now = 4_200;
+  pace.back(1_200);
+  assert.ok(pace.limit < 3);
+  for (let i = 0; i < 2; i++) pace.back(null);
+  assert.ok(pace.limit < 3, 'what never was in the pipeline says nothing');
+  for (let i = 0; i < 200; i++) {
+    fill(pace);
+    pace.back(50);
+  }
+  assert.equal(pace.limit, 12);
+  for (let i = 0; i < 12; i++) pace.back(50);
+  for (let i = 0; i < 50; i++) {
+    now += 10_000;
+    assert.equal(pace.full, false, 'one at least, however slow it is');
+    pace.take();
+    pace.back(9_000);
+  }
+  assert.equal(pace.limit, 1);
+});
+
+/** A pipeline that answers `perSecond`, first come first served, and clients whose arrivals (how many, by millisecond) are given. */
+function serve(options: Partial<PaceOptions>, { perSecond, seconds, arrivals }: { perSecond: number; seconds: number; arrivals: (ms: number) => number }) {
+  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({});
+  let now = 0;
+  const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, ...options });
+  const queue: number[] = [];
+  const answers: { readonly at: number; readonly took: number }[] = [];
+  const refusals: number[] = [];
+  let credit = 0;
+  for (; now < seconds * 1_000; now++) {
+    for (let i = arrivals(now); i > 0; i--) {
+      if (pace.full) refusals.push(now);
+      else queue.push((pace.take(), now));
+    }
+    for (credit = queue.length === 0 ? 0 : credit + perSecond / 1_000; credit >= 1 && queue.length > 0; credit--) {
+      const took = now - queue.shift()!;
+      pace.back(took);
+      answers.push({ at: now, took });
+    }
+  }
+  return { pace, answers, refusals };
+}
+
+const p95 = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)]!;
+
+test('ten times too much: after two seconds answers are in time all but, nobody waits in vain, and the pipeline has work all the time', () => {
+  for (const perSecond of [100, 150, 600]) {
+    const { answers, refusals } = serve({}, { perSecond, seconds: 20, arrivals: () => perSecond / 100 });
+    const steady = answers.filter(({ at }) => at > 2_500).map(({ took }) => took);
+    assert.ok(p95(steady) < 180, `${perSecond}/s: p95 ${p95(steady)}`);
+    assert.ok(steady.length > 17.5 * perSecond * 0.97, `${perSecond}/s: ${steady.length / 17.5}/s answered`);
+    assert.ok(refusals.length > 0);
+  }
+});
+
+test('bursts that pass are let in whole, again and again, and so is one after an overload has passed', () => {
+  const bursts = (ms: number): number => (ms % 2_000 === 0 ? 100 : 0);
+  assert.deepEqual(serve({}, { perSecond: 160, seconds: 30, arrivals: bursts }).refusals, []);
+  const after = serve({}, { perSecond: 160, seconds: 40, arrivals: (ms) => (ms < 10_000 ? 2 : ms < 30_000 ? Number(ms % 20 === 0) : bursts(ms)) });
+  assert.ok(after.refusals.every((ms) => ms < 12_000), `refused at ${after.refusals.findLast(() => true)}`);
+});
+
+test('a few clients side by side are never refused, however slow the model', () => {
+  const { paceLeast } = edgeConfig.parse({});
+  const { pace, answers } = serve({}, { perSecond: 4, seconds: 60, arrivals: (ms) => (ms % 250 === 0 ? 2 : 0) });
+  assert.equal(Math.floor(pace.limit), paceLeast);
+  assert.ok(answers.length >= 4 * 59, 'and it has work all the time');
+});
