@@ -194,16 +194,16 @@ describe('every route', { timeout: 280_000 }, () => {
       port: (sql: string, who: Who) => fetch(`${doorUrl}/?default_format=JSONEachRow`, { method: 'POST', headers: { 'x-clickhouse-key': keys[who] }, body: sql }),
       'port by GET': (sql: string, who: Who) => fetch(`${doorUrl}/?default_format=JSONEachRow&query=${encodeURIComponent(sql)}`, { headers: { 'x-clickhouse-key': keys[who] } }),
     };
-    for (const [door, ask] of Object.entries(doors)) {
+    for (const [way, ask] of Object.entries(doors)) {
       for (const view of publicViews) {
         for (const name of ['a', 'b'] as const) {
           const response = await ask(`select * from ${view}`, `${name} viewer`);
           const text = await response.text();
-          assert.deepEqual([response.status, marks(text)], [200, [name]], `${view} by the ${door} as ${name}: ${text.slice(0, 300)}`);
+          assert.deepEqual([response.status, marks(text)], [200, [name]], `${view} by the ${way} as ${name}: ${text.slice(0, 300)}`);
         }
       }
       const other = await ask('select * from saccade_tenant_a.predictions', 'b admin');
-      assert.ok(other.status >= 400 && marks(await other.text()).length === 0, door);
+      assert.ok(other.status >= 400 && marks(await other.text()).length === 0, way);
     }
     for (const { method, url, needs } of routesOf(edge.doorRoutes)) {
       if (needs === 'anyone') assert.ok(['/ping', '/replicas_status'].includes(url), url);

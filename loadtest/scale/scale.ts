@@ -33,7 +33,7 @@ type Rounds = Map<string, Round[]>;
 
 export async function scale(argv: readonly string[]): Promise<void> {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({ args: [...argv], options: { model: { ...text, default: 'nanodet' }, frames: { ...text, default: '500' }, repeats: { ...text, default: '3' } } });
+  const { values } = parseArgs({ args: [...argv], options: { model: { ...text, default: 'nanodet' }, frames: { ...text, default: '200' }, repeats: { ...text, default: '2' } } });
   const [frames, repeats] = [Number(values.frames), Number(values.repeats)];
   if (!Number.isInteger(frames) || frames < 100 || !Number.isInteger(repeats) || repeats < 1) {
     throw new SaccadeError('invalid_config', `--frames is a whole number from 100, --repeats from 1, not ${values.frames} and ${values.repeats}.`);

@@ -78,7 +78,8 @@ export function createEngine(options: EngineOptions): Engine {
   /** How many rows of a graph wait or run, and how many have asked for it to be loaded. */
   const inUse = new Map<string, number>();
   const owners = new Map<string, number>();
-  const spare = new WeakMap<WorkerThread, ArrayBuffer>();
+  /** What each worker reads its runs from: as large as its largest run so far. */
+  const desks = new WeakMap<WorkerThread, SharedArrayBuffer>();
   let stopping = false;
   const settled = new Set<() => void>();
   const pool = workerPool({ ...options, log, lost, entry, free: () => feed() });
@@ -112,9 +113,7 @@ export function createEngine(options: EngineOptions): Engine {
     const pixels = pack(worker, rows);
     try {
       const heads = rows.map(({ head }) => head);
-      const answer = await worker.ask({ kind: 'run', key: model, heads, pixels }, ['answers'], [pixels.buffer]);
-      // The largest that came back: runs have several sizes.
-      spare.set(worker, answer.pixels.buffer);
+      const answer = await worker.ask({ kind: 'run', key: model, heads, pixels }, ['answers']);
       pool.answered();
       rows.forEach((row, i) => row.done(resultOf(answer.rows[i]!, answer.ms)));
     } catch (error) {
@@ -123,14 +122,12 @@ export function createEngine(options: EngineOptions): Engine {
     feed();
   }
 
-  /**
-   * The one copy on the way to the model: the rows are slices of records, which cannot be moved to another thread, and ONNX
-   * Runtime takes no shared memory. Into the memory of a run before where it fits: new memory costs as much as the copy.
-   */
-  function pack(worker: WorkerThread, rows: readonly Row[]): Uint8Array<ArrayBuffer> {
+  /** The rows are slices of records, wherever those lie: copied onto the worker's desk, where it does one run at a time. */
+  function pack(worker: WorkerThread, rows: readonly Row[]): Uint8Array<SharedArrayBuffer> {
     const bytes = rows.reduce((sum, { pixels }) => sum + pixels.length, 0);
-    const used = spare.get(worker);
-    const packed = new Uint8Array(used && used.byteLength >= bytes ? used : new ArrayBuffer(bytes), 0, bytes);
+    let desk = desks.get(worker);
+    if (!desk || desk.byteLength < bytes) desks.set(worker, (desk = new SharedArrayBuffer(bytes)));
+    const packed = new Uint8Array(desk, 0, bytes);
     let at = 0;
     for (const { pixels } of rows) {
       packed.set(pixels, at);

@@ -1,4 +1,7 @@
-/** What the engine and its worker threads say to each other. Typed arrays travel by transfer: moved, not copied. */
+/**
+ * What the engine and its worker threads say to each other. Pixels lie in memory that both see, since what is moved to and fro
+ * counts as new memory each time and has V8 look for garbage; answers, which are small and stay, are moved.
+ */
 
 /** A graph as a worker opens it. */
 export interface Graph {
@@ -18,8 +21,8 @@ export type ToWorker =
   | { readonly kind: 'load'; readonly graph: Graph; readonly providers: readonly string[]; readonly intraOpThreads: number }
   /** Run so many rows of grey: once, so that the size is warm, and `repeats` times more against the clock. */
   | { readonly kind: 'measure'; readonly key: string; readonly rows: number; readonly repeats: number }
-  /** `pixels`: the rows' pictures one after the other. `heads`: by row, the head that reads its embedding, or null. */
-  | { readonly kind: 'run'; readonly key: string; readonly heads: readonly (string | null)[]; readonly pixels: Uint8Array<ArrayBuffer> }
+  /** `pixels`: the rows' pictures one after the other, the worker's until it answers. `heads`: by row, the head that reads its embedding, or null. */
+  | { readonly kind: 'run'; readonly key: string; readonly heads: readonly (string | null)[]; readonly pixels: Uint8Array<SharedArrayBuffer> }
   | { readonly kind: 'unload'; readonly key: string }
   /** Release the sessions and end. */
   | { readonly kind: 'close' };
@@ -36,8 +39,8 @@ export type FromWorker =
   | { readonly kind: 'refused'; readonly reasons: readonly string[] }
   /** Milliseconds of the quickest of the repeats. */
   | { readonly kind: 'measured'; readonly ms: number }
-  /** `ms`: the run alone. `pixels`: given back to be filled again. */
-  | { readonly kind: 'answers'; readonly ms: number; readonly rows: readonly RowAnswer[]; readonly pixels: Uint8Array<ArrayBuffer> }
+  /** `ms`: the run alone. */
+  | { readonly kind: 'answers'; readonly ms: number; readonly rows: readonly RowAnswer[] }
   | { readonly kind: 'unloaded' };
 
 export type Reply<K extends FromWorker['kind']> = Extract<FromWorker, { kind: K }>;

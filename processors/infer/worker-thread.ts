@@ -7,7 +7,7 @@ export interface WorkerThread {
   /** Questions that are not answered yet; 0: it is free. */
   readonly pending: number;
   /** Asked when the questions before are answered. Rejects with engine_unavailable when it ends before it has answered. */
-  ask<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[], moved?: ArrayBuffer[]): Promise<Reply<K>>;
+  ask<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[]): Promise<Reply<K>>;
   /** Ends it, after the run under way. Resolves when the thread is gone. */
   close(): Promise<void>;
 }
@@ -37,10 +37,10 @@ export async function startWorkerThread(entry: URL, ended: (reason: string) => v
   });
   const next = (): Promise<FromWorker> => new Promise((resolve, reject) => (answer = { resolve, reject }));
 
-  async function exchange<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[], moved: ArrayBuffer[]): Promise<Reply<K>> {
+  async function exchange<K extends FromWorker['kind']>(message: ToWorker, expected: readonly K[]): Promise<Reply<K>> {
     if (exited || closing) throw new SaccadeError('engine_unavailable', `An inference worker has ended: ${reason || 'it was closed'}.`);
     const answered = next();
-    worker.postMessage(message, moved);
+    worker.postMessage(message, []);
     const reply = await answered;
     if (!expected.includes(reply.kind as K)) throw new SaccadeError('internal', `A worker answered ${message.kind} with ${reply.kind}.`);
     return reply as Reply<K>;
@@ -52,9 +52,9 @@ export async function startWorkerThread(entry: URL, ended: (reason: string) => v
     get pending() {
       return pending;
     },
-    async ask(message, expected, moved = []) {
+    async ask(message, expected) {
       pending += 1;
-      const reply = last.then(() => exchange(message, expected, moved));
+      const reply = last.then(() => exchange(message, expected));
       last = reply.catch(() => {});
       try {
         return await reply;

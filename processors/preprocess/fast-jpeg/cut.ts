@@ -12,7 +12,7 @@ import { type JpegDecoder, jpegDecoder } from './turbojpeg.ts';
 export interface FastCut {
   readonly quality: Quality;
   /** uint8 RGB, height x width x 3, one for each input. */
-  readonly tensors: readonly Uint8Array<ArrayBuffer>[];
+  readonly tensors: readonly Uint8Array[];
 }
 
 /** Levels by which a decoder's red, green and blue are too little on average. */
@@ -32,7 +32,7 @@ const lumaOf = ([red, green, blue]: Owed): number => 0.299 * red + 0.587 * green
  * done on the calling thread, into new memory unless there is some to cut `into`. Throws what libjpeg-turbo says of data it
  * had to guess at: nothing but clean data passes.
  */
-export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: readonly (ArrayBuffer | null)[]) => FastCut {
+export function fastCutter({ decode, accurate }: JpegDecoder = jpegDecoder()): (bytes: Uint8Array, size: FastSize, inputs: readonly ModelCard['input'][], into?: readonly ArrayBufferLike[]) => FastCut {
   const own = kernels();
   const resample = resampler(own);
   return (bytes, size, inputs, into) => {

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { FastCut } from './cut.ts';
 import type { FastSize } from './header.ts';
-import type { CutRequest, FromCutThread } from './messages.ts';
+import type { CutReply, CutRequest, FromCutThread } from './messages.ts';
 
 export interface FastJpegPool {
   /** Resolves when the first thread is up, or has failed to come up: the fast path is an advantage, not a need. */
@@ -19,23 +19,23 @@ export interface FastJpegPool {
 
 interface Thread {
   readonly worker: Worker;
-  /** Requests under way; the thread answers in their order. */
-  readonly waiting: ((answer: FastCut | null) => void)[];
+  /** Requests under way; the thread answers in their order. null: it has ended. */
+  readonly waiting: ((reply: CutReply | null) => void)[];
 }
 
 /** Memory for pictures on their way to a thread, in steps so that pictures of like size can use each other's. */
+const [sparesKept, spareStep, largestSpare] = [8, 64 * 1024, 1024 * 1024];
 /** Tensors' memory that lies ready, by inputs and runs under way: more than come back together. */
 const tensorsKept = 64;
-const [sparesKept, spareStep, largestSpare] = [8, 64 * 1024, 1024 * 1024];
 
 /** One works, one lies ready: a thread does not wait for the main one between two pictures. */
 const ahead = 2;
 
 export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJpegPool {
   const threads = new Set<Thread>();
-  const spare: ArrayBuffer[] = [];
+  const spare: SharedArrayBuffer[] = [];
   const given = new WeakSet<ArrayBufferLike>();
-  const tensors: ArrayBuffer[] = [];
+  const tensors: SharedArrayBuffer[] = [];
   let starting: Promise<void> | null = null;
   /** Stopped, or the code cannot be loaded here: no thread will do better. */
   let over = false;
@@ -49,9 +49,7 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
           threads.add(thread);
           settled();
         } else {
-          if (spare.length < sparesKept && message.bytes.buffer.byteLength <= largestSpare) spare.push(message.bytes.buffer);
-          for (const { buffer } of message.cut?.tensors ?? []) given.add(buffer);
-          thread.waiting.shift()?.(message.cut);
+          thread.waiting.shift()?.(message);
         }
         if (thread.waiting.length === 0) worker.unref();
       });
@@ -70,14 +68,19 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
   }
 
   /** New memory for each picture would be garbage by the megabyte a second, and its collection costs more than the copy. */
-  function memoryFor(size: number): ArrayBuffer {
+  function memoryFor(size: number): SharedArrayBuffer {
     const at = spare.findIndex(({ byteLength }) => byteLength >= size);
-    return spare.splice(at, at < 0 ? 0 : 1)[0] ?? new ArrayBuffer(Math.ceil(size / spareStep) * spareStep);
+    return spare.splice(at, at < 0 ? 0 : 1)[0] ?? new SharedArrayBuffer(Math.ceil(size / spareStep) * spareStep);
   }
 
-  function tensorFor(input: ModelCard['input']): ArrayBuffer | null {
-    const at = tensors.findIndex(({ byteLength }) => byteLength === input.height * input.width * 3);
-    return at < 0 ? null : tensors.splice(at, 1)[0]!;
+  function tensorFor(input: ModelCard['input']): SharedArrayBuffer {
+    const bytes = input.height * input.width * 3;
+    const at = tensors.findIndex(({ byteLength }) => byteLength === bytes);
+    return tensors.splice(at, at < 0 ? 0 : 1)[0] ?? new SharedArrayBuffer(bytes);
+  }
+
+  function keep(tensor: SharedArrayBuffer): void {
+    if (tensors.length < tensorsKept) tensors.push(tensor);
   }
 
   const freest = (): Thread | undefined => [...threads].sort((a, b) => a.waiting.length - b.waiting.length)[0];
@@ -91,18 +94,26 @@ export function fastJpegPool(width = Math.min(4, availableParallelism())): FastJ
       const thread = freest();
       if (!thread) return null;
       if (thread.waiting.length >= ahead && threads.size < width && !over) void startAnother();
-      const answer = new Promise<FastCut | null>((done) => thread.waiting.push(done));
-      // A slice of a fetch from Kafka: it cannot be moved, and is a tenth of its pixels.
+      const answered = new Promise<CutReply | null>((done) => thread.waiting.push(done));
       const copy = new Uint8Array(memoryFor(bytes.length), 0, bytes.length);
       copy.set(bytes);
       thread.worker.ref();
       const into = inputs.map(tensorFor);
-      thread.worker.postMessage({ bytes: copy, size, inputs, into } satisfies CutRequest, [copy.buffer, ...into.filter((buffer) => buffer !== null)]);
-      return answer;
+      thread.worker.postMessage({ bytes: copy, size, inputs, into } satisfies CutRequest, []);
+      const reply = await answered;
+      // What a thread had when it ended is not used again: who knows what it still does.
+      if (!reply) return null;
+      if (spare.length < sparesKept && copy.buffer.byteLength <= largestSpare) spare.push(copy.buffer);
+      if (!reply.quality) {
+        into.forEach(keep);
+        return null;
+      }
+      for (const tensor of into) given.add(tensor);
+      return { quality: reply.quality, tensors: into.map((tensor) => new Uint8Array(tensor)) };
     },
     reuse({ buffer }) {
       // Once: it may be asked twice for the same one.
-      if (given.delete(buffer) && tensors.length < tensorsKept) tensors.push(buffer as ArrayBuffer);
+      if (given.delete(buffer)) keep(buffer as SharedArrayBuffer);
     },
     async stop() {
       over = true;

@@ -7,7 +7,7 @@ import { type Filter, one, type Weights, weightsOf } from './weights.ts';
  * The region of the picture in the kernels' memory (RGB, `width` pixels a row) at another size: a copy, height x width x 3.
  * `lift`: levels added to red, green and blue before they are rounded. `into`: memory of that size for the copy.
  */
-export type Resample = (width: number, region: Region, to: Size, filter: Filter, lift?: readonly number[], into?: ArrayBuffer | null) => Uint8Array<ArrayBuffer>;
+export type Resample = (width: number, region: Region, to: Size, filter: Filter, lift?: readonly number[], into?: ArrayBufferLike) => Uint8Array;
 
 /** As a kernel reads it. */
 interface Table {
@@ -33,7 +33,7 @@ export function resampler(kernels: Kernels): Resample {
     return table;
   }
 
-  return (width, region, to, filter, lift = [0, 0, 0], into = null) => {
+  return (width, region, to, filter, lift = [0, 0, 0], into = new ArrayBuffer(to.width * to.height * 3)) => {
     const columns = tableOf(region.width, to.width, filter, 4, 3);
     const rows = tableOf(region.height, to.height, filter, 2, 1);
     const rowBytes = to.width * 3;
@@ -53,7 +53,7 @@ export function resampler(kernels: Kernels): Resample {
     const source = (region.top * width + region.left) * 3;
     kernels.horizontal(source, width * 3, bias + columnTable, columns.entry, to.width, Math.ceil(region.height / 2), bias + middle, middleStride, bias);
     kernels.vertical(bias + middle, middleStride, rowBytes, bias + rowTable, rows.entry, to.height, bias + target, rowBytes);
-    const tensor = new Uint8Array(into ?? new ArrayBuffer(rowBytes * to.height));
+    const tensor = new Uint8Array(into);
     tensor.set(bytes.subarray(target, target + tensor.length));
     return tensor;
   };
