@@ -33,15 +33,17 @@ describe('rows by week', { timeout: 120_000 }, () => {
         const old = clickhouseStore({ url, kind: 'chdb', database });
         t.after(() => Promise.all([admin.close(), client.close(), old.close()]));
         await migrate(client, admin, database, { migrations: older });
+        const known = new Set((await old.query<{ name: string }>(`SELECT name FROM system.columns WHERE database = '${database}' AND table = 'predictions_raw'`)).map(({ name }) => name));
+        const put = (...predictions: Prediction[]): Promise<void> => storePredictions(old, predictions, {}, known);
         const p = at(monday);
-        await storePredictions(old, [p, at(monday + day), at(monday + 40 * day)]);
-        await storePredictions(old, [{ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' }]);
+        await put(p, at(monday + day), at(monday + 40 * day));
+        await put({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' });
         for (const { sql } of move.slice(0, Math.min(done, move.length - 1))) await client.command({ query: sql });
         if (done === move.length) {
           // Between the two names, as a server that died there leaves it.
           await client.command({ query: 'RENAME TABLE predictions_raw TO predictions_by_week' });
         } else {
-          await storePredictions(old, [at(monday + 41 * day)]);
+          await put(at(monday + 41 * day));
         }
         await Promise.all([old.migrate(), old.migrate(), old.migrate()]);
         await old.migrate();

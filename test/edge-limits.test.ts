@@ -64,10 +64,9 @@ describe('what is in hand is bounded before it is read', () => {
     await Promise.all([edge.close(), unready.close()]);
   });
 
-  test('while answers come late, more than a few are refused unread; what nobody waits for is not among them', async () => {
-    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 1_000, pace: { targetMs: 50, lateMs: 0, paceFirst: 2, paceLeast: 1 } });
+  test('what the pipeline would answer late is refused unread; what nobody waits for is not', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 3_000, pace: { paceFirst: 1, paceLeast: 1 } });
     const ask = (query = '') => fetch(`${edge.url}/v1/infer${query}`, raw(picture('chelsea')));
-    assert.equal((await ask()).status, 504, 'and late');
     const one = ask();
     await eventually(async () => edge.edge.waiting === 1, 'it is in the pipeline');
     assert.equal(await refusal(edge, 1_000), '503 overloaded');

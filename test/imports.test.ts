@@ -22,7 +22,7 @@ function importsOf(file: string): string[] {
 function allowed(file: string): RegExp {
   const [top, folder] = file.split('/') as [string, string];
   if (top === 'schemas') return /^schemas\//;
-  if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|metadata-port|errors)\\.ts|connectors/${folder}/)`);
+  if (top === 'connectors') return new RegExp(`^(schemas/|connectors/(ports|metadata-port|errors|redis-client)\\.ts|connectors/${folder}/)`);
   // Puts the process together.
   if (folder === 'assembly') return /./;
   // Picks the concrete connectors.

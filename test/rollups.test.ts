@@ -122,6 +122,25 @@ describe('rollups', { timeout: 300_000 }, () => {
     });
   }
 
+  test('drop the loser of a repeat that only sinks of an older version have passed by', async () => {
+    const older: Pick<Store, 'query' | 'command' | 'insert'> = {
+      ...store,
+      command: async (sql, params) => (/rollup_firsts|^DELETE/.test(sql) ? undefined : store.command(sql, params)),
+      insert: async (table, rows) => (table === 'rollup_firsts' ? undefined : store.insert(table, rows)),
+    };
+    // Rows are stored now, whatever their own times say.
+    const passAt = (offset: number, through = older) => buildRollups(through, { until: noon + 3 * hour, clock: { now: () => Date.now() + offset }, builder: 'test' });
+    const p = prediction({ accepted_at: noon - 14 * 24 * hour, captured_at: noon, completed_at: noon });
+    await put(p);
+    await passAt(-hour, store);
+    await put({ ...p, accepted_at: noon });
+    await passAt(hour);
+    await passAt(2 * hour);
+    assert.deepEqual(await store.query('SELECT count() AS n FROM predictions_raw'), [{ n: 2 }]);
+    await passAt(3 * hour, store);
+    assert.deepEqual(await store.query('SELECT toUnixTimestamp64Milli(accepted_at) AS at FROM predictions_raw'), [{ at: noon }]);
+  });
+
   test('stand for what nonsense clocks say', async () => {
     await put(at(0, { accepted_at: -5 * 365 * 24 * hour }), at(0, { accepted_at: Date.UTC(2250, 0) }), at(0));
     await pass();

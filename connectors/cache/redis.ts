@@ -1,48 +1,25 @@
 /** The cache in Redis, shared by all processes. Redis away, slow or full costs hits and nothing else. */
-import { Redis } from 'ioredis';
 import { asSaccadeError, SaccadeError } from '../errors.ts';
 import type { Cache, Clock } from '../ports.ts';
+import { redisClient, type RedisServer } from '../redis-client.ts';
 import { breaker } from './breaker.ts';
 
-export interface RedisCacheOptions {
-  /** redis://host:port/database, or rediss:// for TLS (authorities beyond Node's own: NODE_EXTRA_CA_CERTS). One server, no cluster. */
-  readonly url: string;
-  readonly username?: string;
-  readonly password?: string;
+export interface RedisCacheOptions extends RedisServer {
   readonly clock: Clock;
   readonly log: { info(message: string): void; warn(message: string): void };
 }
 
-/** Far above what Redis takes (a millisecond), and above a pause of our own event loop, which would look like an outage. */
-const commandTimeoutMs = 250;
-/** Of a connection that is open and silent: also what bounds the commands that wait on it. */
-const silenceMs = 2_000;
-const connectTimeoutMs = 2_000;
-const longestRetryMs = 5_000;
 /** How long a start waits for the first connection: the first frames then find it, and a start without Redis is not held up. */
 const firstConnectionMs = 1_000;
 /** Values on their way: beyond it they are let go of, since what is not kept is only inferred again. */
 const pendingWriteBytes = 4 * 1024 * 1024;
 
 /** Resolves once connected, or after a second without: it then goes on connecting by itself. Never rejects. */
-export async function redisCache({ url, username, password, clock, log }: RedisCacheOptions): Promise<Cache> {
+export async function redisCache({ clock, log, ...server }: RedisCacheOptions): Promise<Cache> {
   let lastError: Error | null = null;
   let refusal: string | null = null;
   let writing = 0;
-  const client = new Redis(url, {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    connectionName: 'saccade',
-    connectTimeout: connectTimeoutMs,
-    commandTimeout: commandTimeoutMs,
-    socketTimeout: silenceMs,
-    // What cannot be asked now is a miss now: nothing is queued for later, nothing is asked twice.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (attempt) => Math.min(longestRetryMs, 100 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2),
-  });
-  // Without a listener an error event ends the process.
+  const client = redisClient(server, 'saccade');
   client.on('error', (error: Error) => void (lastError = error));
 
   const guard = breaker({

@@ -44,11 +44,17 @@ async function append(within: Query, head: HeadRow, entries: readonly AuditEntry
   await within('UPDATE audit_head SET number = $1, hash = $2', [last.number, last.hash]);
 }
 
-/** Lets the trail begin later; what lies before that is no part of it any more, and can be deleted at leisure. */
-async function moveBeginning(within: Query, before: number, now: number, tenant: string): Promise<void> {
+/** The last entry from before that time. Asked without the lock: entries do not change, and it may have to look at millions. */
+async function lastBefore(query: Query, before: number): Promise<number> {
+  const [head] = await query<HeadRow>('SELECT * FROM audit_head');
+  const [kept] = await query<{ number: string }>('SELECT number FROM audit WHERE number > $1 AND at_ms >= $2 ORDER BY number LIMIT 1', [head!.pruned, before]);
+  return kept ? Number(kept.number) - 1 : Number(head!.number);
+}
+
+/** Lets the trail begin after that entry; what lies before that is no part of it any more, and can be deleted at leisure. */
+async function moveBeginning(within: Query, after: number, now: number, tenant: string): Promise<void> {
   const head = await lockHead(within);
-  const [kept] = await within<{ number: string }>('SELECT number FROM audit WHERE number > $1 AND at_ms >= $2 ORDER BY number LIMIT 1', [head.pruned, before]);
-  const to = Math.min(kept ? Number(kept.number) - 1 : Number(head.number), Number(head.published));
+  const to = Math.min(after, Number(head.published));
   if (to <= Number(head.pruned)) return;
   const [row] = await within<EntryRow>('SELECT number, entry, hash FROM audit WHERE number = $1', [to]);
   const last = entryOf(row!);
@@ -66,7 +72,8 @@ export function auditStore(database: Database): AuditStore {
       return { number: Number(row!.number), hash: row!.hash, pruned: { number: Number(row!.pruned), hash: row!.pruned_hash } };
     },
     async prune(before, now, tenant) {
-      await database.transaction((within) => moveBeginning(within, before, now, tenant));
+      const after = await lastBefore(query, before);
+      await database.transaction((within) => moveBeginning(within, after, now, tenant));
       for (let gone = 0; ; ) {
         const some = await query('DELETE FROM audit WHERE number IN (SELECT number FROM audit WHERE number <= (SELECT pruned FROM audit_head) ORDER BY number LIMIT $1) RETURNING 1', [prunedAtOnce]);
         gone += some.length;

@@ -1,6 +1,7 @@
 """Sets a share of the weights of a graph to zero: of each output channel of each operator the smallest (magnitude pruning, Han et al., 2015).
 
-By channel, since batch normalisation is folded into the weights: channels of a small scale would lose all of theirs.
+By channel, since batch normalisation is folded into the weights: channels of a small scale would lose all of theirs. Depthwise
+convolutions are spared: they have few weights, and a kernel of nine has none to lose.
 
     python prune.py MODEL.onnx SHARE OUT.onnx
 
@@ -14,7 +15,9 @@ from onnx import numpy_helper
 
 
 def channels(node):
-    """Which axis of the operator's weights its output channels are, or None for another operator."""
+    """Which axis of the operator's weights its output channels are, or None for one that is left as it is."""
+    if any(each.name == "group" and each.i > 1 for each in node.attribute):
+        return None
     if node.op_type == "Gemm":
         return 0 if any(each.name == "transB" and each.i for each in node.attribute) else 1
     return {"Conv": 0, "MatMul": -1}.get(node.op_type)

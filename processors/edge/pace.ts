@@ -29,27 +29,22 @@ export interface PaceOptions {
 }
 
 const decrease = 0.7;
-/** So long without a late answer, and what there was to be slow about is over. */
-const calmMs = 5_000;
 
 export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1 }: PaceOptions): Pace {
   let limit = first;
   let inUse = 0;
   /** When it was lowered last: what was on its way by then tells nothing new. */
   let loweredAt = Number.NEGATIVE_INFINITY;
-  let lateAt = Number.NEGATIVE_INFINITY;
   /** Since when no answer has been in time; null: the last one was. */
   let lateSince: number | null = null;
 
-  function inTime(now: number, reached: boolean): void {
+  function inTime(reached: boolean): void {
     lateSince = null;
-    if (limit < first && now - lateAt > calmMs) limit = Math.min(first, limit + 1);
     // Where it was not reached, answers in time do not say that more would be in time too.
-    else if (reached) limit = Math.min(most, limit + 1 / limit);
+    if (reached) limit = Math.min(most, limit + 1 / limit);
   }
 
   function late(now: number, tookMs: number, among: number): void {
-    lateAt = now;
     if (now - tookMs < loweredAt) return;
     lateSince ??= now;
     if (now - lateSince < lateMs) return;
@@ -67,6 +62,8 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
       return inUse >= Math.floor(limit);
     },
     take() {
+      // It has been empty: no queue stands there any more.
+      if (inUse === 0 && limit < first) limit = Math.min(first, 2 * limit);
       inUse += 1;
     },
     back(tookMs) {
@@ -74,7 +71,7 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
       inUse -= 1;
       if (tookMs === null) return;
       if (tookMs > targetMs) late(clock.now(), tookMs, among);
-      else inTime(clock.now(), reached);
+      else inTime(reached);
     },
   };
 }

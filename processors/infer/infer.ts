@@ -1,8 +1,8 @@
 /** Infer: tensors of one model into predictions. One stage for each model; they share an engine. */
 import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { AnswerCache, Clock } from '../../connectors/ports.ts';
-import { predictionId } from '../../schemas/ids.ts';
 import type { Model } from '../../schemas/model-card.ts';
+import { ofFrame } from '../../schemas/of-frame.ts';
 import type { Answer, Prediction, Tensor } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
 import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
@@ -91,28 +91,19 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
   function predictionOf({ value: tensor, receivedAt, origin }: Input<Tensor>, answer: Answer, insteadOf: string | null, cached: boolean, ms: Record<string, number>): Prediction {
     const { geometry } = tensor;
     return {
-      id: predictionId(tensor.frame_id, tensor.model),
-      frame_id: tensor.frame_id,
-      tenant: tensor.tenant,
-      source: tensor.source,
-      sequence: tensor.sequence,
-      captured_at: tensor.captured_at,
-      accepted_at: tensor.accepted_at,
+      ...ofFrame(tensor.frame_id, tensor, tensor.model),
       completed_at: clock.now(),
       status: 'ok',
       stage: null,
       reason: null,
       detail: null,
-      model: tensor.model,
       fallback_for: insteadOf,
       image_width: geometry.image_width,
       image_height: geometry.image_height,
       ...answer,
       quality: tensor.quality,
       timings_ms: { ...tensor.timings_ms, tensor_queue: Math.max(0, receivedAt - origin.timestamp), ...ms },
-      request_id: tensor.reply?.request_id ?? null,
       cached,
-      picture: tensor.picture,
     };
   }
 

@@ -18,20 +18,32 @@ const conditions: Record<Exclude<keyof HistoryQuery, 'limit'>, string> = {
 const scoreOfLabel = `arrayExists((name, score) -> name = {label:String} AND score >= toFloat32({min_score:Float64}),
   arrayConcat(labels.label, detections.label), arrayConcat(labels.score, detections.score))`;
 
+type Placed = Pick<StoredPrediction, 'id' | 'captured_ms'>;
+
 /** Throws bad_request for a cursor that is none, store_unavailable. */
 export async function historyOf(tenant: string, query: HistoryQuery, ask: AskStore): Promise<History> {
   const { limit, cursor, ...filters } = query;
   const place = cursor === undefined ? null : placeOf(cursor);
   const given = (Object.keys(conditions) as (keyof typeof conditions)[]).filter((name) => query[name] !== undefined);
   const where = given.map((name) => (name === 'min_score' && query.label !== undefined ? scoreOfLabel : conditions[name]));
-  const rows = await ask<StoredPrediction>(
-    `SELECT ${columns} FROM predictions_raw FINAL
+  const order = 'ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC';
+  // First which rows, from the few columns that say so, then all of those: FINAL reads whatever it is asked for of every row in question.
+  const found = await ask<Placed>(
+    `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw FINAL
      WHERE ${['tenant = {tenant:String}', ...where].join('\n       AND ')}
-     ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC LIMIT {rows:UInt32}`,
+     ${order} LIMIT {rows:UInt32}`,
     // One more than is shown tells whether there is a next page.
     { tenant, ...filters, rows: limit + 1, ...(place && { cursor_ms: place.capturedMs, cursor_id: place.id }) },
   );
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  return { items: items.map(seenOfStored), next: rows.length > limit && last ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
+  const page = found.slice(0, limit);
+  const [first, last] = [page[0], page.at(-1)];
+  if (!first || !last) return { items: [], next: null };
+  // Ids in the text, which travels as a body: parameters travel in the URL, whose length servers bound. Before FINAL, which goes by them.
+  const rows = await ask<StoredPrediction>(
+    `SELECT ${columns} FROM predictions_raw FINAL PREWHERE predictions_raw.id IN (${page.map(({ id }) => `'${id}'`).join(', ')})
+     WHERE tenant = {tenant:String} AND captured_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND captured_at <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
+     ${order}`,
+    { tenant, first: last.captured_ms, last: first.captured_ms },
+  );
+  return { items: rows.map(seenOfStored), next: found.length > limit ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
 }

@@ -37,8 +37,10 @@ const hourMs = 60 * minuteMs;
  */
 export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, clock, builder, rowsAtOnce = 500_000 }: PassOptions): Promise<Pass> {
   const startedAt = clock.now();
+  // Passes of a version that does not keep the firsts may not have looked for rows that moved either: they do not count.
   const [last] = await store.query<{ pass: number; looked: number }>(
-    'SELECT max(pass) AS pass, toUnixTimestamp64Milli(maxIf(started_at, finished_at IS NOT NULL)) AS looked FROM rollup_passes',
+    `WITH (SELECT max(pass) FROM rollup_firsts WHERE label = '') AS kept
+     SELECT max(rollup_passes.pass) AS pass, toUnixTimestamp64Milli(maxIf(started_at, finished_at IS NOT NULL AND (kept = 0 OR rollup_passes.pass <= kept))) AS looked FROM rollup_passes`,
   );
   // Not the clock alone: set back, it would give new counts a lower number than the old ones, and the old ones would win.
   const pass = Math.max(startedAt * 1000, last!.pass + 1);
