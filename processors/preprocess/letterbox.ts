@@ -6,7 +6,7 @@ import type { Resample } from './simd/resample.ts';
  * The tensor of a region: uint8 RGB, input.height x input.width x 3. The region is scaled to its `place` there (placeOf), and what
  * that leaves is padded. The rest is as of Resample.
  */
-export function fitted(resample: Resample, width: number, region: Region, place: Region, input: ModelInput, lift?: readonly number[], into?: ArrayBuffer | null): Uint8Array<ArrayBuffer> {
+export function fitted(resample: Resample, width: number, region: Region, place: Region, input: ModelInput, lift?: readonly number[], into?: ArrayBufferLike): Uint8Array {
   const { fit } = input;
   if (fit.mode !== 'letterbox') return resample(width, region, input, filterOf(fit), lift, into);
   const inner = resample(width, region, place, filterOf(fit), lift);
