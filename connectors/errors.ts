@@ -31,6 +31,7 @@ const table = {
   rate_limited: { status: 429, retryable: true, sentence: 'Too many requests.' },
   already_exists: { status: 409, retryable: false, sentence: 'It exists already.' },
   not_found: { status: 404, retryable: false, sentence: 'There is nothing at this address.' },
+  method_not_allowed: { status: 405, retryable: false, sentence: 'This address takes other methods.' },
   upgrade_required: { status: 426, retryable: false, sentence: 'This address is a WebSocket.' },
   // the environment
   log_unavailable: { status: 503, retryable: true, sentence: 'The log (Kafka) cannot be reached.' },

@@ -186,8 +186,8 @@ export interface BlobStore {
   put(name: string, bytes: Buffer): Promise<string>;
   /** Throws blob_missing, blobs_unavailable. */
   get(claim: string): Promise<Buffer>;
-  /** Deletes blobs older than `ageMs`; answers how many. Age is the only ground on which a blob that a record names is deleted. */
-  expire(ageMs: number): Promise<number>;
+  /** Deletes blobs older than `ageMs`, which may depend on the name; answers how many. Age is the only ground on which a blob that a record names is deleted. */
+  expire(ageMs: number | ((name: string) => number)): Promise<number>;
   /** Deletes the oldest until no more than `maxBytes` are left; answers how many. For pictures that are kept to look at, not for payloads. */
   trim(maxBytes: number): Promise<number>;
 }

@@ -10,6 +10,7 @@ import { latency } from './latency/latency.ts';
 import { pipeline } from './pipeline/pipeline.ts';
 import { backpressure } from './pressure/backpressure.ts';
 import { fairness } from './pressure/fairness.ts';
+import { pruning } from './pruning/pruning.ts';
 import { reads } from './reads.ts';
 import { rollingRestart } from './rolling-restart/rolling-restart.ts';
 import { scale } from './scale/scale.ts';
@@ -30,6 +31,7 @@ const benches: Record<string, (argv: readonly string[]) => Promise<void>> = {
   journal: journalBench,
   latency,
   pipeline,
+  pruning,
   reads,
   'rolling-restart': rollingRestart,
   scale,
@@ -104,6 +106,9 @@ const help = `npm run bench -- NAME [options]
 
   backpressure   sources ten times as fast as inference, a live one and one of files: memory of every process, and what became of the frames
             --seconds S    of load (default 120); --limit M of MiB for each process (default 600); --out FOLDER for the picture
+
+  pruning   the smaller weights of a model set to zero: CPU of a row and agreement with the model, by share
+            --model NAME   [efficientnet-lite0@1]; --shares LIST [0.3,0.5,0.7]; --count N tensors of a round [21]; --rounds N [3]
 
   reads     what the reading routes ask of the store, milliseconds by how much lies there; starts its own ClickHouse
             --rows LIST    rows there (default 100000,1000000); --count N (default 20)

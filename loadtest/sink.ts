@@ -120,7 +120,8 @@ async function round(chdb: Chdb, rows: number, embedding: boolean): Promise<Reco
   const { encode } = rowBinary(columns);
   const insert = store.inserter(table, columns);
   const size = Math.min(batch.records, Math.floor(batch.bytes / records[0]!.length));
-  const asJson = items.slice(0, size).map((item) => Object.fromEntries(columns.map(({ name, of }) => {
+  // As text an embedding is five times as long, and a request has a limit.
+  const asJson = items.slice(0, Math.min(size, 500)).map((item) => Object.fromEntries(columns.map(({ name, of }) => {
     const value = of(item);
     return [name, Buffer.isBuffer(value) ? [...new Float32Array(value.buffer.slice(value.byteOffset, value.byteOffset + value.length))] : value];
   })));

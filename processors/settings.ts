@@ -43,6 +43,16 @@ const origin = z.string().refine((value) => URL.canParse(value) && new URL(value
 const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
 /** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
 const days = whole(0, 20_000);
+/** How long what of a tenant is kept: TENANT=DAYS, or TENANT:CLASS=DAYS. */
+const keptByTenant = list
+  .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}(:(rows|embeddings|rollups|drift|frames))?=\d{1,5}$/, 'TENANT=DAYS is expected, or TENANT:CLASS=DAYS with a class of rows, embeddings, rollups, drift, frames')))
+  .transform((items) => items.map((item) => {
+    const [of, count] = item.split('=') as [string, string];
+    const [tenant, kind = null] = of.split(':') as [string, ('rows' | 'embeddings' | 'rollups' | 'drift' | 'frames')?];
+    return { tenant, kind, days: Number(count) };
+  }))
+  .refine((items) => items.every(({ days: each }) => each <= 20_000), { error: '20000 days at most' })
+  .refine((items) => new Set(items.map(({ tenant, kind }) => `${tenant}:${kind}`)).size === items.length, { error: 'a tenant, or a class of it, is named twice' });
 /** NAME=VALUE with commas, each name once. */
 const byTenant = list
   .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}=(off|blur|pixelate)$/, 'TENANT=off, TENANT=blur or TENANT=pixelate is expected')))
@@ -142,6 +152,8 @@ export const settings = {
   SACCADE_KEEP_DAYS: { check: days, default: '0', help: 'Days the store keeps predictions, boxes and outcomes; 0: for ever.' },
   SACCADE_KEEP_EMBEDDINGS_DAYS: { check: days, default: '0', help: 'Days the store keeps embeddings, the largest part of a row; 0: as long as the row.' },
   SACCADE_KEEP_ROLLUPS_DAYS: { check: days, default: '0', help: 'Days the store keeps counts by minute and hour; 0: for ever.' },
+  SACCADE_KEEP_DRIFT_DAYS: { check: days, default: '0', help: 'Days the store keeps windows of drift and alerts; 0: for ever.' },
+  SACCADE_KEEP_TENANTS: { check: keptByTenant, default: '', help: 'Tenants whose data is kept otherwise: TENANT=DAYS, or TENANT:CLASS=DAYS for one class (rows, embeddings, rollups, drift, frames), with commas.' },
   SACCADE_KEEP_AUDIT_DAYS: { check: days, default: '0', help: 'Days the table of the audit trail keeps its entries; 0: for ever.' },
   SACCADE_KEEP_FRAMES_DAYS: { check: days, default: '7', help: 'Days that pictures are kept to look at: samples, unsure ones, examples of drift; 0: for as long as there is room.' },
   SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them; beyond, the oldest go. 0: none are kept.' },

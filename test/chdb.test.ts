@@ -232,7 +232,7 @@ describe("the embedded ClickHouse speaks ClickHouse's HTTP protocol", { timeout:
 
   test('puts around the blocks of the Native format what a client of the binary protocol expects, and nothing into them', async () => {
     const native = async (query: string, version: string): Promise<Buffer> => Buffer.from(await (await post(query, `default_format=Native${version}`)).arrayBuffer());
-    const block = '0100' + '02ffffffff' + '00';
+    const block = '010002ffffffff00';
     assert.equal((await native('SELECT 7 AS a', '&client_protocol_version=54460')).toString('hex'), `${block}0101${'0161'}${'0555496e7438'}0007`);
     assert.equal((await native('SELECT 7 AS a', '&client_protocol_version=54453')).toString('hex'), `${block}0101${'0161'}${'0555496e7438'}07`);
     // Two columns to a block, a byte each and eight for the block.

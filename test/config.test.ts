@@ -21,7 +21,7 @@ describe('configuration', () => {
   test('defaults are complete and frozen', () => {
     const { settings: s, given } = read();
     assert.equal(s.PORT, 8080);
-    assert.deepEqual(s.SACCADE_STAGES, ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'edge']);
+    assert.deepEqual(s.SACCADE_STAGES, ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'keep', 'edge']);
     assert.deepEqual(s.SACCADE_SOURCE, ['demo']);
     assert.equal(s.KAFKA_BROKERS, undefined);
     assert.equal(given.size, 0);

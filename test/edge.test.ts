@@ -114,9 +114,11 @@ describe('POST /v1/infer', () => {
       await problemOf(await post('', { method: 'POST', headers: { 'content-type': 'multipart/form-data' }, body: 'x' }), 400, 'bad_request');
       await problemOf(await post('', { method: 'POST', headers: { 'content-type': 'multipart/form-data; boundary=x' }, body: '--x\r\n\r\ntorn' }), 400, 'bad_request');
     });
-    test('an unknown route and a wrong method: 404', async () => {
+    test('an unknown route: 404; a wrong method: 405, and which it takes', async () => {
       await problemOf(await fetch(`${edge.url}/v1/nothing`), 404, 'not_found');
-      await problemOf(await fetch(`${edge.url}/v1/infer`), 404, 'not_found');
+      const wrong = await fetch(`${edge.url}/v1/infer`);
+      assert.equal(wrong.headers.get('allow'), 'POST');
+      await problemOf(wrong, 405, 'method_not_allowed');
     });
   });
 

@@ -167,18 +167,21 @@ describe('the stage that keeps frames', () => {
     assert.equal(String((await later.get('open', 'x'))!.bytes), 'covered');
   });
 
-  test('by age and by bytes, the oldest first', async () => {
+  test('by age, as each tenant wants it, and by bytes, the oldest first', async () => {
     const { pictures, blobs, clock } = await world();
     const size = photo('chelsea').length;
     for (const name of ['a', 'b', 'c', 'd']) {
       await pictures.put('open', name, photo('chelsea'));
       await clock.sleep(minute);
     }
+    await pictures.put('short', 'e', Buffer.from('e'));
+    await clock.sleep(minute);
     const one = new AbortController();
     const once = { now: clock.now, sleep: async () => one.abort() };
-    await retainPictures({ clock: once, blobs, ageMs: 3.5 * minute, maxBytes: 2.5 * size, signal: one.signal, log: quiet });
+    await retainPictures({ clock: once, blobs, ageMs: (tenant) => (tenant === 'short' ? minute / 2 : 4.5 * minute), maxBytes: 2.5 * size, signal: one.signal, log: quiet });
     const left = await Promise.all(['a', 'b', 'c', 'd'].map((name) => pictures.get('open', name)));
     assert.deepEqual(left.map((picture) => picture !== null), [false, false, true, true]);
+    assert.equal(await pictures.get('short', 'e'), null);
   });
 });
 

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { findBoxes } from '../processors/infer/detection.ts';
 import type { Engine } from '../processors/infer/engine.ts';
 import { iou } from '../processors/infer/nms.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
@@ -14,9 +13,11 @@ import { fastCutter } from '../processors/preprocess/fast-jpeg/cut.ts';
 import { placeOf } from '../processors/preprocess/region.ts';
 import { cutTensor, geometryOf } from '../processors/preprocess/tensor.ts';
 import { type Model, modelCardSchema, type ModelInput } from '../schemas/model-card.ts';
+import type { Frame } from '../schemas/records.ts';
 import { photo } from './reference/pictures.ts';
 import { generated } from './reference/resample.ts';
-import { engineWith, modelsNamed, row } from './support/models.ts';
+import { inference } from './support/inference.ts';
+import { engineWith, modelsNamed } from './support/models.ts';
 
 interface Padding {
   readonly pad: number | [number, number, number];
@@ -56,7 +57,7 @@ describe('a letterboxed tensor', () => {
     });
   }
 
-  test('is the same by the fast way to decode, also in memory that held another', async () => {
+  test('is the same by the fast way to decode, also in memory that held another', async (t) => {
     const input = padded({ pad: [1, 2, 3], align: 'centre' });
     const jpeg = await sharp(photo('coffee')).resize(600, 301, { fit: 'fill' }).jpeg().toBuffer();
     const slow = await cutTensor(await decodeImage(jpeg, [input], limits), input);
@@ -65,6 +66,12 @@ describe('a letterboxed tensor', () => {
     const quick = fastCutter()(jpeg, { width: 600, height: 301, grey: false }, [input], [used]);
     assert.equal(quick.tensors[0]!.buffer, used);
     assert.ok(slow.pixels.equals(quick.tensors[0]!));
+    const threads = cutter([input], limits);
+    t.after(() => threads.stop());
+    await threads.start();
+    const [tensor] = (await threads.cut(jpeg, [input])).tensors;
+    assert.ok(slow.pixels.equals(tensor!.pixels));
+    assert.deepEqual(tensor!.geometry, slow.geometry);
   });
 
   test('of a picture that was shrunk while decoding lies where that of the original would', async () => {
@@ -86,18 +93,15 @@ describe('boxes of a letterboxed model', () => {
   test('a card that says no more pads like Ultralytics', () => assert.deepEqual(card.input.fit, { mode: 'letterbox', pad: 114, align: 'centre' }));
 
   for (const fit of new Map(reference.parts.map((one) => [JSON.stringify(one.fit), one.fit])).values()) {
-    test(`are the reference's, in pixels of the original: ${JSON.stringify(fit)}`, async (t) => {
-      const input = padded(fit);
-      const cuts = cutter([input], limits);
-      await cuts.start();
-      t.after(() => cuts.stop());
+    test(`are the reference's, through preprocess and infer, in pixels of the original: ${JSON.stringify(fit)}`, async () => {
+      const parts = reference.parts.filter((one) => JSON.stringify(one.fit) === JSON.stringify(fit));
+      const run = await inference({ models: [{ ...nanodet, card: { ...card, input: padded(fit) } }], engine, cache: null, fuse: [['preprocess', 'infer']] });
+      const predictions = await run.ask(...(await Promise.all(parts.map(frameOf)))).finally(() => run.stop());
       const threshold = card.thresholds.score + 0.01;
       let [all, found] = [0, 0];
-      for (const { photo: name, region: [left, top, width, height], boxes } of reference.parts.filter((one) => JSON.stringify(one.fit) === JSON.stringify(fit))) {
-        const { tensors: [tensor] } = await cuts.cut(await sharp(photo(name)).extract({ left, top, width, height }).png().toBuffer(), [input]);
-        const [result] = await engine.run(nanodet, [row(tensor!.pixels)]);
-        assert.ok(result!.ok);
-        const ours = findBoxes(result!.outputs.detections!, 6, nanodet, tensor!.geometry);
+      for (const { frame_id, detections: ours, image_width, image_height } of predictions) {
+        const { region: [, , width, height], boxes } = parts[Number(frame_id)]!;
+        assert.deepEqual([image_width, image_height], [width, height]);
         const theirs = boxes.map(({ class_id, score, box: [x1, y1, x2, y2] }) => ({ class_id, score, x1, y1, x2, y2 }));
         for (const [some, others] of [[theirs, ours], [ours, theirs]] as const) {
           for (const one of some.filter(({ score }) => score > threshold)) {
@@ -111,3 +115,10 @@ describe('boxes of a letterboxed model', () => {
     });
   }
 });
+
+/** Its id is its place among the parts. */
+async function frameOf({ photo: name, region: [left, top, width, height] }: Reference['parts'][number], i: number): Promise<Frame> {
+  const image = await sharp(photo(name)).extract({ left, top, width, height }).png().toBuffer();
+  const identity = { id: String(i), tenant: 't', source: 'cam', sequence: i, captured_at: 1, accepted_at: 2, deadline: null, reply: null };
+  return { ...identity, content_type: 'image/png', size: image.length, image, claim: null, models: [nanodet.card.name] };
+}

@@ -18,7 +18,7 @@ describe('rollups', { timeout: 300_000 }, () => {
   let store: Store;
   embeddedStore('rollups', (opened) => (store = opened));
   beforeEach(async () => {
-    for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
+    for (const name of ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'rollup_firsts', 'rollup_passes']) await store.command(`TRUNCATE TABLE ${name}`);
   });
 
   const at = (offset: number, of: Partial<Prediction> = {}): Prediction =>
@@ -42,6 +42,10 @@ describe('rollups', { timeout: 300_000 }, () => {
       await store.query(`SELECT source, model, label, count() AS n FROM
         (SELECT source, model, accepted_at, label FROM detections UNION ALL SELECT source, model, accepted_at, label FROM predictions WHERE notEmpty(labels))
         WHERE toStartOfHour(accepted_at) < (SELECT toStartOfHour(until) FROM rollup_state) GROUP BY ALL ORDER BY ALL`),
+    );
+    assert.deepEqual(
+      await store.query('SELECT tenant, source, model, label, first_seen FROM labels_first_seen ORDER BY ALL'),
+      await store.query('SELECT tenant, source, model, label, min(bucket) AS first_seen FROM labels_by_hour GROUP BY ALL ORDER BY ALL'),
     );
   }
 
@@ -126,7 +130,8 @@ describe('rollups', { timeout: 300_000 }, () => {
   });
 
   test('are right after a pass that was cut off at any step', async () => {
-    const steps = ['insert', 'query', 'query', 'command', 'command', 'insert'].length;
+    // The pass begins, what is known and stale, its counts, the firsts and how far they go, the end.
+    const steps = ['query', 'insert', 'query', 'query', 'command', 'command', 'command', 'query', 'command', 'query', 'insert', 'insert'].length;
     const p = at(0);
     await put({ ...p, status: 'dropped', stage: 'infer', reason: 'deadline' });
     await pass();
@@ -164,6 +169,60 @@ describe('rollups', { timeout: 300_000 }, () => {
     await pass();
     await equal();
     assert.equal((await hours()).reduce((sum, row) => sum + Number(row.n), 0), 179, 'of whole hours: one moved out of the third');
+  });
+
+  describe('when a class was first seen', () => {
+    const firsts = () => store.query("SELECT label, (toUnixTimestamp(first_seen) * 1000 - {noon:Int64}) / {hour:Int64} AS hours FROM labels_first_seen ORDER BY label", { noon, hour });
+    const seeing = (label: string) => ({ detections: [{ class_id: 1, label, score: 0.5, x1: 0, y1: 0, x2: 1, y2: 1 }] });
+    const later = (after: number, through: Pick<Store, 'query' | 'command' | 'insert'> = store) =>
+      buildRollups(through, { until: noon + 3 * hour, clock: { now: () => noon + after * hour }, builder: 'test' });
+
+    test('is the earliest hour of what came in any order', async () => {
+      await put(at(2 * hour, seeing('cat')), at(hour, seeing('dog')));
+      await later(3);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 2 }, { label: 'dog', hours: 1 }]);
+      await put(at(0, seeing('cat')), at(2 * hour, seeing('dog')));
+      await later(10);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 0 }, { label: 'dog', hours: 1 }]);
+      await equal();
+    });
+
+    test('moves on when the rows of that hour have left, and goes with the last', async () => {
+      const [p, q] = [at(0, seeing('cat')), at(2 * hour, seeing('cat'))];
+      await put(p, q);
+      await later(3);
+      await put({ ...p, ...seeing('dog') });
+      await later(10);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 2 }, { label: 'dog', hours: 0 }]);
+      await put({ ...q, detections: [] });
+      await later(20);
+      assert.deepEqual(await firsts(), [{ label: 'dog', hours: 0 }]);
+      await put(q);
+      await later(30);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 2 }, { label: 'dog', hours: 0 }]);
+      await equal();
+    });
+
+    test('takes in what sinks of an older version have counted, and all there is where nothing was kept', async () => {
+      const older: Pick<Store, 'query' | 'command' | 'insert'> = {
+        ...store,
+        command: async (sql, params) => (sql.includes('INTO rollup_firsts') ? undefined : store.command(sql, params)),
+        insert: async (table, rows) => (table === 'rollup_firsts' ? undefined : store.insert(table, rows)),
+      };
+      await put(at(2 * hour, seeing('cat')));
+      await later(3, older);
+      assert.deepEqual(await firsts(), []);
+      await later(4);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 2 }]);
+      await put(at(hour, seeing('cat')));
+      await later(5, older);
+      await later(50, older);
+      await later(100);
+      assert.deepEqual(await firsts(), [{ label: 'cat', hours: 1 }]);
+      await store.command('TRUNCATE TABLE rollup_firsts');
+      await later(200);
+      await equal();
+    });
   });
 
   test('leave alone what is older than `since`: its rows may have expired', async () => {

@@ -21,7 +21,7 @@ describe('POST /v1/sql', { timeout: 120_000 }, () => {
       if (headers.authorization !== 'Bearer key-of-mine') throw new SaccadeError('unauthenticated');
       return { id: 'me', tenant: 'mine', role: 'viewer', kind: 'key' };
     });
-    await installDocument(app);
+    await installDocument(app, { open: false });
     sqlRoutes(app, { ask: people.ask });
     url = await app.listen({ host: '127.0.0.1', port: 0 });
   });
@@ -78,7 +78,7 @@ describe('POST /v1/sql', { timeout: 120_000 }, () => {
     const without = Fastify();
     installProblems(without);
     installPrincipals(without, async () => ({ id: 'me', tenant: 'mine', role: 'viewer', kind: 'key' }));
-    await installDocument(without);
+    await installDocument(without, { open: false });
     sqlRoutes(without, { ask: null });
     const { statusCode, body } = await without.inject({ method: 'POST', url: '/v1/sql', payload: 'select 1', headers: { 'content-type': 'text/plain' } });
     assert.equal(statusCode, 503);

@@ -1,7 +1,7 @@
 /** Blobs as files of one folder, which several processes may share. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import type { BlobStore } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { safeName } from './names.ts';
@@ -50,9 +50,12 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     }
   }
 
-  async function files(): Promise<{ readonly path: string; readonly whole: boolean }[]> {
+  async function files(): Promise<{ readonly path: string; readonly name: string; readonly whole: boolean }[]> {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => ({ path: join(parentPath, name), whole: !name.startsWith(unfinished) }));
+    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return { path, name: relative(folder, path).replaceAll(sep, '/'), whole: !name.startsWith(unfinished) };
+    });
   }
 
   return {
@@ -77,8 +80,9 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
     async expire(ageMs) {
       try {
         let count = 0;
-        for (const { path, whole } of await files()) {
-          if (!(await removeIfOlder(path, now() - ageMs))) continue;
+        for (const { path, name, whole } of await files()) {
+          const most = typeof ageMs === 'number' ? ageMs : ageMs(name);
+          if (!(await removeIfOlder(path, now() - most))) continue;
           if (whole) count += 1;
         }
         return count;

@@ -29,7 +29,7 @@ export function memoryBlobs({ maxBytes = 256 * 1024 * 1024, now = Date.now }: Me
       return blob.bytes;
     },
     async expire(ageMs) {
-      const old = [...blobs].filter(([, { at }]) => now() - at > ageMs);
+      const old = [...blobs].filter(([name, { at }]) => now() - at > (typeof ageMs === 'number' ? ageMs : ageMs(name)));
       for (const [name, { bytes }] of old) {
         blobs.delete(name);
         held -= bytes.length;

@@ -13,6 +13,7 @@ import { findPlaces } from '../keep/places.ts';
 import { retainPictures } from '../keep/retain.ts';
 import type { Stages } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
+import { retentionOf } from './retention.ts';
 
 export interface Kept {
   /** By the topic that each reads; none where this process keeps nothing. */
@@ -59,7 +60,9 @@ export function openKept(base: Foundation, masker: Masker): Kept {
     },
     retain() {
       const closing = new AbortController();
-      const retaining = retainPictures({ clock, blobs, ageMs: s.SACCADE_KEEP_FRAMES_DAYS * dayMs, maxBytes, signal: closing.signal, log: told });
+      const { usual, tenants } = retentionOf(s).frames;
+      const ageMs = (tenant: string): number => (tenants.get(tenant) ?? usual) * dayMs || Infinity;
+      const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, signal: closing.signal, log: told });
       ending.add('kept pictures', () => (closing.abort(), retaining));
     },
   };

@@ -42,6 +42,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     startedAt,
     logger: logger.child({ stage: 'edge' }),
     authenticate: access.authenticate,
+    open: s.SACCADE_AUTH === 'open',
     guard: access.guard,
     tls: access.tls,
     origins: s.SACCADE_CORS,

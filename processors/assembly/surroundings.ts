@@ -8,11 +8,11 @@ import { patiently } from '../runtime/patience.ts';
 import { keepStore } from '../sink/upkeep.ts';
 import type { Foundation } from './foundation.ts';
 import type { Intake } from './intake.ts';
+import { retentionOf } from './retention.ts';
 
 export async function keepUp(base: Foundation, store: Store): Promise<void> {
   const { settings: s, clock, logger, ending, say } = base;
-  const retention = { rows: s.SACCADE_KEEP_DAYS, embeddings: s.SACCADE_KEEP_EMBEDDINGS_DAYS, rollups: s.SACCADE_KEEP_ROLLUPS_DAYS };
-  const options = { store, clock, retention, builder: `${hostname()}:${process.pid}`, log: logger.child({ component: 'rollups' }) };
+  const options = { store, clock, retention: retentionOf(s), builder: `${hostname()}:${process.pid}`, log: logger.child({ component: 'rollups' }) };
   const upkeep = await patiently(() => keepStore(options), { clock, say });
   ending.add('upkeep of the store', () => upkeep.close());
 }

@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
 import { z } from 'zod';
 import { healthSchema, readySchema } from '../../schemas/api/operations.ts';
+import { problems } from './openapi/problems.ts';
 
 export interface OpsOptions {
   readonly metrics: Registry;
@@ -38,5 +39,5 @@ export function opsRoutes(server: FastifyInstance, { metrics, troubles, degraded
     return reply.code(able ? 200 : 503).send({ status, ...(able ? {} : { troubles: found }), ...(well ? {} : { degraded: poorly }) });
   });
   // It names sources and models of all tenants.
-  app.get('/metrics', { config: { needs: 'viewer', homeOnly: true, audited: false }, schema: { tags, summary: 'Metrics', response: { 200: prometheus } } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  app.get('/metrics', { config: { needs: 'viewer', homeOnly: true, audited: false }, schema: { tags, summary: 'Metrics', response: { 200: prometheus, ...problems() } } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
 }

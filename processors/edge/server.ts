@@ -28,6 +28,8 @@ export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_00
 export interface ServerOptions extends OpsOptions {
   readonly logger: ProblemLog;
   readonly authenticate: Authenticate;
+  /** It asks nobody who they are. */
+  readonly open?: boolean;
   /** Adds what watches over every request, after it is known who asks. */
   readonly guard?: (app: FastifyInstance) => void;
   readonly tls?: TlsFiles | undefined;
@@ -78,7 +80,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   });
   installPrincipals(app, options.authenticate);
   options.guard?.(app);
-  await installDocument(app);
+  await installDocument(app, { open: options.open ?? false });
   opsRoutes(app, options);
   let stopLooking = (): void => {};
   return {

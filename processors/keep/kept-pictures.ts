@@ -28,6 +28,9 @@ export const showable = async (masker: Masker, bytes: Buffer, tenant: string): P
 /** A tenant's name may begin with a dot, a blob's may not. */
 const nameOf = (tenant: string, frameId: string, masked: boolean): string => `_${tenant}/${frameId}${masked ? '.masked' : ''}`;
 
+/** Whose picture lies under this name. */
+export const tenantOf = (name: string): string => name.slice(1).split('/')[0]!;
+
 export function keptPictures({ blobs, masker }: { readonly blobs: Pick<BlobStore, 'put' | 'get'>; readonly masker: Masker }): KeptPictures {
   async function find(name: string): Promise<Buffer | null> {
     try {

@@ -1,11 +1,12 @@
 /** How long and how many kept pictures stay. */
 import type { BlobStore, Clock } from '../../connectors/ports.ts';
+import { tenantOf } from './kept-pictures.ts';
 
 export interface RetainOptions {
   readonly clock: Clock;
   readonly blobs: Pick<BlobStore, 'expire' | 'trim'>;
-  /** 0: for as long as there is room. */
-  readonly ageMs: number;
+  /** Of a tenant's; Infinity: for as long as there is room. */
+  readonly ageMs: (tenant: string) => number;
   readonly maxBytes: number;
   /** Aborting it ends the loop, after the look that is under way. */
   readonly signal: AbortSignal;
@@ -19,7 +20,7 @@ const everyMs = 10 * 60_000;
 export async function retainPictures({ clock, blobs, ageMs, maxBytes, signal, log }: RetainOptions): Promise<void> {
   while (!signal.aborted) {
     try {
-      const expired = ageMs === 0 ? 0 : await blobs.expire(ageMs);
+      const expired = await blobs.expire((name) => ageMs(tenantOf(name)));
       const trimmed = await blobs.trim(maxBytes);
       if (expired + trimmed > 0) log.info({ expired, trimmed }, 'kept pictures deleted');
     } catch (error) {

@@ -1,46 +1,74 @@
 /** How long the store keeps what: as TTLs of the tables, which ClickHouse applies when it merges. */
 import type { Store } from '../../connectors/ports.ts';
+import { keptTable } from './kept-rows.ts';
+import { alertsTable, windowsTable } from './drift-rows.ts';
 import { table } from './row.ts';
 
-/** Days; 0: for ever. Rows count theirs from when they were stored, rollups from their bucket. */
+/** Days; 0: for ever. */
+export interface Days {
+  readonly usual: number;
+  /** Of tenants that want it otherwise. Their names are as schemas/roles.ts has them: nothing in them needs quoting. */
+  readonly tenants: ReadonlyMap<string, number>;
+}
+
 export interface Retention {
-  /** Rows: predictions, boxes and outcomes. */
-  readonly rows: number;
+  /** Predictions, boxes and outcomes, from when they were stored. */
+  readonly rows: Days;
   /** Embeddings, which are most of a row's bytes: the rest of the row stays. */
-  readonly embeddings: number;
-  /** Counts by minute and by hour, and of classes. */
-  readonly rollups: number;
+  readonly embeddings: Days;
+  /** Counts by minute and by hour, and of classes, from their bucket. */
+  readonly rollups: Days;
+  /** Windows of drift from their end, alerts from their last change. */
+  readonly drift: Days;
+  /** What is told of frames whose pictures are kept, from when they were. */
+  readonly frames: Days;
 }
 
 /** Not the frame's own times: a camera whose clock says 1970 would lose its rows as soon as they are stored. */
 const stored = 'toDateTime(inserted_at)';
+/** As good as for ever, where others of the table expire: more would end beyond 2106, where a DateTime begins anew. */
+const longest = 20_000;
+
+/** As ClickHouse writes it down, so that what is in place can be compared; empty: for ever. */
+function ttl(from: string, { usual, tenants }: Days): string {
+  const forEver = [usual, ...tenants.values()].every((days) => days === 0);
+  if (forEver) return '';
+  const own = [...tenants].sort(([a], [b]) => (a < b ? -1 : 1)).filter(([, days]) => days !== usual);
+  const days = own.length === 0 ? usual : `multiIf(${own.map(([tenant, of]) => `tenant = '${tenant}', ${of || longest}`).join(', ')}, ${usual || longest})`;
+  return `${from} + toIntervalDay(${days})`;
+}
 
 /**
  * Makes the tables keep what `retention` says. Changes only what differs, so that a restart rewrites nothing; safe to call from many
  * processes. Rows that have expired are gone after the next merge. Throws query_failed or store_unavailable.
  */
-export async function applyRetention(store: Pick<Store, 'query' | 'command'>, retention: Retention): Promise<void> {
-  const after = (from: string, days: number): string => `${from} + toIntervalDay(${days})`;
+export async function applyRetention(store: Pick<Store, 'query' | 'command'>, { rows, embeddings, rollups, drift, frames }: Retention): Promise<void> {
+  const wanted = new Map([
+    [table, ttl(stored, rows)],
+    ...['rollup_minutes', 'rollup_hours', 'rollup_labels'].map((name): [string, string] => [name, ttl('bucket', rollups)]),
+    [windowsTable, ttl('toDateTime(end)', drift)],
+    [alertsTable, ttl('toDateTime(changed_at)', drift)],
+    [keptTable, ttl('toDateTime(kept_at)', frames)],
+  ]);
+  const names = [...wanted.keys()].flatMap((name) => [`'${name}'`, `'${name}_local'`]).join(', ');
+  // On a cluster the table that stores is the one beside.
   const [row] = await store.query<{ ttls: Record<string, string> }>(
-    `SELECT mapFromArrays(groupArray(name), groupArray(extract(engine_full, 'TTL .* \\\\+ toIntervalDay\\\\((\\\\d+)\\\\)'))) AS ttls
-     FROM system.tables WHERE database = currentDatabase() AND name IN ('${table}', 'rollup_minutes', 'rollup_hours', 'rollup_labels')`,
+    `SELECT mapFromArrays(groupArray(replaceRegexpOne(name, '_local$', '')), groupArray(extract(engine_full, ' TTL (.*?)(?: SETTINGS |$)'))) AS ttls
+     FROM system.tables WHERE database = currentDatabase() AND name IN (${names}) AND engine LIKE '%MergeTree'`,
   );
-  for (const [name, from, days] of [
-    [table, stored, retention.rows],
-    ['rollup_minutes', 'bucket', retention.rollups],
-    ['rollup_hours', 'bucket', retention.rollups],
-    ['rollup_labels', 'bucket', retention.rollups],
-  ] as const) {
-    const now = Number(row!.ttls[name] ?? 0);
-    if (now === days) continue;
-    await store.command(days === 0 ? `ALTER TABLE ${name} REMOVE TTL` : `ALTER TABLE ${name} MODIFY TTL ${after(from, days)}`);
+  for (const [name, wants] of wanted) {
+    if ((row!.ttls[name] ?? '') !== wants) await store.command(wants === '' ? `ALTER TABLE ${name} REMOVE TTL` : `ALTER TABLE ${name} MODIFY TTL ${wants}`);
   }
-  const [column] = await store.query<{ days: string }>(
-    `SELECT extract(create_table_query, 'embedding. Array\\\\(Float32\\\\)[^\\\\n]*? TTL [^\\\\n]*?toIntervalDay\\\\((\\\\d+)\\\\)') AS days FROM system.tables WHERE database = currentDatabase() AND name = '${table}'`,
+  const [column] = await store.query<{ ttl: string }>(
+    `SELECT extract(create_table_query, 'embedding. Array\\\\(Float32\\\\)[^\\\\n]*? TTL (toDateTime\\\\(inserted_at\\\\) \\\\+ toIntervalDay\\\\((?:\\\\d+|multiIf\\\\([^()]*\\\\))\\\\))') AS ttl
+     FROM system.tables WHERE database = currentDatabase() AND name IN ('${table}', '${table}_local') AND engine LIKE '%MergeTree'`,
   );
-  if (Number(column!.days) === retention.embeddings) return;
-  await store.command(`ALTER TABLE ${table} MODIFY COLUMN embedding ${retention.embeddings === 0 ? 'REMOVE TTL' : `TTL ${after(stored, retention.embeddings)}`}`);
+  const wants = ttl(stored, embeddings);
+  if (column!.ttl !== wants) await store.command(`ALTER TABLE ${table} MODIFY COLUMN embedding ${wants === '' ? 'REMOVE TTL' : `TTL ${wants}`}`);
 }
 
-/** The days after which something expires that the rollups are compared with, or they themselves; 0: never. */
-export const comparableDays = ({ rows, rollups }: Retention): number => (rows === 0 || rollups === 0 ? rows + rollups : Math.min(rows, rollups));
+/** The days after which something of anybody's expires that the rollups are compared with, or they themselves; 0: never. */
+export function comparableDays({ rows, rollups }: Pick<Retention, 'rows' | 'rollups'>): number {
+  const all = [rows, rollups].flatMap(({ usual, tenants }) => [usual, ...tenants.values()]).filter((days) => days > 0);
+  return all.length === 0 ? 0 : Math.min(...all);
+}

@@ -6,7 +6,7 @@
 import { databaseOf, publicViews, viewStatements } from './views.ts';
 
 /** What the views read. */
-const sources = ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'kept_frames_raw', 'drift_windows_raw', 'alerts_raw'] as const;
+const sources = ['predictions_raw', 'rollup_minutes', 'rollup_hours', 'rollup_labels', 'rollup_firsts', 'kept_frames_raw', 'drift_windows_raw', 'alerts_raw'] as const;
 /** Named one by one: a table that comes later has no row policy yet. */
 const readable = [...publicViews, ...sources, 'rollup_state', 'rollup_passes'];
 

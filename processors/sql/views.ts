@@ -4,7 +4,7 @@
  */
 import type { Store } from '../../connectors/ports.ts';
 
-export const publicViews = ['predictions', 'detections', 'outcomes', 'outcomes_by_minute', 'outcomes_by_hour', 'labels_by_hour', 'frames', 'kept_frames', 'embeddings', 'timings', 'drift_windows', 'drift_features', 'alerts'] as const;
+export const publicViews = ['predictions', 'detections', 'outcomes', 'outcomes_by_minute', 'outcomes_by_hour', 'labels_by_hour', 'labels_first_seen', 'frames', 'kept_frames', 'embeddings', 'timings', 'drift_windows', 'drift_features', 'alerts'] as const;
 
 /** What stands in for system.NAME. */
 const fakes: Readonly<Record<string, (of: Place) => string>> = {

@@ -8,12 +8,13 @@ interface Operation {
   tags?: string[];
   parameters?: { in: string; name: string; required?: boolean; schema: Record<string, unknown> }[];
   requestBody?: { content: Record<string, unknown> };
+  security?: Record<string, string[]>[];
   responses: Record<string, { description: string; content?: Record<string, { schema: Record<string, unknown> }> }>;
 }
 interface Document {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, unknown> };
+  components: { schemas: Record<string, unknown>; securitySchemes: Record<string, unknown> };
 }
 
 describe('the document of the API', () => {
@@ -40,6 +41,13 @@ describe('the document of the API', () => {
         if (path.startsWith('/v1/')) for (const status of ['400', '401', '403', '500']) assert.ok(responses[status]?.content?.['application/problem+json'], `${name} ${status}`);
       }
     }
+  });
+
+  test('it says how one proves who one is, and where one need not', () => {
+    assert.deepEqual(Object.keys(document.components.securitySchemes), ['bearer', 'key']);
+    // This edge is open: nothing at all does as well.
+    assert.deepEqual(document.paths['/v1/infer']!.post!.security, [{}, { bearer: [] }, { key: [] }]);
+    assert.deepEqual(document.paths['/health']!.get!.security, []);
   });
 
   test('an upload is described by what it may be', () => {

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Store } from '../../connectors/ports.ts';
 import { resultOf } from '../../processors/edge/history/results.ts';
+import { statsOf } from '../../processors/edge/history/stats.ts';
 import { recentResults } from '../../processors/edge/recent-results.ts';
 import { storeReader } from '../../processors/edge/store-reader.ts';
 import { systemClock } from '../../processors/runtime/clock.ts';
@@ -135,6 +136,43 @@ describe('what has been seen', { timeout: 120_000 }, () => {
     assert.deepEqual((await get<Stats>(`/v1/stats?since=${noon}&until=${noon + 1000}&source=theirs`)).classes, []);
     for (const since of [0, 1_000, 9_999_000]) assert.equal((await get<Stats>(`/v1/stats?since=${since}&until=10000000`)).outcomes.ok, 0, 'a time long ago is one all the same');
     await problemOf(await fetch(`${edge.url}/v1/stats?since=${noon}&until=${noon}`), 400, 'bad_request');
+  });
+
+  test('whatever the time asked for, they are what the rows themselves say, as far as the rollups go', async () => {
+    const hour = 3_600_000;
+    const clock = { now: () => noon + hour };
+    const endings = [{ status: 'ok', version: '1' }, { status: 'ok', version: '2' }, { status: 'dropped', stage: 'infer', reason: 'deadline', version: null }, { status: 'dead_lettered', stage: 'preprocess', reason: 'undecodable_image', version: null }] as const;
+    const all = Array.from({ length: 400 }, (_, n) => row(-((n * 7919) % 108_000), { tenant: 'counted', source: `camera-${n % 3}`, model: n % 5 === 0 ? 'efficientnet-lite0' : 'nanodet', ...endings[n % 4], detections: n % 4 < 2 ? [box(`class-${n % 60}`, (n % 11) / 10)] : [] }));
+    await storePredictions(store, all);
+    await buildRollups(store, { until: noon + hour, clock, builder: 'test' });
+    // Some leave their bucket, and some are counted in no pass yet.
+    await storePredictions(store, all.slice(0, 20).map((one) => ({ ...one, status: 'ok', stage: null, reason: null, version: '1', accepted_at: one.accepted_at - hour })));
+    await buildRollups(store, { until: noon + hour, clock, builder: 'test' });
+    await storePredictions(store, [row(7_200, { tenant: 'counted' })]);
+    const ask = storeReader(store);
+    for (const [since, until, filter] of [[-24 * hour, 0, {}], [-29.31 * hour, -0.77 * hour, {}], [-3.4 * hour, 3 * hour, {}], [-20.5 * hour, 2 * hour, { source: 'camera-1' }], [-26 * hour, -2.01 * hour, { model: 'nanodet' }], [-0.2 * hour, -0.1 * hour, {}]] as const) {
+      const query = { since: noon + since, until: noon + until, ...filter };
+      const stats = await statsOf('counted', query, { ask, now: noon + 4 * hour, startedAt: noon });
+      const where = `tenant = 'counted' AND accepted_at >= toStartOfMinute(fromUnixTimestamp64Milli({since:Int64})) AND accepted_at < toDateTime(ceil({until:Int64} / 60000) * 60, 'UTC')
+        AND accepted_at < toDateTime({counted:Int64}, 'UTC') AND ({source:String} = '' OR source = {source:String}) AND ({model:String} = '' OR model = {model:String})`;
+      const of = <T>(sql: string): Promise<T[]> => store.query<T>(sql, { source: '', model: '', counted: (noon + hour) / 1000, ...query });
+      assert.deepEqual(
+        stats.models.map(({ model, version, ok, dropped, dead_lettered }) => ({ model, version, ok, dropped, dead_lettered })),
+        await of(`SELECT model, version, countIf(status = 'ok') AS ok, countIf(status = 'dropped') AS dropped, countIf(status = 'dead_lettered') AS dead_lettered FROM outcomes WHERE ${where} GROUP BY model, version ORDER BY model, ifNull(version, '')`),
+      );
+      const step = stats.throughput.step_seconds;
+      assert.deepEqual(
+        stats.throughput.series.map(({ at, ok }) => [Date.parse(at) / 1000, ok]),
+        (await of<{ at: number; ok: number }>(`SELECT intDiv(toUnixTimestamp(accepted_at), ${step}) * ${step} AS at, countIf(status = 'ok') AS ok FROM outcomes WHERE ${where} GROUP BY at ORDER BY at`)).map(({ at, ok }) => [at, ok]),
+      );
+      assert.deepEqual(
+        stats.endings.toSorted((a, b) => a.status.localeCompare(b.status)),
+        await of(`SELECT status, stage, reason, count() AS count FROM outcomes WHERE ${where} AND status != 'ok' GROUP BY status, stage, reason ORDER BY toString(status)`),
+      );
+      const boxes = await of<{ label: string; count: number }>(`SELECT label, count() AS count FROM detections WHERE ${where.replace('accepted_at < toDateTime({counted:Int64}, \'UTC\')', 'true')} GROUP BY label ORDER BY count DESC, label`);
+      assert.deepEqual(stats.classes.map(({ label, count }) => ({ label, count })), boxes.slice(0, 50));
+      assert.equal(stats.confidence.reduce((sum, { count }) => sum + count, 0), boxes.reduce((sum, { count }) => sum + count, 0));
+    }
   });
 
   test('a stored result: of this tenant alone; 202 only where something is to come', async () => {

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Store } from '../../connectors/ports.ts';
+import { anyDatabase, startClosedEdge } from '../support/closed-edge.ts';
 import { type EdgeUnderTest, startEdgeUnderTest } from '../support/edge.ts';
 import { embeddedStore } from '../support/embedded-store.ts';
 import { needsPython, pythonFor, run } from '../support/python.ts';
@@ -45,18 +46,36 @@ describe('programs of others', { skip: needsPython, timeout: 290_000 }, () => {
     assert.match(seen.wrong_output as string, /logits/);
   });
 
-  test('schemathesis finds no answer that the document does not allow, and no 5xx', async () => {
-    const { code, stdout } = await run(
+  const schemathesis = (url: string, checks: readonly string[], ...more: string[]) =>
+    run(
       python,
       [
-        '-m', 'schemathesis.cli', 'run', `${edge.url}/openapi.json`,
-        '--checks', 'not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance',
-        '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color', '--request-timeout', '130',
+        '-m', 'schemathesis.cli', '--config-file', resolve('test/api/schemathesis.toml'), 'run', `${url}/openapi.json`, '--checks', checks.join(','),
+        '--max-examples', process.env.SACCADE_TEST_EXAMPLES ?? '15', '--seed', '7', '--phases', 'examples,coverage,fuzzing', '--workers', '1', '--no-color', '--request-timeout', '130', ...more,
       ],
       // It keeps what it found in the folder it runs in.
       { cwd: scratch, env: { HYPOTHESIS_STORAGE_DIRECTORY: join(scratch, 'hypothesis') } },
     );
-    assert.equal(code, 0, stdout.slice(-8000));
+  const nothingFound = ({ code, stdout }: Awaited<ReturnType<typeof run>>): void => {
+    assert.equal(code, 0, stdout.slice(stdout.indexOf('= FAILURES =')).slice(0, 12_000));
     assert.match(stdout, /No issues found|[1-9]\d* passed/, stdout.slice(-2000));
+  };
+
+  test('schemathesis finds no answer that the document does not allow, and no 5xx; what it allows is taken, what it does not is refused', async () => {
+    nothingFound(await schemathesis(edge.url, [
+      'not_a_server_error', 'status_code_conformance', 'content_type_conformance', 'response_headers_conformance', 'response_schema_conformance',
+      'negative_data_rejection', 'positive_data_acceptance', 'missing_required_header', 'unsupported_method', 'allow_header_conformance',
+    ]));
+  });
+
+  test('schemathesis finds no route of a closed edge that answers without the credential that the document asks for, or with a wrong one', async () => {
+    const database = await anyDatabase();
+    const closed = await startClosedEdge(database, { stages: [], store });
+    try {
+      nothingFound(await schemathesis(closed.url, ['ignored_auth', 'status_code_conformance', 'response_schema_conformance'], '--header', `Authorization: Bearer ${await closed.key('default', 'admin')}`, '--phases', 'examples,coverage'));
+    } finally {
+      await closed.close();
+      await database.stop();
+    }
   });
 });

@@ -73,6 +73,14 @@ export function blobsContract(name: string, make: (now: () => number) => Promise
       assert.equal(await store.expire(30_000), 0);
     });
 
+    test('deletes by an age that depends on the name', async () => {
+      const store = await make(now);
+      for (const each of ['short/a', 'long/a', 'short/b']) await store.put(each, Buffer.from('x'));
+      time += 60_000;
+      assert.equal(await store.expire((each) => (each.startsWith('short/') ? 30_000 : Infinity)), 2);
+      assert.equal(String(await store.get('long/a')), 'x');
+    });
+
     test('trims to a number of bytes, the oldest first', async () => {
       const store = await make(now);
       for (const each of ['folder/a', 'b', 'folder/c']) {

@@ -52,11 +52,12 @@ const unused = (): never => {
   throw new TypeError('not part of this pipeline');
 };
 const steps = topology(['ingest', 'preprocess', 'infer'], models, {
-  ingest: () => ingestStage({ rules: { maxImageBytes: 4e6, claimCheckBytes: 4e6, models: names, blobs }, tenant }),
+  ingest: () => ({ 'frames.in': ingestStage({ rules: { maxImageBytes: 4e6, claimCheckBytes: 4e6, models: names, blobs }, tenant }) }),
   preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 3_000_000 }), clock: systemClock }),
   overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
   infer: () => (model) => inferStage({ serving: always(model), engine, clock: systemClock }),
   sink: unused,
+  keep: unused,
   drift: unused,
 });
 const pipeline = await pipelineOn(log, steps, { registry, blobs, fuse: [['preprocess', 'infer']] });

@@ -10,7 +10,9 @@ import { startPostgres } from '../../deploy/local/postgres.ts';
 import { makeKey } from '../../processors/access/key.ts';
 import { type Access, openAccess } from '../../processors/assembly/access.ts';
 import { readConfig } from '../../processors/config.ts';
+import { sqlDoor } from '../../processors/assembly/sql-door.ts';
 import { sqlRoutes } from '../../processors/edge/sql-routes.ts';
+import type { Ask } from '../../processors/sql/ask.ts';
 import type { Role } from '../../processors/edge/principal.ts';
 import { systemClock } from '../../processors/runtime/clock.ts';
 import { shutdown } from '../../processors/runtime/shutdown.ts';
@@ -43,6 +45,9 @@ export interface ClosedEdge extends EdgeUnderTest {
   readonly metadata: Metadata;
   /** Every route there is. */
   readonly routes: readonly RouteOptions[];
+  /** ClickHouse's interface as it goes with the edge, not listening yet, and its routes; null without `ask`. */
+  readonly door: FastifyInstance | null;
+  readonly doorRoutes: readonly RouteOptions[];
   /** What the start said, the first key with it. */
   readonly said: readonly string[];
   /** A new key, as a client sends it. */
@@ -50,18 +55,27 @@ export interface ClosedEdge extends EdgeUnderTest {
 }
 
 /** `env` on top of SACCADE_AUTH=required. The tenant that runs it is `home`. */
-export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env = {}, ...options }: Parameters<typeof startEdgeUnderTest>[0] & { readonly env?: Record<string, string> } = {}): Promise<ClosedEdge> {
+export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env = {}, ask = null, ...options }: Parameters<typeof startEdgeUnderTest>[0] & { readonly env?: Record<string, string>; readonly ask?: Ask | null } = {}): Promise<ClosedEdge> {
   const metadata = await openMetadata(database.url, [sealingKey]);
   const { settings } = readConfig([], { SACCADE_AUTH: 'required', SACCADE_TENANT: 'home', SACCADE_PLAN: 'unlimited', ...env }, '/nonexistent');
   const logger = pino({ level: 'silent' });
   const ending = shutdown(systemClock, () => logger, 10_000);
   const routes: RouteOptions[] = [];
+  const doorRoutes: RouteOptions[] = [];
+  let door: FastifyInstance | null = null;
   const said: string[] = [];
   const edge = await startEdgeUnderTest({
     async access({ producer }) {
       const base = { settings, clock: systemClock, logger, ending, say: (line: string) => void said.push(line), producer: producer as never };
       const access: Access = await openAccess(base, Promise.resolve(metadata));
       access.announce();
+      if (ask) {
+        const guard = (app: FastifyInstance): void => {
+          app.addHook('onRoute', (route) => void doorRoutes.push(route));
+          access.guard(app);
+        };
+        door = sqlDoor({ ask, shown: 'saccade', authenticate: access.authenticate, guard });
+      }
       return {
         ...access,
         guard(app: FastifyInstance) {
@@ -70,7 +84,7 @@ export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env
         },
         routes(app: FastifyInstance) {
           access.routes(app);
-          sqlRoutes(app, { ask: null });
+          sqlRoutes(app, { ask });
         },
       };
     },
@@ -81,6 +95,8 @@ export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env
     ...edge,
     metadata,
     routes,
+    door,
+    doorRoutes,
     said,
     async key(tenant, role, over = {}) {
       await metadata.access.ensureTenant(tenant);

@@ -90,7 +90,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const access: Partial<Access> & Pick<Access, 'authenticate' | 'guard' | 'routes'> = (await options.access?.({ producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
   const { limits, tls, origins } = options;
-  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
+  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, open: options.access === undefined, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
   access.routes(server.app);
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, ...options.pace, stream: options.stream });

@@ -9,7 +9,7 @@ const mostFields = 400;
 const deepest = { data: 8, introspection: 16 };
 
 /** Of a field of the root: what it costs to answer. A page costs by its length besides. */
-const costs: Readonly<Record<string, number>> = { predictions: 10, result: 10, stats: 40, models: 5, infer: 20 };
+const costs: Readonly<Record<string, number>> = { predictions: 10, result: 10, stats: 40, drift: 40, models: 5, infer: 20 };
 const mostCost = 200;
 
 interface Measure {

@@ -2,11 +2,13 @@
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
+import { driftQuerySchema } from '../../../schemas/api/drift.ts';
 import { historyQuerySchema, type Seen } from '../../../schemas/api/history.ts';
 import { statsQuerySchema } from '../../../schemas/api/stats.ts';
 import type { Prediction } from '../../../schemas/records.ts';
 import { atLeast } from '../../../schemas/roles.ts';
 import { answerOf } from '../answer.ts';
+import { driftOf } from '../drift/drift-of.ts';
 import { historyOf } from '../history/history.ts';
 import { resultOf } from '../history/results.ts';
 import { statsOf } from '../history/stats.ts';
@@ -81,6 +83,7 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
     query: {
       predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), ask),
       stats: (args, { principal }) => statsOf(principal.tenant, read(statsQuerySchema, args), { ask, now: now(), startedAt }),
+      drift: (args, { principal }) => driftOf(principal.tenant, read(driftQuerySchema, args), { ask, now: now() }),
       models: () => describeModels(catalog),
       result(args, { principal }) {
         const { id, model } = read(resultArgs, args);

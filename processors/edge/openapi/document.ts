@@ -1,6 +1,6 @@
 /** OpenAPI 3.1 at /openapi.json, from the schemas that validate: a route that is added with one is in it by itself. */
 import swagger from '@fastify/swagger';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 
 declare module 'fastify' {
@@ -26,20 +26,31 @@ const tags = [
   { name: 'operations', description: 'Of the process.' },
 ];
 
-/** Before any route is added: the document knows those that come after it. */
-export async function installDocument(app: FastifyInstance): Promise<void> {
+const securitySchemes = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'A key, or a token of the issuer that is trusted.' },
+  key: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same in a header of its own.' },
+} as const;
+
+/** Either, unless the route is for anybody; of an edge that asks nobody who they are, or nothing. */
+function securityOf({ needs }: FastifyContextConfig, open: boolean): Record<string, string[]>[] {
+  if (needs === 'anyone') return [];
+  return [...(open ? [{}] : []), ...Object.keys(securitySchemes).map((name) => ({ [name]: [] }))];
+}
+
+/** Before any route is added: the document knows those that come after it. `open`: everybody may everything. */
+export async function installDocument(app: FastifyInstance, { open }: { readonly open: boolean }): Promise<void> {
   app.setValidatorCompiler(validatorCompiler as Parameters<typeof app.setValidatorCompiler>[0]);
   app.setSerializerCompiler(serializerCompiler as Parameters<typeof app.setSerializerCompiler>[0]);
   const transform = createJsonSchemaTransform({});
   const components = createJsonSchemaTransformObject({});
   await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info: about, tags },
+    openapi: { openapi: '3.1.0', info: about, tags, components: { securitySchemes } },
     // A route without a schema is not meant for programs of others: the page, its parts, the documentation itself.
     transform: (route) => {
       const { schema, url } = route;
       if (!schema) return { schema: { hide: true }, url };
       const { accepts, ...rest } = schema;
-      const described = transform({ ...route, schema: rest });
+      const described = transform({ ...route, schema: { ...rest, security: securityOf(route.route.config ?? {}, open) } });
       return accepts ? { ...described, schema: { ...described.schema, body: { content: accepts } } } : described;
     },
     transformObject: (document) => withoutUnused(components(document) as unknown as Document) as never,

@@ -5,6 +5,7 @@
  * order, or who noticed: the next pass that ends leaves nothing stale that was stored before it began.
  */
 import type { Clock, Store } from '../../../connectors/ports.ts';
+import { keepFirsts } from './first-seen.ts';
 import { dropMoved } from './moved.ts';
 import { replaceHours, replaceLabels, replaceMinutes, staleHours } from './statements.ts';
 
@@ -53,6 +54,7 @@ export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'ins
     await store.command(replaceHours(hours), { ...span, pass });
     await store.command(replaceLabels(hours), { ...span, pass });
   }
+  await keepFirsts(store, pass);
   await store.insert('rollup_passes', [{ ...record, finished_at: clock.now(), hours_rebuilt: stale.length }]);
   return { pass, hoursRebuilt: stale.length };
 }
