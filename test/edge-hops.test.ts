@@ -192,9 +192,9 @@ describe('an answer over HTTP', () => {
     assert.equal(repeat.id, second.id);
     assert.equal(await frames(), already);
     const [a, b, c] = await predictionsOf(first.id, second.id);
-    const { id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id, picture } = b!;
-    assert.deepEqual({ ...a, id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id, picture }, b);
-    assert.deepEqual({ ...a!.picture, place: null }, picture, 'no record of the log holds it');
+    const { id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id, picture: its } = b!;
+    assert.deepEqual({ ...a, id, frame_id, captured_at, accepted_at, completed_at, cached, timings_ms, request_id, picture: its }, b);
+    assert.deepEqual({ ...a!.picture, place: null }, its, 'no record of the log holds it');
     assert.equal(b!.embedding!.length, 1280 * 4);
     assert.deepEqual([c!.id, cached, Object.keys(timings_ms), request_id], [id, true, ['cache'], null]);
   });

@@ -40,7 +40,7 @@ test('late answers lower what is under way once for all that was on its way toge
 
 /** A pipeline that answers `perSecond`, first come first served, and clients whose arrivals (how many, by millisecond) are given. */
 function serve(options: Partial<PaceOptions>, { perSecond, seconds, arrivals }: { perSecond: number; seconds: number; arrivals: (ms: number) => number }) {
-  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({});
+  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({ targetMs: 100 });
   let now = 0;
   const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, ...options });
   const queue: number[] = [];
@@ -85,4 +85,15 @@ test('a few clients side by side are never refused, however slow the model', () 
   const { pace, answers } = serve({}, { perSecond: 4, seconds: 60, arrivals: (ms) => (ms % 250 === 0 ? 2 : 0) });
   assert.equal(Math.floor(pace.limit), paceLeast);
   assert.ok(answers.length >= 4 * 59, 'and it has work all the time');
+});
+
+test('answers that are late one at a time, with nothing beside them, say nothing about a queue', () => {
+  let now = 0;
+  const pace = createPace({ clock: { now: () => now }, targetMs: 100, lateMs: 750, first: 128, most: 256, least: 16 });
+  for (; now < 600_000; now += 60_000) {
+    pace.take();
+    now += 150;
+    pace.back(150);
+  }
+  assert.equal(pace.limit, 128);
 });

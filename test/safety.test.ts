@@ -1,7 +1,8 @@
 /** Headers, other origins, slow clients, certificates that are renewed, and what never gets into a log. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,7 +17,7 @@ import { liveRoutes } from '../processors/edge/live-routes.ts';
 import { installPrincipals, noVigil, openMode } from '../processors/edge/principal.ts';
 import { keepCertificate, readCertificate } from '../processors/edge/tls.ts';
 import { connectionLimits } from '../processors/edge/server.ts';
-import { startEdgeUnderTest } from './support/edge.ts';
+import { picture, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 import { makeCertificate, needsRedisAndOpenssl as needsOpenssl } from './support/redis.ts';
 
@@ -47,6 +48,65 @@ describe('open mode is for this machine alone', () => {
     assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_SECOND_FACTOR: 'required', DATABASE_URL: 'postgres://h/d' }), /SACCADE_SEALING_KEY/);
     assert.throws(() => read({ SACCADE_CORS: 'https://app.example/path' }), /SACCADE_CORS/);
   });
+});
+
+test("a file's name makes no file, and does not come back, whatever becomes of the picture", async () => {
+  const logged: string[] = [];
+  const tell = (fields: object, message: string): void => void logged.push(JSON.stringify(fields) + message);
+  const edge = await startEdgeUnderTest({ logger: { warn: tell, error: tell } });
+  const mark = `evil-${process.pid}`;
+  const names = [`../../../../../../${join(tmpdir(), mark)}.jpg`, `${tmpdir()}/${mark}`, `..\\..\\${mark}`, `${mark}\0.jpg`, `${mark}<script>alert(1)</script>.jpg`, `${mark}-${'x'.repeat(5_000)}`];
+  for (const [field, path] of [['image', '/v1/infer'], ['images', '/v1/batch_infer']] as const) {
+    for (const [bytes, type] of [[picture('coffee'), 'image/jpeg'], [Buffer.from('no picture'), 'text/html']] as const) {
+      for (const name of names) {
+        const form = new FormData();
+        form.append(field, new Blob([new Uint8Array(bytes)], { type }), name);
+        const response = await fetch(`${edge.url}${path}`, { method: 'POST', body: form });
+        assert.ok(response.status < 500, `${response.status}`);
+        assert.ok(!`${JSON.stringify([...response.headers])}${await response.text()}`.includes(mark), `${path} tells ${name}`);
+      }
+    }
+  }
+  await edge.close();
+  assert.deepEqual(logged, []);
+  for (const folder of [tmpdir(), process.cwd(), '/']) for (const file of [mark, `${mark}.jpg`]) assert.ok(!existsSync(join(folder, file)), join(folder, file));
+});
+
+test("no address that a caller names is fetched, by whatever door it comes", async () => {
+  let asked = 0;
+  const target = createServer((_request, response) => {
+    asked += 1;
+    response.setHeader('content-type', 'image/jpeg').end(picture('coffee'));
+  });
+  await new Promise<void>((resolve) => target.listen(0, '127.0.0.1', resolve));
+  const { port } = target.address() as { port: number };
+  const url = `http://127.0.0.1:${port}/coffee.jpg`;
+  // That it would be seen.
+  await (await fetch(url)).arrayBuffer();
+  assert.equal(asked, 1);
+  const edge = await startEdgeUnderTest();
+  const post = (path: string, body: string | FormData, type?: string) => fetch(`${edge.url}${path}`, { method: 'POST', body, ...(type === undefined ? {} : { headers: { 'content-type': type } }) });
+  const form = (field: string, value: string | Blob): FormData => {
+    const made = new FormData();
+    made.append(field, value as string);
+    return made;
+  };
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="${url}" width="9" height="9"/></svg>`;
+  const tensor = JSON.stringify({ inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], data: [url] }] });
+  const answers = await Promise.all([
+    post(`/v1/infer?image=${encodeURIComponent(url)}`, url, 'image/jpeg'),
+    post('/v1/infer', JSON.stringify({ image: url, url }), 'application/json'),
+    post('/v1/infer', form('image', url)),
+    post('/v1/infer', form('image', new Blob([svg], { type: 'image/svg+xml' }))),
+    post('/v1/infer', svg, 'image/svg+xml'),
+    post('/v1/batch_infer', form('images', new Blob([url]))),
+    post('/graphql', JSON.stringify({ query: 'mutation ($u: String!) { infer(image: $u) { id } }', variables: { u: url } }), 'application/json'),
+    post('/v2/models/nanodet/infer', tensor, 'application/json'),
+  ]);
+  for (const answer of answers) assert.doesNotMatch(await answer.text(), /"label":/);
+  await edge.close();
+  target.close();
+  assert.equal(asked, 1);
 });
 
 test('every answer has the headers, refusals and what is not there too; the page keeps its own policy', async () => {

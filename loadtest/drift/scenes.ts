@@ -101,7 +101,10 @@ function normalsOf(reference: readonly Stretch[], days: number): Record<Model, N
     const own = reference.map(() => pick(reference, random));
     return Array.from({ length: blocksOfAnHour * blockStretches }, () => pick(own, random));
   }).flat();
-  return byModel((model) => normalOf({ blocks: joinBlocks(blocksOf(drawn, model)) }));
+  return byModel((model) => {
+    const blocks = joinBlocks(blocksOf(drawn, model));
+    return normalOf(() => blocks);
+  });
 }
 
 export function summed(part: readonly Stretch[], model: Model): Sketch {

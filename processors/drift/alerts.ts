@@ -1,6 +1,7 @@
 /**
  * From windows to alerts: a feature that has moved in two of the last three windows of a stream is drift. All that is wrong
- * with a source at a time is one alert, whatever models and features show it; it resolves when nothing shows it any more.
+ * with a source at a time is one alert, whatever models and features show it; it resolves when nothing shows it any more. Hours
+ * vote among themselves, and tell only of what their five minutes did not: else an alert would outlive its cause by hours.
  */
 import { alertId } from '../../schemas/ids.ts';
 import type { Alert, DriftWindow } from '../../schemas/records.ts';
@@ -20,8 +21,10 @@ interface Vote {
 
 /** Of one source; plain data. */
 export interface Watch {
-  /** The last windows with a verdict, by stream (`model@version`). */
+  /** The last windows with a verdict, by stream (`model@version`), and those of hours by `model@version 1h`. */
   readonly votes: Record<string, Vote[]>;
+  /** Streams of which windows of five minutes have agreed since their last hour. */
+  told?: string[];
   /** The alert that is open. */
   alert: Alert | null;
 }
@@ -32,17 +35,24 @@ export const noWatch = (): Watch => ({ votes: {}, alert: null });
 const agreed = (of: readonly Vote[]): string[] =>
   [...new Set(of.flatMap(({ moved }) => moved))].filter((feature) => of.filter(({ moved }) => moved.includes(feature)).length >= agreeing);
 
-/** Takes a window of five minutes in; answers the alert if there is news of it: it opens, spreads to other features, or resolves. */
+const hourOf = (stream: string): string => `${stream} 1h`;
+const streamOf = (voters: string): string => voters.replace(/ 1h$/, '');
+
+/** Takes a window of five minutes or an hour in; answers the alert if there is news of it: it opens, spreads to other features, or resolves. */
 export function watchWindow(watch: Watch, window: DriftWindow): Alert | null {
   if (window.verdict !== 'stable' && window.verdict !== 'drifted') return null;
   const stream = `${window.model}@${window.version ?? ''}`;
-  const moved = window.features.filter((feature) => feature.moved).map(({ name }) => name);
-  watch.votes[stream] = [...(watch.votes[stream] ?? []), { window: window.id, start: window.start, end: window.end, moved }].slice(-votes);
+  const voters = window.span === '1h' ? hourOf(stream) : stream;
+  const told = watch.told?.includes(stream) ?? false;
+  const moved = window.span === '1h' && told ? [] : window.features.filter((feature) => feature.moved).map(({ name }) => name);
+  if (window.span === '1h' && told) watch.told = watch.told!.filter((other) => other !== stream);
+  watch.votes[voters] = [...(watch.votes[voters] ?? []), { window: window.id, start: window.start, end: window.end, moved }].slice(-votes);
   for (const [other, of] of Object.entries(watch.votes)) {
     const last = of.at(-1)!;
     if (window.end - last.end > Math.max(staleMs, 3 * (last.end - last.start))) delete watch.votes[other];
   }
   const firing = Object.entries(watch.votes).map(([name, of]) => ({ name, of, features: agreed(of) })).filter(({ features }) => features.length > 0);
+  if (voters === stream && !told && firing.some(({ name }) => name === stream)) watch.told = [...(watch.told ?? []), stream];
   const open = watch.alert;
   if (firing.length === 0) {
     if (!open) return null;
@@ -51,10 +61,10 @@ export function watchWindow(watch: Watch, window: DriftWindow): Alert | null {
   }
   // What has been named stays named: an alert that lost and regained a feature would be news each time.
   const features = [...new Set([...(open?.features ?? []), ...firing.flatMap((each) => each.features)])];
-  const models = [...new Set([...(open?.models ?? []), ...firing.map(({ name }) => name)])];
+  const models = [...new Set([...(open?.models ?? []), ...firing.map(({ name }) => streamOf(name))])];
   if (open && features.length === open.features.length && models.length === open.models.length) return null;
   const windows = firing.flatMap(({ of }) => of.filter((vote) => vote.moved.length > 0));
-  const mine = firing.some(({ name }) => name === stream);
+  const mine = firing.some(({ name }) => name === voters);
   watch.alert = {
     ...(open ?? {
       id: alertId(window.tenant, window.source, windows[0]!.window),

@@ -62,23 +62,26 @@ export interface DomainClassifier {
   tail(length: number): Tail;
 }
 
-/** Null where the reference was made before frames were sampled, or its model has no embeddings. */
-export function domainClassifier(blocks: readonly Block[]): DomainClassifier | null {
-  if (blocks.filter((block) => rowsOf(block).length > 0).length < 2 * folds) return null;
-  const reference = spread(blocks, referenceBlocks).map(rowsOf);
+/** Null where the reference was made before frames were sampled, or its model has no embeddings. `load`: as normalOf has it. */
+export function domainClassifier(load: () => readonly Block[]): DomainClassifier | null {
+  const all = load().map(rowsOf);
+  if (all.filter((rows) => rows.length > 0).length < 2 * folds) return null;
+  const reference = spread(all, referenceBlocks);
   // Blocks that were joined hold no more frames than others do.
-  const least = Math.max(folds, Math.ceil((leastRows * blocks.length) / rowCount(blocks.map(rowsOf))));
+  const least = Math.max(folds, Math.ceil((leastRows * all.length) / rowCount(all)));
+  const most = Math.floor(all.length / 4);
   const tails = new Map<number, Tail>();
   return {
     auc: (now) => domainAuc(reference, now.map(rowsOf)),
     tail(length) {
-      const own = Math.min(Math.max(least, length), Math.floor(blocks.length / 4));
+      const own = Math.min(Math.max(least, length), most);
       let tail = tails.get(own);
       if (!tail) {
+        const blocks = load().map(rowsOf);
         const starts = spread(blocks.map((_, i) => i), runs);
         const areas = starts.map((start) => {
           const inRun = (i: number): boolean => (i - start + blocks.length) % blocks.length < own;
-          return domainAuc(spread(blocks.filter((_, i) => !inRun(i)), referenceBlocks).map(rowsOf), blocks.filter((_, i) => inRun(i)).map(rowsOf));
+          return domainAuc(spread(blocks.filter((_, i) => !inRun(i)), referenceBlocks), blocks.filter((_, i) => inRun(i)));
         });
         tails.set(own, (tail = fitTail(areas.filter((area) => !Number.isNaN(area)))));
       }

@@ -28,7 +28,7 @@ import { estimatePerformance } from './performance.ts';
 import type { References } from './references.ts';
 import { isCounted, newState, packState, passed, type SourceState, stateKey, tidy, unpackState } from './source-state.ts';
 import { judge } from './verdict.ts';
-import { add, type ClosedWindow, closeSilent, leastFrames, noWindows } from './windows.ts';
+import { add, type ClosedWindow, closeSilent, leastFrames, noWindows, type Span } from './windows.ts';
 
 export interface DriftOptions {
   readonly config: DriftConfig;
@@ -41,6 +41,15 @@ export interface DriftOptions {
 
 /** Results of inputs that may be asked for again: the registry was away when they were to leave. */
 const handedAtMost = 200;
+
+/**
+ * An hour holds what is too little for five minutes to tell from chance. There are twelve times fewer of them, so each may err twelve times as
+ * often. A day is compared for the eye alone: a reference of a week has seven.
+ */
+const leniency: Readonly<Record<Span, number>> = { '5m': 1, '1h': 12, '24h': 0 };
+
+/** Records that are counted before others get their turn: some 20 ms. */
+const inARow = 250;
 
 /** A source without a record for so long has fallen silent: longer than a consumer takes to learn that its partitions are another's. */
 export const silentMs = 120_000;
@@ -162,7 +171,7 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
   /** A window that is over, and the alert that follows; remembered in the state under the offset with which they leave. */
   function resultsOf(state: SourceState, name: string, window: ClosedWindow, offset: number): Emitted[] {
     const record = recordOf(state, name, window);
-    const alert = window.span === '5m' ? watchWindow(state.watch, record) : null;
+    const alert = watchWindow(state.watch, record);
     const made: Emitted[] = [{ output: 'windows', key: state.source, value: record }, ...(alert ? [{ output: 'alerts', key: state.source, value: alert }] : [])];
     for (const emitted of made) state.sent.push({ offset, at: clock.now(), emitted });
     if (alert) log.info({ source: state.source, status: alert.status, features: alert.features }, alert.sentence);
@@ -173,7 +182,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
   async function count(inputs: readonly Input<Prediction>[], first: Input): Promise<Emitted[]> {
     const touched = new Set<SourceState>();
     const results: Emitted[] = [];
-    for (const input of inputs) {
+    for (const [i, input] of inputs.entries()) {
+      if (i % inARow === inARow - 1) await otherWork();
       const state = stateOf(input);
       if (!state || isCounted(state, input.origin)) continue;
       touched.add(state);
@@ -199,9 +209,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
     const [model, version] = split(stream);
     const found = references.normalFor({ tenant, source, model, version }, (window.start + window.end) / 2);
     const enough = window.total.frames >= leastFrames;
-    // Sums are compared for the eye; only windows of five minutes are judged, or the same frames would be judged three times.
-    const judged = found && enough ? judge(window, found.normal, config.alpha, found.sameVersion ? 'all' : 'input') : null;
-    const verdict = window.span !== '5m' ? 'sum' : !enough ? 'too_few' : !judged ? 'no_reference' : judged.sentence === null ? 'stable' : 'drifted';
+    const judged = found && enough ? judge(window, found.normal, config.alpha * leniency[window.span], found.sameVersion ? 'all' : 'input') : null;
+    const verdict = window.span === '24h' ? 'sum' : !enough ? 'too_few' : !judged ? 'no_reference' : judged.sentence === null ? 'stable' : 'drifted';
     return {
       id: driftWindowId(tenant, source, stream, window.span, window.start),
       tenant,

@@ -10,12 +10,16 @@ import { newClass } from './features.ts';
 import { emptySketch, merge, merged, type Sketch } from './sketch.ts';
 import { fitRare, fitTail, type Tail } from './statistics/tail.ts';
 
-/** The part of a reference for a time of day, such as the night. */
-export interface ReferencePart {
+/** A time of day, such as the night. */
+export interface PartOfDay {
   readonly name: string;
   /** Minutes of the day in UTC, `from` included and `to` not; it may go over midnight. Equal: all day. */
   readonly from: number;
   readonly to: number;
+}
+
+/** The part of a reference for a time of day. */
+export interface ReferencePart extends PartOfDay {
   /** In the order of the stream. */
   readonly blocks: readonly Block[];
 }
@@ -51,7 +55,7 @@ export function unpackReference(bytes: Uint8Array): Reference {
 }
 
 /** The part for a time, or null where the reference has none for it. */
-export function partAt({ parts }: Reference, at: number): ReferencePart | null {
+export function partAt<P extends PartOfDay>({ parts }: { readonly parts: readonly P[] }, at: number): P | null {
   const minute = Math.floor((at % 86_400_000) / 60_000);
   return parts.find(({ from, to }) => (from < to ? minute >= from && minute < to : minute >= from || minute < to)) ?? null;
 }
@@ -83,23 +87,32 @@ export interface Tails {
   readonly shift: Tail;
 }
 
+/** Down to one of four lengths of each octave: no two hours have as many frames, and to work out one length takes a second. */
+function coarse(length: number): number {
+  const step = Math.max(1, 2 ** Math.floor(Math.log2(length) - 2));
+  return Math.floor(length / step) * step;
+}
+
 const alike = (tail: Tail): Tails => ({ value: tail, shift: tail });
 
-export function normalOf({ blocks }: Pick<ReferencePart, 'blocks'>): Normal {
+/** `load` answers the blocks, which are many megabytes: they are asked for when they are needed, and not held. */
+export function normalOf(load: () => readonly Block[]): Normal {
+  const blocks = load();
+  const most = Math.floor(blocks.length / 4);
   const total = merged(blocks);
   const framesOfBlock = total.frames / blocks.length;
   const msOfBlock = medianStep(blocks);
   const known = new Map<number, ReadonlyMap<string, Tails>>();
   // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
-  const runLike = (frames: number, durationMs: number): number => Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), Math.floor(blocks.length / 4));
+  const runLike = (frames: number, durationMs: number): number => Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), most);
   return {
     total,
-    domain: domainClassifier(blocks),
+    domain: domainClassifier(load),
     runLike,
     tails(frames, durationMs) {
-      const length = runLike(frames, durationMs);
+      const length = coarse(runLike(frames, durationMs));
       let tails = known.get(length);
-      if (!tails) known.set(length, (tails = tailsOfRuns(blocks, total, length)));
+      if (!tails) known.set(length, (tails = tailsOfRuns(load(), total, length)));
       return tails;
     },
   };

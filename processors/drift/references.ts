@@ -1,7 +1,7 @@
 /** The references in force, as the topic has them: made ready when a window first asks. */
 import type { SaccadeError } from '../../connectors/errors.ts';
 import type { Calibration } from './calibration.ts';
-import { type Normal, normalOf, partAt, type Reference, unpackReference } from './reference.ts';
+import { type Normal, normalOf, type PartOfDay, partAt, type Reference, unpackReference } from './reference.ts';
 
 /** What a reference is for. */
 export interface Stream {
@@ -24,21 +24,38 @@ export interface References {
   changed(key: string, value: Buffer | null): void;
 }
 
-/** Of as many references what chance does is kept worked out; it takes about a tenth of a second to do so again. */
-const readyAtMost = 64;
+/** Of as many references what chance does is kept worked out, about a megabyte each; of a week it takes a second or two to do so again. */
+const readyAtMost = 256;
+
+/** What is kept of a reference: all but its blocks. */
+interface Opened {
+  readonly version: string;
+  readonly calibration: Calibration | null;
+  readonly parts: readonly PartOfDay[];
+  readonly normals: Map<string, Normal>;
+}
+
+const openedOf = ({ version, calibration, parts }: Reference): Opened => ({ version, calibration: calibration ?? null, parts: parts.map(({ name, from, to }) => ({ name, from, to })), normals: new Map() });
 
 export function openReferences(log: { warn(details: object, message: string): void }): References {
   const packed = new Map<string, Buffer>();
-  const ready = new Map<string, { readonly reference: Reference; readonly normals: Map<string, Normal> }>();
+  const ready = new Map<string, Opened>();
+  /** The one that was read last: it is asked for a few times in a row. */
+  let last: { readonly bytes: Buffer; readonly reference: Reference } | null = null;
 
-  function open(key: string): { readonly reference: Reference; readonly normals: Map<string, Normal> } | null {
+  function unpacked(bytes: Buffer): Reference {
+    if (last?.bytes !== bytes) last = { bytes, reference: unpackReference(bytes) };
+    return last.reference;
+  }
+
+  function open(key: string): Opened | null {
     const there = ready.get(key);
     // To the end: the one that was asked for longest ago is let go first.
     if (there) ready.delete(key);
     const bytes = packed.get(key);
     if (!bytes) return null;
     try {
-      const opened = there ?? { reference: unpackReference(bytes), normals: new Map() };
+      const opened = there ?? openedOf(unpacked(bytes));
       ready.set(key, opened);
       if (ready.size > readyAtMost) ready.delete(ready.keys().next().value!);
       return opened;
@@ -59,11 +76,14 @@ export function openReferences(log: { warn(details: object, message: string): vo
       const own = referenceKey(stream);
       const key = packed.has(own) ? own : other(stream);
       const opened = key === undefined ? null : open(key);
-      const part = opened && partAt(opened.reference, at);
+      const part = opened && partAt(opened, at);
       if (!opened || !part) return null;
       let normal = opened.normals.get(part.name);
-      if (!normal) opened.normals.set(part.name, (normal = normalOf(part)));
-      return { version: opened.reference.version, sameVersion: key === own, normal, calibration: opened.reference.calibration ?? null };
+      if (!normal) {
+        const bytes = packed.get(key!)!;
+        opened.normals.set(part.name, (normal = normalOf(() => unpacked(bytes).parts.find(({ name }) => name === part.name)!.blocks)));
+      }
+      return { version: opened.version, sameVersion: key === own, normal, calibration: opened.calibration };
     },
     changed(key, value) {
       ready.delete(key);

@@ -61,7 +61,7 @@ export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake 
     if (why !== null) throw new SaccadeError('overloaded', why);
   }
   const count = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => gate.enter(request, reply, mostBytes);
-  /** The same as inquiries.ask would say, before the body has cost anything. */
+  /** As inquiries.ask would say, before the body has cost anything; what picture it is, and so whether the cache has its answer, nobody knows yet. */
   function behind({ query, params }: FastifyRequest): boolean {
     const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
     return wait !== '0' && inquiries.full(typeof model === 'string' && model !== '' ? model : rules.models[0]!);

@@ -37,6 +37,8 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
   let loweredAt = Number.NEGATIVE_INFINITY;
   /** Since when no answer has been in time; null: the last one was. */
   let lateSince: number | null = null;
+  /** The most under way since then: at the end of a queue that was worked off few are left. */
+  let among = 0;
 
   function inTime(reached: boolean): void {
     lateSince = null;
@@ -44,9 +46,10 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
     if (reached) limit = Math.min(most, limit + 1 / limit);
   }
 
-  function late(now: number, tookMs: number, among: number): void {
+  function late(now: number, tookMs: number): void {
     if (now - tookMs < loweredAt) return;
-    lateSince ??= now;
+    if (lateSince === null) [lateSince, among] = [now, 0];
+    among = Math.max(among, inUse + 1);
     if (now - lateSince < lateMs) return;
     // What is in the pipeline is its pace times the time it takes (Little's law): so many would take the target.
     limit = Math.max(least, Math.min(limit, among) * Math.min(decrease, targetMs / tookMs));
@@ -63,14 +66,17 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
     },
     take() {
       // It has been empty: no queue stands there any more.
-      if (inUse === 0 && limit < first) limit = Math.min(first, 2 * limit);
+      if (inUse === 0) {
+        lateSince = null;
+        if (limit < first) limit = Math.min(first, 2 * limit);
+      }
       inUse += 1;
     },
     back(tookMs) {
-      const [among, reached] = [inUse, inUse >= Math.floor(limit)];
+      const reached = inUse >= Math.floor(limit);
       inUse -= 1;
       if (tookMs === null) return;
-      if (tookMs > targetMs) late(clock.now(), tookMs, among);
+      if (tookMs > targetMs) late(clock.now(), tookMs);
       else inTime(reached);
     },
   };

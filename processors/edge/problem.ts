@@ -69,12 +69,17 @@ export const problemBody = (error: SaccadeError, extra: Pick<Problem, 'errors' |
   ...extra,
 });
 
-export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Pick<Problem, 'errors' | 'result'> = {}): FastifyReply {
-  if (error.status === 503) void reply.header('retry-after', '1');
+/** Headers that say what to do about a refusal. */
+export function adviseBy(reply: FastifyReply, status: number): void {
+  if (status === 503) void reply.header('retry-after', '1');
   // Limits say when; of an address that was refused, the window is a minute.
-  if (error.status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
+  if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
   // Says how one proves who one is; without it a 401 is not one (RFC 9110, 11.6.1).
-  if (error.status === 401) void reply.header('www-authenticate', 'Bearer realm="saccade"');
+  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="saccade"');
+}
+
+export function sendProblem(reply: FastifyReply, error: SaccadeError, extra: Pick<Problem, 'errors' | 'result'> = {}): FastifyReply {
+  adviseBy(reply, error.status);
   return reply.code(error.status).type('application/problem+json').send(problemBody(error, extra));
 }
 

@@ -10,7 +10,7 @@ export function fitted(resample: Resample, width: number, region: Region, place:
   const { fit } = input;
   if (fit.mode !== 'letterbox') return resample(width, region, input, filterOf(fit), lift, into);
   const inner = resample(width, region, place, filterOf(fit), lift);
-  const tensor = Buffer.from(into ?? new SharedArrayBuffer(input.height * input.width * 3));
+  const tensor = Buffer.from(into ?? new ArrayBuffer(input.height * input.width * 3));
   tensor.fill(Buffer.from(typeof fit.pad === 'number' ? [fit.pad] : fit.pad));
   const row = place.width * 3;
   for (let y = 0; y < place.height; y++) {

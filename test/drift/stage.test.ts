@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { noWatch, watchWindow } from '../../processors/drift/alerts.ts';
 import { unpackBlocks } from '../../processors/drift/blocks.ts';
 import { driftConfig } from '../../processors/drift/config.ts';
 import { driftStage } from '../../processors/drift/drift.ts';
@@ -235,8 +236,33 @@ describe('alerts', () => {
     const resolved = rest.at(-1)!;
     assert.deepEqual([resolved.status, resolved.resolved_at], ['resolved', start + 45 * 60_000]);
     assert.ok(rest.slice(0, -1).every(({ status }) => status === 'firing'));
-    // Sums are there to be looked at; they accuse nobody.
-    for (const sum of at.windows().filter(({ span }) => span !== '5m')) assert.ok(sum.verdict === 'sum' && sum.features.length > 0 && sum.features.every(({ moved }) => !moved));
+    // The hour shows it too, and has nothing to add: the alert was over before it.
+    const hour = at.windows().find(({ span }) => span === '1h');
+    assert.deepEqual([hour!.verdict, hour!.features.find(({ name }) => name === 'luma')!.moved], ['drifted', true]);
+  });
+
+  const record = (span: '5m' | '1h', at: number, moved: readonly string[]): DriftWindow => {
+    const ms = span === '1h' ? 3_600_000 : 300_000;
+    const features = moved.map((name) => ({ name, moved: true }));
+    return { id: `${span}/${at}`, tenant: 't', source: 's', model: 'nanodet', version: '1', span, start: start + at * 60_000, end: start + at * 60_000 + ms, verdict: moved.length > 0 ? 'drifted' : 'stable', features, sentence: moved.length > 0 ? moved.join() : null, examples: [] } as unknown as DriftWindow;
+  };
+  const newsOf = (windows: readonly DriftWindow[]) => {
+    const watch = noWatch();
+    return windows.flatMap((window) => {
+      const alert = watchWindow(watch, window);
+      return alert ? [[window.id, alert.status, alert.features.join(), alert.models.join()]] : [];
+    });
+  };
+  const five = (from: number, n: number, moved: readonly string[] = []): DriftWindow[] => Array.from({ length: n }, (_, i) => record('5m', from + 5 * i, moved));
+
+  test('two of three hours tell what no five minutes show', () => {
+    const news = newsOf([0, 1, 2, 3, 4, 5].flatMap((hour) => [...five(60 * hour, 12), record('1h', 60 * hour, hour === 1 || hour === 2 ? ['class_mix'] : [])]));
+    assert.deepEqual(news, [['1h/120', 'firing', 'class_mix', 'nanodet@1'], ['1h/240', 'resolved', 'class_mix', 'nanodet@1']]);
+  });
+
+  test('hours add nothing to what five minutes have told: the alert ends with its cause', () => {
+    const news = newsOf([0, 1, 2].flatMap((hour) => [...five(60 * hour, 6, hour === 2 ? [] : ['luma']), ...five(60 * hour + 30, 6, hour === 0 ? ['luma'] : []), record('1h', 60 * hour, hour === 2 ? [] : ['luma'])]));
+    assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['5m/95', 'resolved', 'luma', 'nanodet@1']]);
   });
 
   test('a single window that has moved is no alert', async () => {

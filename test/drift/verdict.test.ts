@@ -16,7 +16,7 @@ const hours = (n: number): number => n * 3600 * 4;
 
 describe('a window beside its reference', () => {
   const blocks: Block[] = windowsOf({ seed: 20, frames: hours(6) }).flatMap((window) => [...window.blocks]);
-  const normal = normalOf({ blocks });
+  const normal = normalOf(() => blocks);
   const judged = (world: Partial<World>, seed = 30, n = 0.3): Judgement[] => windowsOf({ seed, frames: hours(n), world: { ...usual, ...world } }).map((window) => judge(window, normal, alpha, 'all'));
   const moved = (judgement: Judgement): string[] => judgement.features.filter((feature) => feature.moved).map(({ name }) => name);
 

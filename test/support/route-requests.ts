@@ -77,6 +77,7 @@ export const requests: Readonly<Record<string, Asked>> = {
   'GET /v1/stream': { status: 426, open: true },
   'GET /live/events': { status: 200, open: true },
   'GET /live/frames/:id': { path: ({ live }) => `/live/frames/${live}`, status: 200, names: true },
+  'GET /v1/frames/:id/image': { path: ({ live }) => `/v1/frames/${live}/image`, status: 200, names: true },
   'GET /v1/sql/saved': { status: 200 },
   'POST /v1/sql': { path: () => '/v1/sql?format=JSONEachRow', body: () => 'select * from outcomes', type: 'text/plain', status: 200, tells: true },
   'POST /v1/tickets': { status: 201 },

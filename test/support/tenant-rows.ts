@@ -2,12 +2,13 @@
 import type { Store } from '../../connectors/ports.ts';
 import { sinkConfig } from '../../processors/sink/config.ts';
 import { alertColumns, alertsTable, windowColumns, windowsTable } from '../../processors/sink/drift-rows.ts';
+import { keptColumns, keptTable } from '../../processors/sink/kept-rows.ts';
 import { buildRollups } from '../../processors/sink/rollups/build.ts';
 import { tableSink } from '../../processors/sink/table-sink.ts';
 import type { Input } from '../../processors/stage.ts';
 import { exampleRecord } from '../../schemas/examples.ts';
 import { predictionId } from '../../schemas/ids.ts';
-import type { Alert, DriftFeature, DriftWindow, Prediction } from '../../schemas/records.ts';
+import type { Alert, DriftFeature, DriftWindow, KeptFrame, Prediction } from '../../schemas/records.ts';
 import { prediction } from '../contracts/store.ts';
 import { storePredictions } from './rows.ts';
 
@@ -47,6 +48,8 @@ export async function fillStore(store: Store, tenants: readonly Tenant[]): Promi
     const example = exampleRecord('alert') as unknown as Alert;
     return { ...example, id: predictionId(tenant, 'alert'), tenant, source: mark, status: 'firing', resolved_at: null, changed_at: now, models: [`${mark}@1`], features: [mark], sentence: mark };
   });
+  const kept = tenants.map(({ name: tenant, mark, frame }): KeptFrame => ({ ...(exampleRecord('kept-frame') as unknown as KeptFrame), tenant, source: mark, frame_id: frame }));
+  await store.inserter<KeptFrame>(keptTable, keptColumns)(kept);
   const none = new AbortController().signal;
   await tableSink<DriftWindow>({ name: 'sink.drift', store, batch, table: windowsTable, columns: windowColumns }).process(inputsOf(windows), none);
   await tableSink<Alert>({ name: 'sink.alerts', store, batch, table: alertsTable, columns: alertColumns }).process(inputsOf(alerts), none);

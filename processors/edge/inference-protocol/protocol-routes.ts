@@ -6,7 +6,7 @@ import { modelMetadataSchema, protocolErrorSchema, serverMetadataSchema } from '
 import type { Model } from '../../../schemas/model-card.ts';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { ModelCatalog } from '../models/catalog.ts';
-import { asProblem, problemBody } from '../problem.ts';
+import { adviseBy, asProblem, problemBody } from '../problem.ts';
 import { outputsOf } from './outputs.ts';
 
 export const tags = ['open inference protocol'];
@@ -23,8 +23,7 @@ export const ofModel = z.object({ model: z.string().max(128) });
 export function protocolErrors(scope: FastifyInstance): void {
   scope.setErrorHandler((error: unknown, _request: FastifyRequest, reply: FastifyReply) => {
     const { title, detail, status } = problemBody(asProblem(error));
-    if (status === 503) void reply.header('retry-after', '1');
-    if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
+    adviseBy(reply, status);
     return reply.code(status).send({ error: detail === undefined ? title : `${title} ${detail}` });
   });
 }

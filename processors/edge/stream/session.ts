@@ -92,6 +92,8 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   let queue: FrameInHand[] = [];
   let highest = about.acknowledged;
   /** Taken by the sender and not settled. */
+  /** In the queue again, and counted by the limits already. */
+  const counted = new WeakSet<FrameInHand>();
   let inPipeline = 0;
   let servedAt = clock.now();
   let credits = 0;
@@ -158,7 +160,8 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
 
   /** The first frame, where it may go now; null: it was dropped instead. */
   function admitted(now: number): FrameInHand | 'later' | null {
-    const verdict = allowed(now, tap);
+    // One that the log would not take has been counted.
+    const verdict = counted.delete(queue[0]!) ? 'yes' : allowed(now, tap);
     if (verdict === 'yes') return queue.shift()!;
     if (verdict === 'later' || !live) return 'later';
     drop(queue.shift()!, 'quota');
@@ -244,6 +247,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     },
     putBack(frames) {
       inPipeline -= frames.length;
+      for (const frame of frames) counted.add(frame);
       if (live) frames.forEach(() => pace.back(null));
       queue = [...frames, ...queue];
       if (discarded || stopping) return abandon('not_ready');

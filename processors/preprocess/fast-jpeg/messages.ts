@@ -1,6 +1,6 @@
 /**
  * What the pool and its threads say to each other. Pictures and pixels lie in memory that both see. What is moved instead counts
- * as new memory on the thread it comes to: V8 looked for garbage there four times as often, and found none.
+ * as new memory on the thread it comes to, and has V8 look for garbage where there is none.
  */
 import type { ModelCard } from '../../../schemas/model-card.ts';
 import type { Quality } from '../../../schemas/records.ts';
