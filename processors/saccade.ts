@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../connectors/errors.ts';
 import { pausesTopic } from '../schemas/pauses.ts';
-import { describeTopic, ingestOf, tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { topicSpecs } from '../schemas/topics.ts';
 import { accessCommand } from './access-commands/main.ts';
 import { readConfig } from './config.ts';
 import { openRunningLog } from './connect.ts';
@@ -11,10 +11,10 @@ import { driftCommand } from './drift/main.ts';
 import { modelsCommand } from './model-commands/main.ts';
 import { commandOf, help } from './operations/commands.ts';
 import type { World } from './operations/world.ts';
+import { groupsReading } from './readers.ts';
 import { systemClock } from './runtime/clock.ts';
 import { followTable, tableGroups } from './runtime/control-table.ts';
 import { unfinished } from './runtime/lag.ts';
-import { groupOf } from './topology.ts';
 
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
@@ -56,15 +56,6 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
   } finally {
     for (const world of opened) await world.close();
   }
-}
-
-/**
- * The groups that must have read a topic to its end before a source may go on in another partition of it. Those that follow
- * a topic for show or for answers (`live`, `edge`) commit nothing and keep no order.
- */
-function groupsReading(topic: string): string[] {
-  const readers = describeTopic(topic)?.consumers.filter((name) => name !== 'live' && name !== 'edge') ?? [];
-  return readers.map((name) => groupOf(name === 'infer' ? topic.replace(tensorTopic(''), 'infer.') : name === 'ingest' ? ingestOf(topic) : name));
 }
 
 /** Throws log_unavailable when there is no log that another process can reach. */

@@ -4,6 +4,7 @@ import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
 import { coverings, maskConfig, type Covering } from './mask/config.ts';
 import { mostPixels, preprocessConfig } from './preprocess/config.ts';
+import { keptClasses, type KeptClass } from './sink/config.ts';
 import { sqlLimits } from './sql/config.ts';
 import { planNames } from '../schemas/plans.ts';
 import { tenantPattern } from '../schemas/roles.ts';
@@ -45,10 +46,10 @@ const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 const days = whole(0, 20_000);
 /** How long what of a tenant is kept: TENANT=DAYS, or TENANT:CLASS=DAYS. */
 const keptByTenant = list
-  .pipe(z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,64}(:(rows|embeddings|rollups|drift|frames))?=\d{1,5}$/, 'TENANT=DAYS is expected, or TENANT:CLASS=DAYS with a class of rows, embeddings, rollups, drift, frames')))
+  .pipe(z.array(z.string().regex(new RegExp(`^[A-Za-z0-9_.-]{1,64}(:(${keptClasses.join('|')}))?=\\d{1,5}$`), `TENANT=DAYS is expected, or TENANT:CLASS=DAYS with a class of ${keptClasses.join(', ')}`)))
   .transform((items) => items.map((item) => {
     const [of, count] = item.split('=') as [string, string];
-    const [tenant, kind = null] = of.split(':') as [string, ('rows' | 'embeddings' | 'rollups' | 'drift' | 'frames')?];
+    const [tenant, kind = null] = of.split(':') as [string, KeptClass?];
     return { tenant, kind, days: Number(count) };
   }))
   .refine((items) => items.every(({ days: each }) => each <= 20_000), { error: '20000 days at most' })

@@ -27,6 +27,8 @@ Views:
   detections    one row for each box: label, score, x1, y1, x2, y2 in pixels of the upright original
   outcomes      every frame and model, whatever became of it: status, stage, reason, detail
   outcomes_by_minute, outcomes_by_hour   how many of those: n, latency, scores, boxes
+  frames        every frame: quality of its picture, what it is and where it lies in the log, why it is kept
+  embeddings, timings, kept_frames       one row for each embedding, each phase of an answer's way, each frame that is kept to look at
   drift_windows, drift_features, alerts  five minutes of a source beside what is normal, feature by feature, and what followed
   labels_by_hour                         how often each class was seen: n, scores
 

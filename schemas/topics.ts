@@ -14,6 +14,8 @@ export interface TopicDescription {
   readonly plainBytes?: boolean;
   readonly producers: readonly string[];
   readonly consumers: readonly string[];
+  /** Who reads single records of it by their place, in no group and no order. */
+  readonly fetchedBy?: readonly string[];
   readonly retentionHours: number;
   /** Its records, and so its dead letters, hold pictures as they came, faces and all. */
   readonly pictures?: boolean;

@@ -32,6 +32,7 @@ function allowed(file: string): RegExp {
   if (file === 'processors/joining.ts') return /^(connectors\/errors\.ts|deploy\/local\/[\w-]+\.ts|processors\/config\.ts)/;
   // Ties the lanes of ingest to the positions of the groups.
   if (file === 'processors/admission.ts') return /^(schemas\/|connectors\/(ports|errors)\.ts|processors\/(stage|topology|ingest\/[\w-]+|runtime\/(lag|control-table))\.ts)/;
+  if (file === 'processors/readers.ts') return /^(schemas\/|processors\/topology\.ts)/;
   if (file === 'processors/limits.ts') return /^(schemas\/|processors\/settings\.ts|processors\/runtime\/runner\.ts)/;
   if (file === 'processors/topology.ts') return /^(schemas\/|processors\/(stage|runtime\/wiring)\.ts)/;
   if (file === 'processors/config.ts' || file === 'processors/settings.ts') {

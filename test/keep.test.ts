@@ -113,18 +113,19 @@ describe('a picture by its place', () => {
   test('is the frame of that name and tenant, or none: a topic that was made anew has others at the same places', async () => {
     const { at, frame } = await world();
     const where = await frame('a');
-    assert.ok((await at({ frame_id: idOf('a'), tenant: 'default', place: where }))!.equals(photo('chelsea')));
-    assert.equal(await at({ frame_id: idOf('b'), tenant: 'default', place: where }), null);
-    assert.equal(await at({ frame_id: idOf('a'), tenant: 'acme', place: where }), null);
-    assert.equal(await at({ frame_id: idOf('a'), tenant: 'default', place: place(99) }), null, 'retention has passed it');
+    assert.ok((await at({ frame_id: idOf('a'), tenant: 'default', size: 1, place: where }))!.equals(photo('chelsea')));
+    assert.equal(await at({ frame_id: idOf('b'), tenant: 'default', size: 1, place: where }), null);
+    assert.equal(await at({ frame_id: idOf('a'), tenant: 'acme', size: 1, place: where }), null);
+    assert.equal(await at({ frame_id: idOf('a'), tenant: 'default', size: 1, place: place(99) }), null, 'retention has passed it');
   });
 
   test('beside the log by its claim, and as its producer sent it where nobody wrote it anew', async () => {
     const { at, frame, claims, raw } = await world();
     const where = await frame('big', { image: null, claim: await claims.put('c', Buffer.from('large')) });
-    assert.equal(String(await at({ frame_id: idOf('big'), tenant: 'default', place: where })), 'large');
-    assert.equal(await at({ frame_id: idOf('lost'), tenant: 'default', place: await frame('lost', { image: null, claim: 'nowhere' }) }), null);
-    assert.ok((await at({ frame_id: 'x', tenant: 'default', place: await raw('frames.in', photo('coffee')) }))!.equals(photo('coffee')));
+    assert.equal(String(await at({ frame_id: idOf('big'), tenant: 'default', size: 1, place: where })), 'large');
+    assert.equal(await at({ frame_id: idOf('lost'), tenant: 'default', size: 1, place: await frame('lost', { image: null, claim: 'nowhere' }) }), null);
+    assert.ok((await at({ frame_id: 'x', tenant: 'default', size: photo('coffee').length, place: await raw('frames.in', photo('coffee')) }))!.equals(photo('coffee')));
+    assert.equal(await at({ frame_id: 'x', tenant: 'default', size: 9, place: await raw('frames.in', photo('coffee')) }), null, 'another picture lies there by now');
   });
 });
 

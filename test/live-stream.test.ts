@@ -121,7 +121,8 @@ describe('live, over a log', () => {
       assert.deepEqual(shown!.models['efficientnet-lite0']!.labels, [{ label: 'espresso', score: 0.75 }]);
       const response = await fetch(`${page.url}/live/frames/${shown!.frame_id}`);
       assert.equal(response.headers.get('content-type'), 'image/jpeg');
-      assert.match(response.headers.get('cache-control')!, /immutable/);
+      assert.deepEqual(['cache-control', 'vary'].map((name) => response.headers.get(name)), ['private, no-cache', 'authorization, x-api-key']);
+      assert.equal((await fetch(response.url, { headers: { 'if-none-match': response.headers.get('etag')! } })).status, 304);
       assert.ok((await response.arrayBuffer()).byteLength > 10_000);
       const missing = await fetch(`${page.url}/live/frames/nothing`);
       assert.equal(missing.status, 404);

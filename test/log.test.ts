@@ -79,6 +79,23 @@ describe('the Kafka log, on the outside', { skip: needsKafka }, () => {
     await log.close();
   });
 
+  test('a single record is read from partitions that were added since, too many that wait are refused, and a closed log opens nothing', async () => {
+    const spec = testTopic({ partitions: 1 });
+    await log.ensureTopics([spec]);
+    const producer = await log.producer();
+    await producer.send([outgoing(spec.name, 'k', 'first', { partition: 0 })]);
+    assert.equal(String((await log.read({ topic: spec.name, partition: 0, offset: 0 }))!.value), 'first');
+    await admin.createPartitions({ topicPartitions: [{ topic: spec.name, count: 3 }] });
+    const later = await testKafkaLog().producer();
+    await later.send([outgoing(spec.name, 'k', 'added', { partition: 2 })]);
+    await later.close();
+    assert.equal(String((await log.read({ topic: spec.name, partition: 2, offset: 0 }))!.value), 'added');
+    const crowd = await Promise.allSettled(Array.from({ length: 100 }, () => log.read({ topic: spec.name, partition: 0, offset: 0 })));
+    assert.deepEqual([...new Set(crowd.map((one) => (one.status === 'fulfilled' ? String(one.value?.value) : (one.reason as SaccadeError).code)))], ['first', 'log_unavailable']);
+    await log.close();
+    await assert.rejects(log.read({ topic: spec.name, partition: 0, offset: 0 }), { code: 'log_unavailable' });
+  });
+
   test('close leaves the group: the broker knows no member any more', async () => {
     const spec = testTopic();
     await log.ensureTopics([spec]);

@@ -44,6 +44,8 @@ describe('the stage', () => {
       ['f1', 't', 'cam', 4, 1_000, 2_000, 9_000, { request_id: 'r', partition: 3 }, 'nanodet'],
     );
     assert.equal(tensor.pixels.length, 416 * 416 * 3);
+    const { origin: { topic, partition, offset }, value: frame } = inputOf(frameOf({}));
+    assert.deepEqual(tensor.picture, { content_type: frame.content_type, size: frame.size, claim: null, place: { topic, partition, offset } });
     assert.deepEqual(tensor.geometry, { image_width: 600, image_height: 400, x: 0, y: 0, width: 600, height: 400 });
     assert.equal(tensor.timings_ms.queue, 1_500);
     assert.ok(tensor.timings_ms.decode! > 0);
@@ -100,6 +102,7 @@ describe('the stage', () => {
     const prediction = records[1]!.value as Prediction;
     assert.deepEqual([prediction.status, prediction.reason, prediction.stage, prediction.model, prediction.completed_at], ['dead_lettered', 'unknown_model', 'preprocess', 'resnet', 5_000]);
     assert.equal(prediction.id, predictionId('f1', 'resnet'));
+    assert.ok(prediction.picture?.place, 'it can be looked at all the same');
     assert.match(prediction.detail!, /resnet/);
   });
 

@@ -141,7 +141,7 @@ describe('the sink', { timeout: 120_000 }, () => {
 });
 
 test('a row has a value for every field of the prediction', () => {
-  const held = columns.map(({ name }) => name.split('.')[0]!.replace(/^(luma|contrast|sharpness)$/, 'quality'));
+  const held = columns.map(({ name }) => name.split('.')[0]!.replace(/^(luma|contrast|sharpness|saturation|entropy)$/, 'quality').replace(/^(content_type|size|claim|log_\w+)$/, 'picture'));
   assert.deepEqual([...new Set(held)].filter((field) => field !== 'trace_id').sort(), Object.keys(prediction()).sort());
 });
 

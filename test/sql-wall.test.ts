@@ -57,7 +57,7 @@ describe("people's SQL", { timeout: 300_000 }, () => {
 
   describe('what is answered holds nothing of other tenants', () => {
     for (const sql of [
-      'SELECT * FROM predictions', 'SELECT * FROM detections', 'SELECT * FROM outcomes', 'SELECT * FROM outcomes_by_minute', 'SELECT * FROM outcomes_by_hour', 'SELECT * FROM labels_by_hour',
+      'SELECT * FROM predictions', 'SELECT * FROM detections', 'SELECT * FROM outcomes', 'SELECT * FROM outcomes_by_minute', 'SELECT * FROM outcomes_by_hour', 'SELECT * FROM labels_by_hour', 'SELECT * FROM frames', 'SELECT * FROM kept_frames', 'SELECT * FROM embeddings', 'SELECT * FROM timings',
       'SELECT * FROM saccade.predictions', 'SELECT * FROM `saccade`.`predictions`', 'SELECT * FROM "saccade"."predictions"', 'SELECT saccade.predictions.source FROM saccade.predictions',
       'SELECT * FROM system.tables', 'SELECT * FROM system.columns', 'SELECT * FROM system.databases', 'SELECT * FROM system.settings', 'SHOW TABLES', 'SHOW DATABASES', 'DESCRIBE TABLE predictions',
       "SELECT * FROM predictions WHERE tenant = 'theirs' OR 1", "WITH predictions AS (SELECT * FROM outcomes) SELECT * FROM predictions", 'SELECT currentDatabase()',

@@ -22,6 +22,7 @@ interface Broker {
 interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
+  refreshMetadata(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>;
   findBroker(of: { readonly nodeId: string }): Promise<Broker>;
@@ -33,6 +34,9 @@ const maxWaitMs = 10;
 /** The broker sends the batch with the record, whatever its size, and no other. */
 const oneBatch = 1;
 const attempts = 3;
+/** Reads that wait for their turn at most, and for how long one is worth beginning: a broker that does not answer must not gather readers. */
+const waitingAtMost = 64;
+const patienceMs = 10_000;
 
 function clusterOf(options: KafkaOptions): Cluster {
   const client = kafkaClient(options);
@@ -47,6 +51,8 @@ export function recordReader(options: KafkaOptions) {
   let connection: Promise<Cluster> | null = null;
   /** One at a time: of two who find a broker unconnected, kafkajs loses one's connection, which then stays open for ever. */
   let turn: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
+  let closed = false;
 
   async function connect(): Promise<Cluster> {
     const cluster = clusterOf(options);
@@ -62,7 +68,10 @@ export function recordReader(options: KafkaOptions) {
 
   async function fetch(cluster: Cluster, { topic, partition, offset }: Place): Promise<LogRecord | null> {
     await cluster.addTargetTopic(topic);
-    const [nodeId] = Object.keys(cluster.findLeaderForPartitions(topic, [partition]));
+    const leader = (): string | undefined => Object.keys(cluster.findLeaderForPartitions(topic, [partition]))[0];
+    // Partitions may have been added since it was last asked.
+    if (leader() === undefined) await cluster.refreshMetadata();
+    const nodeId = leader();
     if (nodeId === undefined) return null;
     const broker = await cluster.findBroker({ nodeId });
     const { responses } = await broker.fetch({
@@ -76,8 +85,10 @@ export function recordReader(options: KafkaOptions) {
     return found ? toRecord({ topic, partition }, found) : null;
   }
 
-  async function readNow(place: Place): Promise<LogRecord | null> {
+  async function readNow(place: Place, until: number): Promise<LogRecord | null> {
     for (let attempt = 1; ; attempt += 1) {
+      if (closed) throw new SaccadeError('log_unavailable', 'the log is closed');
+      if (Date.now() > until) throw new SaccadeError('log_unavailable', 'the brokers take too long to give single records');
       const current = (connection ??= connect());
       try {
         return await fetch(await current, place);
@@ -94,10 +105,16 @@ export function recordReader(options: KafkaOptions) {
   return {
     /** Null when there is no such record (any more). Throws log_unavailable, invalid_config. */
     read(place: Place): Promise<LogRecord | null> {
-      const mine = turn.then(() => readNow(place));
+      if (waiting >= waitingAtMost) return Promise.reject(new SaccadeError('log_unavailable', `${waiting} reads of single records wait already`));
+      const until = Date.now() + patienceMs;
+      waiting += 1;
+      const mine = turn.then(() => readNow(place, until)).finally(() => (waiting -= 1));
       turn = mine.catch(() => {});
       return mine;
     },
-    close: drop,
+    close(): Promise<void> {
+      closed = true;
+      return drop();
+    },
   };
 }

@@ -1,4 +1,4 @@
-/** Frames that are kept to look at: who chooses and keeps them, and how the edge shows them. */
+/** Frames that are kept to look at: who chooses, keeps and deletes them, and how the edge shows them. */
 import type { BlobStore, Masker, Shown } from '../../connectors/ports.ts';
 import { driftWindowsTopic } from '../../schemas/topics.ts';
 import { openKeptBlobs, openStore } from '../connect.ts';
@@ -22,20 +22,22 @@ export interface Kept {
   shown(tenant: string, frameId: string): Promise<Shown | null>;
   /** A picture that still lies in the log, where the store knows its place. */
   fromLog(tenant: string, frameId: string): Promise<Shown | null>;
-  /** Deletes what is too old or too much, until the process ends. */
-  retain(): void;
 }
 
 const dayMs = 86_400_000;
 
+const none: Kept = { stages: {}, shown: async () => null, fromLog: async () => null };
+
 export function openKept(base: Foundation, masker: Masker): Kept {
+  // Others have no business with the folder.
+  if (!base.wants('keep') && !base.wants('edge')) return none;
   const { settings: s, data, log, registry, blobs: claims, clock, logger, metrics, ending, wants, stack } = base;
   const told = logger.child({ stage: 'keep' });
   const maxBytes = s.SACCADE_KEEP_FRAMES_MB * 1024 * 1024;
   const blobs: BlobStore = openKeptBlobs(s, data);
   const pictures = keptPictures({ blobs, masker });
   const at = pictureAt({ log, registry, claims });
-  const store = stack.clickhouse && (wants('keep') || wants('edge')) ? openStore(stack, s) : null;
+  const store = stack.clickhouse ? openStore(stack, s) : null;
   if (store) ending.add('store of kept frames', () => store.close());
   const find = store && findPlaces((sql, params) => store.query(sql, params));
 
@@ -50,20 +52,23 @@ export function openKept(base: Foundation, masker: Masker): Kept {
     };
   }
 
+  /** Deletes what is too old or too much, until the process ends. Of several that do, each file is one's. */
+  function retain(): void {
+    const closing = new AbortController();
+    const { usual, tenants } = retentionOf(s).frames;
+    const ageMs = (tenant: string): number => (tenants.get(tenant) ?? usual) * dayMs || Infinity;
+    const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, signal: closing.signal, log: told });
+    ending.add('kept pictures', () => (closing.abort(), retaining));
+  }
+
+  if (wants('keep')) retain();
   return {
     stages: stages(),
     shown: (tenant, frameId) => pictures.get(tenant, frameId),
     async fromLog(tenant, frameId) {
       const found = (await find?.(tenant, null, [frameId]))?.get(frameId);
-      const picture = found ? await at({ frame_id: frameId, tenant, place: found.place }) : null;
+      const picture = found ? await at({ frame_id: frameId, tenant, size: found.size, place: found.place }) : null;
       return picture && showable(masker, picture, tenant);
-    },
-    retain() {
-      const closing = new AbortController();
-      const { usual, tenants } = retentionOf(s).frames;
-      const ageMs = (tenant: string): number => (tenants.get(tenant) ?? usual) * dayMs || Infinity;
-      const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, signal: closing.signal, log: told });
-      ending.add('kept pictures', () => (closing.abort(), retaining));
     },
   };
 }

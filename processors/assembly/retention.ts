@@ -1,11 +1,10 @@
 /** How long what is kept, of whom, as the settings say. */
 import type { Settings } from '../settings.ts';
+import type { KeptClass } from '../sink/config.ts';
 import type { Days, Retention } from '../sink/retention.ts';
 
-type Class = keyof Retention;
-
 export function retentionOf(s: Settings): Retention {
-  const of = (kind: Class, usual: number): Days => ({
+  const of = (kind: KeptClass, usual: number): Days => ({
     usual,
     // What is said of one class comes after, and so counts more than, what is said of all of a tenant's.
     tenants: new Map([null, kind].flatMap((named) => s.SACCADE_KEEP_TENANTS.filter((each) => each.kind === named).map(({ tenant, days }): [string, number] => [tenant, days]))),

@@ -61,7 +61,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   await sql.listen();
   await Promise.all([pipeline.start(), edge?.open()]);
   if (store) await keepUp(base, store);
-  if (ownTheFolder(base, url)) kept.retain();
+  ownTheFolder(base, url);
   openCameras(base, intake);
   announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
   access.announce();

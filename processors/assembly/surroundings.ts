@@ -17,10 +17,10 @@ export async function keepUp(base: Foundation, store: Store): Promise<void> {
   ending.add('upkeep of the store', () => upkeep.close());
 }
 
-/** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. Answers whether this is the first. */
-export function ownTheFolder(base: Foundation, url: string): boolean {
+/** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. */
+export function ownTheFolder(base: Foundation, url: string): void {
   const { data, settings: s, startedAt, stack, clock, blobs, topics, logger, ending, wants } = base;
-  if (readRunFile(data)) return false;
+  if (readRunFile(data)) return;
   const { kafka, registry, clickhouse, children } = stack;
   const edge = wants('edge');
   const own: RunFile = { pid: process.pid, startedAt: new Date(startedAt).toISOString(), edge: edge ? { url } : null, ops: edge ? null : { url }, kafka, registry, clickhouse, children, fused: (s.SACCADE_FUSE ?? []).map((pair) => pair.join('+')) };
@@ -29,7 +29,6 @@ export function ownTheFolder(base: Foundation, url: string): boolean {
   const closing = new AbortController();
   const expiring = expireBlobs({ clock, blobs, ageMs: blobAgeMs(topics), signal: closing.signal, log: logger.child({ component: 'blobs' }) });
   ending.add('blob expiry', () => (closing.abort(), expiring));
-  return true;
 }
 
 export function openCameras(base: Foundation, { refusal }: Intake): void {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Prediction } from '../../schemas/records.ts';
+import { sendPicture } from './frames/send-picture.ts';
 import type { SeenPicture } from './known-pictures.ts';
 import type { Vigil } from './principal.ts';
 import { sendProblem } from './problem.ts';
@@ -91,11 +92,7 @@ export function liveRoutes(app: FastifyInstance, { live, vigil }: { readonly liv
   app.get<{ Params: { id: string } }>('/live/frames/:id', { config: { ...config, audited: false } }, async (request, reply) => {
     const picture = await live.of(request.principal.tenant).picture(request.params.id);
     if (!picture) return sendProblem(reply, new SaccadeError('not_found', 'This frame is not, or no longer, held.'));
-    return reply
-      .header('cache-control', 'private, max-age=31536000, immutable')
-      .header('x-content-type-options', 'nosniff')
-      .type(picture.contentType)
-      .send(picture.bytes);
+    return sendPicture(request, reply, picture);
   });
 }
 

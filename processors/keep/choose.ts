@@ -11,6 +11,7 @@ export type Reason = 'sample' | 'unsure' | 'drift';
 /** A frame that is to be kept, and where its picture lies. */
 export interface Chosen extends Pick<Prediction, 'frame_id' | 'tenant' | 'source' | 'captured_at'> {
   readonly reason: Reason;
+  readonly size: number;
   readonly place: Place;
 }
 
@@ -31,7 +32,7 @@ export function chooser({ everyMs, low, high, most }: Pick<KeepConfig, 'everyMs'
     if (status !== 'ok' || !picture?.place) return [];
     const stretch = Math.floor(accepted_at / everyMs);
     const { frame_id, captured_at } = prediction;
-    const asChosen = (reason: Reason): Chosen => ({ frame_id, tenant, source, captured_at, reason, place: picture.place! });
+    const asChosen = (reason: Reason): Chosen => ({ frame_id, tenant, source, captured_at, reason, size: picture.size, place: picture.place! });
     const chosen: Chosen[] = [];
 
     const name = `${tenant}/${source}`;

@@ -22,9 +22,9 @@ export interface KeeperOptions {
 export type Keep = (frame: Chosen) => Promise<KeptFrame | SaccadeError | null>;
 
 export function keeper({ pictureAt, pictures, clock, metrics }: KeeperOptions): Keep {
-  return async ({ reason, place, ...frame }) => {
+  return async ({ reason, place, size, ...frame }) => {
     try {
-      const picture = await pictureAt({ ...frame, place });
+      const picture = await pictureAt({ ...frame, size, place });
       if (!picture) {
         metrics.frame(reason, 'gone', 0);
         return null;

@@ -14,6 +14,8 @@ export interface PictureAtOptions {
 export interface Wanted {
   readonly frame_id: string;
   readonly tenant: string;
+  /** Bytes of the picture, as the store or the prediction tells. */
+  readonly size: number;
   readonly place: Place;
 }
 
@@ -30,15 +32,18 @@ export function pictureAt({ log, registry, claims }: PictureAtOptions): PictureA
     return image ?? (claim === null ? null : claims.get(claim));
   }
 
+  /** What lies there as it came bears no name; of another size it is another picture. */
+  const ofSize = (image: Buffer, { size }: Wanted): Buffer | null => (image.length === size ? image : null);
+
   return async (wanted) => {
     const record = await log.read(wanted.place);
     if (!record?.value || record.value.length === 0) return null;
     const description = describeTopic(record.topic);
     // Where ingest and preprocess are one step, the picture lies where its producer put it.
-    if (description?.plainBytes && record.value[0] !== wireMagic) return record.value;
+    if (description?.plainBytes && record.value[0] !== wireMagic) return ofSize(record.value, wanted);
     try {
       const value = await registry.decode(record.topic, record.value);
-      return description?.plainBytes ? (value as FrameIn).image : await ofFrame(value as Frame, wanted);
+      return description?.plainBytes ? ofSize((value as FrameIn).image, wanted) : await ofFrame(value as Frame, wanted);
     } catch (error) {
       if (error instanceof SaccadeError && ['blob_missing', 'undecodable_record'].includes(error.code)) return null;
       throw error;

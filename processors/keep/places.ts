@@ -3,6 +3,7 @@ import type { Place } from '../../schemas/records.ts';
 
 export interface Placed {
   readonly place: Place;
+  readonly size: number;
   readonly captured_at: number;
 }
 
@@ -14,6 +15,7 @@ type Ask = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promis
 interface Row {
   readonly frame: string;
   readonly captured_ms: number;
+  readonly bytes: number;
   readonly topic: string;
   readonly in_partition: number;
   readonly at_offset: number | string;
@@ -21,7 +23,7 @@ interface Row {
 
 /** The source, where it is known, spares most of the search: rows lie in its order. */
 const question = `
-  SELECT toString(frame_id) AS frame, any(toUnixTimestamp64Milli(captured_at)) AS captured_ms, any(log_topic) AS topic, any(log_partition) AS in_partition, any(log_offset) AS at_offset
+  SELECT toString(frame_id) AS frame, any(toUnixTimestamp64Milli(captured_at)) AS captured_ms, any(size) AS bytes, any(log_topic) AS topic, any(log_partition) AS in_partition, any(log_offset) AS at_offset
   FROM predictions_raw
   WHERE tenant = {tenant:String} AND ({source:String} = '' OR source = {source:String}) AND frame_id IN {frames:Array(UUID)} AND log_topic != ''
   GROUP BY frame_id`;
@@ -29,6 +31,6 @@ const question = `
 export function findPlaces(ask: Ask): FindPlaces {
   return async (tenant, source, frames) => {
     const rows = await ask<Row>(question, { tenant, source: source ?? '', frames });
-    return new Map(rows.map(({ frame, captured_ms, topic, in_partition, at_offset }) => [frame, { captured_at: Number(captured_ms), place: { topic, partition: in_partition, offset: Number(at_offset) } }]));
+    return new Map(rows.map(({ frame, captured_ms, bytes, topic, in_partition, at_offset }) => [frame, { captured_at: Number(captured_ms), size: bytes, place: { topic, partition: in_partition, offset: Number(at_offset) } }]));
   };
 }

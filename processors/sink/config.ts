@@ -1,6 +1,10 @@
 /** The sink's settings: how much one insert takes. */
 import { z } from 'zod';
 
+/** Classes of data that are kept each for a time of its own (retention.ts). */
+export const keptClasses = ['rows', 'embeddings', 'rollups', 'drift', 'frames'] as const;
+export type KeptClass = (typeof keptClasses)[number];
+
 const count = z.coerce.number().int().positive();
 
 export const sinkConfig = z.object({

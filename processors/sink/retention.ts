@@ -1,5 +1,6 @@
 /** How long the store keeps what: as TTLs of the tables, which ClickHouse applies when it merges. */
 import type { Store } from '../../connectors/ports.ts';
+import type { KeptClass } from './config.ts';
 import { keptTable } from './kept-rows.ts';
 import { alertsTable, windowsTable } from './drift-rows.ts';
 import { table } from './row.ts';
@@ -11,7 +12,7 @@ export interface Days {
   readonly tenants: ReadonlyMap<string, number>;
 }
 
-export interface Retention {
+export interface Retention extends Readonly<Record<KeptClass, Days>> {
   /** Predictions, boxes and outcomes, from when they were stored. */
   readonly rows: Days;
   /** Embeddings, which are most of a row's bytes: the rest of the row stays. */

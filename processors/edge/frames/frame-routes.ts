@@ -6,6 +6,7 @@ import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Shown } from '../../../connectors/ports.ts';
 import type { LiveFeed } from '../live-routes.ts';
 import { problems } from '../openapi/problems.ts';
+import { sendPicture } from './send-picture.ts';
 
 /** As its tenant may see it; null when it is not there. Each throws what keeps it from being shown. */
 type Find = (tenant: string, frameId: string) => Promise<Shown | null>;
@@ -35,10 +36,6 @@ export function frameRoutes(server: FastifyInstance, { live, kept }: { readonly 
   server.withTypeProvider<ZodTypeProvider>().get('/v1/frames/:id/image', { schema, config: { needs: 'viewer' } }, async (request, reply) => {
     const picture = await find(request.principal.tenant, request.params.id.toLowerCase());
     if (!picture) throw new SaccadeError('not_found', 'The picture of this frame is neither kept nor in the log any more.');
-    return reply
-      .header('cache-control', 'private, max-age=86400')
-      .header('x-content-type-options', 'nosniff')
-      .type(picture.contentType)
-      .send(picture.bytes);
+    return sendPicture(request, reply, picture);
   });
 }
