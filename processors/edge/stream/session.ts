@@ -39,6 +39,8 @@ export interface Session {
   /** The socket has gone; what is in hand goes on. */
   detach(link: Link): void;
   readonly attached: boolean;
+  /** Whether the client may send: without credits its silence is none of its own. */
+  readonly credited: boolean;
   /** When a frame of it was taken last, at first when it began: whoever has waited longest is next. */
   readonly servedAt: number;
   receive(frame: SentFrame): void;
@@ -179,6 +181,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     live,
     get attached() {
       return link !== null;
+    },
+    get credited() {
+      return credits > 0;
     },
     get servedAt() {
       return servedAt;
