@@ -98,10 +98,10 @@ describe('a key of the demo plan', { timeout: 120_000 }, () => {
     let entries: AuditEntry[] = [];
     await eventually(async () => {
       entries = (await edge.metadata.audit.read(1, 10_000)).map(({ entry }) => JSON.parse(entry) as AuditEntry).filter(({ action }) => action === 'WS /graphql');
-      return entries.length === read - 1;
+      return entries.length === read;
     }, 'the record');
     const kinds = new Map(entries.map(({ target, status, tenant, role }) => [`${target} ${status} ${tenant} ${role}`, 1]));
-    assert.deepEqual([...kinds.keys()].sort(), ['mutation infer 415 one operator', 'mutation infer 429 one operator', 'query models 200 one operator']);
+    assert.deepEqual([...kinds.keys()].sort(), [' 429 one operator', 'mutation infer 415 one operator', 'mutation infer 429 one operator', 'query models 200 one operator']);
   });
 
   test('frames of a video count, however many sockets they come by: live ones above the limit are dropped', async () => {
