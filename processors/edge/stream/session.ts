@@ -82,20 +82,16 @@ export interface SessionOptions {
   readonly errorOf: (sequence: number, error: SaccadeError) => StreamOutcome;
 }
 
-interface Pending {
-  outcome: StreamOutcome | null;
-}
-
 export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
   /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
-  const pending = new Map<number, Pending>();
+  const pending = new Map<number, { outcome: StreamOutcome | null }>();
   let queue: FrameInHand[] = [];
   let highest = about.acknowledged;
-  /** Taken by the sender and not settled. */
   /** In the queue again, and counted by the limits already. */
   const counted = new WeakSet<FrameInHand>();
+  /** Taken by the sender and not settled. */
   let inPipeline = 0;
   let servedAt = clock.now();
   let credits = 0;
