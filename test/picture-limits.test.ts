@@ -187,6 +187,26 @@ describe('leases', () => {
     assert.equal(tap.take(10_001), 'later', 'the window is over');
   });
 
+  test('what is given back while more is asked for is not lost, and a counter that fails is asked again', async () => {
+    const counter = memoryRates();
+    let answer = async (): Promise<void> => {};
+    const tap = leases({ ...counter, take: (...args: Parameters<typeof counter.take>) => answer().then(() => counter.take(...args)) }, () => [{ requests: 10, seconds: 10 }])(principal, 'predict');
+    answer = () => Promise.reject(new Error('away'));
+    assert.equal(tap.take(0), 'later');
+    await settled();
+    answer = async () => {};
+    assert.equal(tap.take(0), 'later');
+    await settled();
+    assert.equal(tap.take(1), 'yes');
+    let release = (): void => {};
+    answer = () => new Promise((resolve) => (release = resolve));
+    assert.equal(tap.take(2), 'later');
+    tap.giveBack();
+    release();
+    await settled();
+    assert.deepEqual([tap.take(3), tap.take(4)], ['yes', 'yes']);
+  });
+
   test('who is not limited is not asked about', () => {
     const tap = leases({ ...memoryRates(), take: () => assert.fail() }, () => [])(principal, 'predict');
     assert.equal(tap.take(0), 'yes');

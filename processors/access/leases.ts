@@ -47,7 +47,8 @@ export function leases(counter: RateCounter, windowsOf: (principal: Principal, o
   }
 
   async function renew(lease: Lease, principal: Principal, of: RateClass, windows: readonly Rate[], now: number): Promise<void> {
-    lease.asking = true;
+    // What is left is of a window that is over.
+    lease.tokens = 0;
     const most = Math.max(1, Math.min(mostTokens, ...windows.map(({ requests }) => Math.floor(requests * mostOfWindow))));
     lease.size = Math.min(most, now - lease.takenAt < lastsMs ? lease.size * 2 : Math.max(1, Math.floor(lease.size / 2)));
     let granted = lease.size;
@@ -62,9 +63,9 @@ export function leases(counter: RateCounter, windowsOf: (principal: Principal, o
       lease.refusedUntil = now + count.resetMs;
       break;
     }
-    lease.asking = false;
     lease.takenAt = now;
-    lease.tokens = granted;
+    // Meanwhile some may have been given back.
+    lease.tokens += granted;
     lease.until = until;
   }
 
@@ -80,8 +81,12 @@ export function leases(counter: RateCounter, windowsOf: (principal: Principal, o
           return 'yes';
         }
         if (now < lease.refusedUntil) return 'no';
-        // A counter never rejects.
-        if (!lease.asking) void renew(lease, principal, of, windows, now);
+        if (!lease.asking) {
+          lease.asking = true;
+          const asked = (): void => void (lease.asking = false);
+          // Where the counter fails, whoever comes next asks again.
+          renew(lease, principal, of, windows, now).then(asked, asked);
+        }
         return 'later';
       },
       giveBack() {
