@@ -87,9 +87,8 @@ export function createAdmission({ log, producer, clock, models, tenantTopics = [
   };
 }
 
-/** Two sources of one name that come by two inputs do not use up each other's quota. */
-const quotaOf = (input: string, { take, calm }: Quota): Pick<Quota, 'take' | 'calm'> =>
-  input === inputTopic ? { take, calm } : { take: (source, at) => take(`${input}/${source}`, at), calm: (source, at) => calm(`${input}/${source}`, at) };
+/** Two sources of one name that come by two inputs do not use up each other's quota, nor does one that is named like another of elsewhere. */
+const quotaOf = (input: string, { take, calm }: Quota): Pick<Quota, 'take' | 'calm'> => ({ take: (source, at) => take(`${input}/${source}`, at), calm: (source, at) => calm(`${input}/${source}`, at) });
 
 const sum = (partitions: readonly Unfinished[]): Behind => ({
   lag: partitions.reduce((all, { from, end }) => all + Math.max(0, end - from), 0),

@@ -63,7 +63,7 @@ const byTenant = list
 /** TOPIC=TENANT with commas, each topic once. */
 const tenantTopics = list
   .transform((items) => items.map((item) => item.split('=') as [string, string]))
-  .refine((items) => items.every(([topic, tenant, ...more]) => tenantTopicPattern.test(topic) && tenantPattern.test(tenant ?? '') && more.length === 0), { error: 'frames.in.NAME=TENANT is expected' })
+  .refine((items) => items.every(([topic, tenant, ...more]) => tenantTopicPattern.test(topic) && tenantPattern.test(tenant ?? '') && more.length === 0), { error: 'frames.in.NAME=TENANT is expected, and NAME is not dlq' })
   .refine((items) => new Set(items.map(([topic]) => topic)).size === items.length, { error: 'a topic is named twice' })
   .transform((items): ReadonlyMap<string, string> => new Map(items));
 const broker = z.string().regex(/^[^\s:,]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'host:port is expected');

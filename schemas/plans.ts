@@ -11,7 +11,7 @@ export interface Rate {
   readonly seconds: number;
 }
 
-/** All windows of a class hold at once: a rate for the minute, a quota for the day. A class that is not named has no limit. */
+/** All windows of a class hold at once, the shortest first: a rate for the minute, each key's; a quota for the day, which the keys of a tenant share. A class that is not named has no limit. */
 export type Plan = Readonly<Partial<Record<RateClass, readonly Rate[]>>>;
 
 export const plans: Readonly<Record<string, Plan>> = JSON.parse(readFileSync(new URL('./plans.json', import.meta.url), 'utf8'));

@@ -74,7 +74,8 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
 /** Where pictures come in from outside: of the tenant that runs the installation, and each of another tenant's own. */
 export const inputTopic: TopicName = 'frames.in';
-export const tenantTopicPattern = /^frames\.in\.[A-Za-z0-9_-]{1,64}$/;
+/** `frames.in.dlq` is none: what lies there are dead letters, another tenant's. */
+export const tenantTopicPattern = /^frames\.in\.(?!dlq$)[A-Za-z0-9_-]{1,64}$/;
 /** The stage that reads an input, and so a group of its own: `ingest.acme` reads `frames.in.acme`. */
 export const ingestOf = (input: TopicName): string => input.replace(inputTopic, 'ingest');
 /** Which dead letters have been replayed or discarded: marks of processors/dead-letters. */

@@ -90,6 +90,7 @@ describe('keys', () => {
       assert.match(JSON.stringify(await problemOf(await post(body), 400, 'bad_request')), field);
     }
     await problemOf(await post({ role: 'viewer', tenant: 'two' }), 403, 'forbidden');
+    for (const plan of ['unlimited', 'demo']) await problemOf(await post({ role: 'viewer', plan }), 403, 'forbidden');
   });
 
   test('the home tenant administers all', async () => {
@@ -98,7 +99,7 @@ describe('keys', () => {
     assert.equal((await post('/v1/admin/tenants', { name: 'fresh', plan: 'demo' })).status, 201);
     await problemOf(await post('/v1/admin/tenants', { name: 'fresh' }), 409, 'already_exists');
     await problemOf(await post('/v1/admin/tenants', { name: 'no/slash' }), 400, 'bad_request');
-    assert.equal((await post('/v1/admin/keys', { tenant: 'fresh', role: 'viewer' })).status, 201);
+    assert.equal((await post('/v1/admin/keys', { tenant: 'fresh', role: 'viewer', plan: 'unlimited' })).status, 201);
     await problemOf(await post('/v1/admin/keys', { tenant: 'nowhere', role: 'viewer' }), 404, 'not_found');
     const keys = ((await (await ask(headers, '/v1/admin/keys?tenant=*')).json()) as { keys: { tenant: string }[] }).keys;
     assert.ok(keys.some(({ tenant }) => tenant === 'fresh') && keys.some(({ tenant }) => tenant === 'one'));

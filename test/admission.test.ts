@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { memoryBlobs } from '../connectors/blobs/memory.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import type { Clock, Log, LogRecord } from '../connectors/ports.ts';
-import { createAdmission } from '../processors/admission.ts';
+import { type Admission, createAdmission } from '../processors/admission.ts';
 import { ingestStage } from '../processors/ingest/ingest.ts';
 import { passage } from '../processors/ingest/passage.ts';
 import { quota } from '../processors/ingest/quota.ts';
@@ -150,7 +150,7 @@ describe('the lanes', () => {
   /** Answers at once, so that there is always room. */
   const infer: Stage<unknown> = { name: 'infer.m', batch: preprocess.batch, process: async (batch) => batch.map((): Outcome => ({ kind: 'emit', records: [] })) };
 
-  async function start(log: Log, stages: readonly StageFamily[]): Promise<{ stop(): Promise<void>; pipeline: Pipeline }> {
+  async function start(log: Log, stages: readonly StageFamily[]): Promise<{ stop(): Promise<void>; pipeline: Pipeline; admission: Admission }> {
     const producer = await log.producer();
     const admission = createAdmission({ log, producer, clock: systemClock, models: ['m'], tenantTopics: ['frames.in.acme'], rules });
     const cast = (stage: unknown): Stage<never> => stage as Stage<never>;
@@ -171,6 +171,7 @@ describe('the lanes', () => {
     await pipeline.start();
     return {
       pipeline,
+      admission,
       async stop() {
         admission.release();
         await pipeline.stop(2_000);
@@ -220,6 +221,20 @@ describe('the lanes', () => {
     assert.deepEqual(tenants(await readAll(log, 'frames')), { t: upTo(5), acme: upTo(5), forged: [] });
     assert.deepEqual(tenants(await readAll(log, overflowTopic)), { t: [], acme: upTo(60).slice(5), forged: [] });
     assert.match((await readAll(log, overflowTopic))[0]!.headers['saccade-after'] ?? '', /^0@5@frames\.in\.acme$/);
+    await log.close();
+  });
+
+  test('nor does a source that is named like one of a tenant, or of a stream, use up its quota', async () => {
+    const log = await newLog();
+    for (const name of ['frames.in.acme/gate', 'stream/acme/gate']) await offer(log, name, 0, 5, () => then);
+    await offer(log, 'gate', 0, 5, () => then, 'frames.in.acme');
+    const run = await start(log, ['ingest', 'preprocess', 'infer']);
+    await ingested(log);
+    await eventually(() => caughtUp(log, groupOf('ingest.acme'), 'frames.in.acme'), 'the other input too');
+    assert.equal(run.admission.quota!.take('stream/acme/gate', then), true);
+    await drained(log);
+    await run.stop();
+    assert.deepEqual(await readAll(log, overflowTopic), []);
     await log.close();
   });
 

@@ -80,6 +80,8 @@ describe('configuration', () => {
     refused([], { KAFKA_USERNAME: 'u' }, /KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD/);
     refused(['--stages', 'infer', '--fuse', 'preprocess+infer'], {}, /preprocess is not among SACCADE_STAGES/);
     refused([], { SACCADE_MODELS: 'nanodet,nanodet@1' }, /SACCADE_MODELS/);
+    refused([], { SACCADE_TENANT_TOPICS: 'frames.in.dlq=acme' }, /SACCADE_TENANT_TOPICS/, /NAME is not dlq/);
+    assert.deepEqual([...read([], { SACCADE_TENANT_TOPICS: 'frames.in.dlq-1=acme,frames.in.b=b' }).settings.SACCADE_TENANT_TOPICS.keys()], ['frames.in.dlq-1', 'frames.in.b']);
     refused([], { SACCADE_CLAIM_CHECK_BYTES: '5000', SACCADE_MAX_IMAGE_BYTES: '4000' }, /SACCADE_CLAIM_CHECK_BYTES/);
   });
 

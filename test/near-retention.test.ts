@@ -11,7 +11,7 @@ import { eventually, quiet, topicSpec } from './support/pipeline.ts';
 describe('lag near retention', () => {
   const hour = 3_600_000;
 
-  async function setUp() {
+  async function setUp({ own = false } = {}) {
     let now = 100 * hour;
     let current = 0;
     const log = memoryLog({ now: () => now });
@@ -21,7 +21,7 @@ describe('lag near retention', () => {
     const consumer = await log.consumer({ group: 'g', topics: ['work'], from: 'earliest', maxBytes: 1e6, maxBytesPerPartition: 1e6, handlers: { assigned: (generation) => void (current = generation), records() {} } });
     await eventually(() => current > 0, 'assigned');
     return {
-      watch: nearRetention({ log, clock, groups: [{ stage: 'infer.x', group: 'g', topic: 'work', retentionMs: 6 * hour }] }),
+      watch: nearRetention({ log, clock, groups: [{ stage: 'infer.x', group: 'g', topic: 'work', retentionMs: 6 * hour, own }] }),
       send: (partition: number) => producer.send([{ topic: 'work', key: null, value: Buffer.from('x'), partition }]),
       commit: (partition: number, offset: number) => consumer.commit(current, [{ topic: 'work', partition, offset }]),
       pass: (ms: number) => void (now += ms),
@@ -67,6 +67,19 @@ describe('lag near retention', () => {
     await commit(0, 2);
     await watch.look();
     assert.equal(watch.refusal(), null);
+  });
+
+  test("a tenant's own input that is late is told, and shuts nobody out", async () => {
+    const { watch, send, commit, pass } = await setUp({ own: true });
+    await send(0);
+    assert.deepEqual(watch.lateInputs(), {});
+    pass(2.8 * hour);
+    await watch.look();
+    assert.equal(watch.refusal(), null);
+    assert.match(watch.lateInputs()['infer.x'] ?? '', /behind on work/);
+    await commit(0, 1);
+    await watch.look();
+    assert.deepEqual(watch.lateInputs(), {});
   });
 
   test('the edge answers 503 with Retry-After, and /ready says why', async () => {

@@ -4,6 +4,8 @@ import { after, before, describe, test } from 'node:test';
 import { memoryRates } from '../connectors/rates/memory.ts';
 import { redisRates } from '../connectors/rates/redis.ts';
 import type { RateCounter } from '../connectors/ports.ts';
+import { rates } from '../processors/access/rates.ts';
+import type { Principal } from '../processors/edge/principal.ts';
 import { plans } from '../schemas/plans.ts';
 import { anyDatabase, bearer, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { problemOf } from './support/edge.ts';
@@ -71,6 +73,44 @@ test('Redis over TLS, with a password', { skip: needsRedisAndOpenssl }, async ()
   execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { env: { ...process.env, NODE_EXTRA_CA_CERTS: cert }, stdio: 'inherit' });
   assert.ok(Number(redis.cli('get', 'saccade:rate:1000/60:tls')) > 10);
   await redis.stop();
+});
+
+describe('a quota of a day is the tenant\'s', () => {
+  // Days of three requests: the plans' own hold millions.
+  const smallDays = (): RateCounter => {
+    const counter = memoryRates();
+    return { ...counter, take: (key, rate, many) => counter.take(key, rate.seconds === 86_400 ? { ...rate, requests: 3 } : rate, many) };
+  };
+  const operator = (id: string, tenant = 'one'): Principal => ({ id: `key:${id}`, tenant, role: 'operator', kind: 'key' });
+
+  test('another key is no fresh one', async () => {
+    const { count } = rates({ counter: smallDays(), defaultPlan: 'standard' });
+    for (const id of ['a', 'b', 'c']) await count(operator(id), 'predict');
+    for (const id of ['a', 'fresh']) await assert.rejects(count(operator(id), 'predict'), { code: 'rate_limited' });
+    await count(operator('a', 'two'), 'predict');
+  });
+
+  test('nor for the frames of its videos', async () => {
+    const { count, tap } = rates({ counter: smallDays(), defaultPlan: 'standard' });
+    for (const id of ['a', 'b', 'c']) await count(operator(id), 'predict');
+    const fresh = tap(operator('fresh'), 'predict');
+    await eventually(() => fresh.take(0) === 'no', 'the refusal');
+  });
+
+  test('what a rate refuses is not taken from it', async () => {
+    const minute = plans.standard!.predict![0]!.requests;
+    const days: string[] = [];
+    const counter = memoryRates();
+    const { count } = rates({ counter: { ...counter, take: (key, rate, many) => (rate.seconds === 86_400 && days.push(key), counter.take(key, rate, many)) }, defaultPlan: 'standard' });
+    await counter.take('predict:key:hasty', { requests: minute, seconds: 60 }, minute - 1);
+    await count(operator('hasty'), 'predict');
+    await assert.rejects(count(operator('hasty'), 'predict'), { code: 'rate_limited' });
+    assert.deepEqual(days, ['predict:tenant:one']);
+  });
+
+  test('the plans name their shortest windows first', () => {
+    for (const plan of Object.values(plans)) for (const windows of Object.values(plan)) assert.deepEqual(windows, windows.toSorted((a, b) => a.seconds - b.seconds));
+  });
 });
 
 describe('on the edge', () => {

@@ -17,7 +17,7 @@ import { liveRoutes } from '../processors/edge/live-routes.ts';
 import { installPrincipals, noVigil, openMode } from '../processors/edge/principal.ts';
 import { keepCertificate, readCertificate } from '../processors/edge/tls.ts';
 import { connectionLimits } from '../processors/edge/server.ts';
-import { picture, startEdgeUnderTest } from './support/edge.ts';
+import { picture, problemOf, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 import { makeCertificate, needsRedisAndOpenssl as needsOpenssl } from './support/redis.ts';
 
@@ -107,6 +107,15 @@ test("no address that a caller names is fetched, by whatever door it comes", asy
   await edge.close();
   target.close();
   assert.equal(asked, 1);
+});
+
+test('pages of other origins are named: what is not there is still not there', async () => {
+  const edge = await startEdgeUnderTest({ stages: [], origins: ['https://app.example'] });
+  await problemOf(await fetch(`${edge.url}/nowhere`), 404, 'not_found');
+  const wrong = await fetch(`${edge.url}/v1/infer`);
+  assert.equal(wrong.headers.get('allow'), 'POST');
+  await problemOf(wrong, 405, 'method_not_allowed');
+  await edge.close();
 });
 
 test('every answer has the headers, refusals and what is not there too; the page keeps its own policy', async () => {

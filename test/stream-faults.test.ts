@@ -99,6 +99,16 @@ describe('clients that are slow or silent', () => {
       assert.equal(await metric(edge, 'saccade_stream_closed_total{code="4408"}'), 2);
     }));
 
+  test('one that waits for its quota, without a credit, is not idle; it is once it may go on and does not', () =>
+    withEdge({ stream: { window: 3, pingMs: 200, idleMs: 1_200 }, quota: { framesPerSecond: 0.25, burst: 1, calmMs: 1_000 } }, async (edge) => {
+      const client = await streamClient(edge.url, { source: 'patient', policy: 'wait' });
+      for (const i of upTo(4)) await client.paced(i, small);
+      await answered(client, 2);
+      assert.equal(client.closed(), null);
+      await answered(client, 4);
+      await eventually(() => client.closed()?.code === 4408, 'its end');
+    }));
+
   test('more sockets than there may be are refused before the upgrade', () =>
     withEdge({ stream: { maxSockets: 2 } }, async (edge) => {
       const both = await Promise.all([0, 1].map((i) => streamClient(edge.url, { source: `s${i}` })));

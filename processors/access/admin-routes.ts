@@ -49,6 +49,7 @@ export function adminRoutes(server: FastifyInstance, { access, clock }: AdminOpt
   const create = { tags, summary: 'A new key', body: newKeySchema, response: { 201: madeKeySchema, ...problems('not_found') } };
   app.post('/v1/admin/keys', { schema: create, config: { needs: 'admin' } }, async (request, reply) => {
     const { role, label, plan, expires_in_days: days } = request.body;
+    if (plan !== null && !request.principal.home) throw new SaccadeError('forbidden', "A plan is given by an admin of the tenant that runs this installation; without one, a key has your tenant's.");
     const { id, secretHash, text } = makeKey();
     const expiresAt = days === null ? null : clock.now() + days * dayMs;
     const key = await access.createKey({ id, secretHash, tenant: meant(request, request.body.tenant), role, label, plan, createdBy: request.principal.id, expiresAt });

@@ -28,6 +28,11 @@ const mostTokens = 1_000;
 /** Above it, those that hold nothing are forgotten. */
 const manyLeases = 10_000;
 
+const daySeconds = 86_400;
+
+/** What a window is counted under. A quota of a day is the tenant's, so that another key is no fresh one; a rate is each key's. */
+export const countedAs = ({ id, tenant }: Pick<Principal, 'id' | 'tenant'>, of: RateClass, { seconds }: Rate): string => `${of}:${seconds < daySeconds ? id : `tenant:${tenant}`}`;
+
 /** `windowsOf` answers the limits of a principal; without any everything may come. */
 export function leases(counter: RateCounter, windowsOf: (principal: Principal, of: RateClass) => readonly Rate[]): (principal: Principal, of: RateClass) => Tap {
   const held = new Map<string, Lease>();
@@ -41,18 +46,27 @@ export function leases(counter: RateCounter, windowsOf: (principal: Principal, o
     return fresh;
   }
 
-  async function renew(lease: Lease, key: string, windows: readonly Rate[], now: number): Promise<void> {
-    lease.asking = true;
+  async function renew(lease: Lease, principal: Principal, of: RateClass, windows: readonly Rate[], now: number): Promise<void> {
+    // What is left is of a window that is over.
+    lease.tokens = 0;
     const most = Math.max(1, Math.min(mostTokens, ...windows.map(({ requests }) => Math.floor(requests * mostOfWindow))));
     lease.size = Math.min(most, now - lease.takenAt < lastsMs ? lease.size * 2 : Math.max(1, Math.floor(lease.size / 2)));
-    const counts = await Promise.all(windows.map((window) => counter.take(key, window, lease.size)));
-    const granted = Math.min(...counts.map((count) => count.granted));
-    lease.asking = false;
+    let granted = lease.size;
+    let until = Infinity;
+    // One after the other: of a longer window no more than a shorter one lets in.
+    for (const window of windows) {
+      const count = await counter.take(countedAs(principal, of, window), window, granted);
+      granted = count.granted;
+      // By the time at which it was asked: on this side of the window's end, whatever the answer took.
+      until = Math.min(until, now + count.resetMs);
+      if (granted > 0) continue;
+      lease.refusedUntil = now + count.resetMs;
+      break;
+    }
     lease.takenAt = now;
-    lease.tokens = granted;
-    // By the time at which it was asked: on this side of the window's end, whatever the answer took.
-    lease.until = now + Math.min(...counts.map(({ resetMs }) => resetMs));
-    if (granted === 0) lease.refusedUntil = now + Math.max(...counts.filter((count) => count.granted === 0).map(({ resetMs }) => resetMs));
+    // Meanwhile some may have been given back.
+    lease.tokens += granted;
+    lease.until = until;
   }
 
   return (principal, of) => {
@@ -67,8 +81,12 @@ export function leases(counter: RateCounter, windowsOf: (principal: Principal, o
           return 'yes';
         }
         if (now < lease.refusedUntil) return 'no';
-        // A counter never rejects.
-        if (!lease.asking) void renew(lease, key, windows, now);
+        if (!lease.asking) {
+          lease.asking = true;
+          const asked = (): void => void (lease.asking = false);
+          // Where the counter fails, whoever comes next asks again.
+          renew(lease, principal, of, windows, now).then(asked, asked);
+        }
         return 'later';
       },
       giveBack() {

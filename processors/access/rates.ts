@@ -5,7 +5,7 @@ import type { Counted, RateCounter } from '../../connectors/ports.ts';
 import { plans, type Rate, type RateClass } from '../../schemas/plans.ts';
 import type { Ledger } from '../edge/ledger.ts';
 import type { Principal, Role } from '../edge/principal.ts';
-import { leases } from './leases.ts';
+import { countedAs, leases } from './leases.ts';
 
 /** Wrong credentials of one address: the right one is not found by trying, but a flood must not reach the database. */
 const wrongOnes: Rate = { requests: 30, seconds: 60 };
@@ -32,7 +32,13 @@ export function rates({ counter, defaultPlan }: { readonly counter: RateCounter;
   async function count(principal: Principal, of: RateClass, reply?: FastifyReply): Promise<void> {
     const windows = windowsOf(principal, of);
     if (windows.length === 0) return;
-    const counts = await Promise.all(windows.map((window) => counter.take(`${of}:${principal.id}`, window)));
+    const counts: Counted[] = [];
+    // One after the other: what a key's rate refuses is not taken from its tenant's day.
+    for (const window of windows) {
+      const last = await counter.take(countedAs(principal, of, window), window);
+      counts.push(last);
+      if (!last.allowed) break;
+    }
     if (reply) headers(reply, of, windows, counts);
     const refusing = counts.filter(({ allowed }) => !allowed);
     if (refusing.length === 0) return;
@@ -74,7 +80,8 @@ const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
  */
 function headers(reply: FastifyReply, of: RateClass, windows: readonly Rate[], counts: readonly Counted[]): void {
   const name = (window: Rate): string => `"${of}-${window.seconds}s"`;
-  const items = windows.map((window, i) => ({ window, count: counts[i]! }));
+  // A refusal leaves the longer windows unasked.
+  const items = counts.map((count, i) => ({ window: windows[i]!, count }));
   const tightest = items.reduce((a, b) => (b.count.remaining / b.window.requests < a.count.remaining / a.window.requests ? b : a));
   void reply.headers({
     'ratelimit-policy': windows.map((window) => `${name(window)};q=${window.requests};w=${window.seconds}`).join(', '),

@@ -7,13 +7,14 @@ import { stagesToWatch } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
 
 export function openIntake({ settings: s, log, producer, clock, names, topics, logger, ending }: Foundation) {
+  const tenantTopics = [...s.SACCADE_TENANT_TOPICS.keys()];
   const { SACCADE_QUOTA_FPS: framesPerSecond, SACCADE_QUOTA_BURST: burst } = s;
   const admission = createAdmission({
     log,
     producer,
     clock,
     models: names,
-    tenantTopics: [...s.SACCADE_TENANT_TOPICS.keys()],
+    tenantTopics,
     rules: framesPerSecond === 0 ? null : { framesPerSecond, burst, calmMs: ingestConfig.parse({}).calmMs },
     told: (source, lane) => logger.info({ stage: 'ingest', source, lane }, lane === 'frames' ? 'the source keeps to its quota again' : 'the source is above its quota'),
   });
@@ -21,7 +22,7 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
   const acceptance = nearRetention({
     log,
     clock,
-    groups: stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs })),
+    groups: stagesToWatch(names, tenantTopics).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs, own: tenantTopics.includes(watched.topic) })),
   });
   return {
     admission,
@@ -33,6 +34,7 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
     },
     /** Why nothing more is taken from cameras, or null. */
     refusal: acceptance.refusal,
+    degraded: acceptance.lateInputs,
     /** Why no request is taken, or null. */
     refusalOfRequests: () => (producer.held('frames') || producer.held(overflowTopic) ? 'Partitions are being added; frames are taken again in a moment.' : acceptance.refusal()),
   };

@@ -37,7 +37,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
-    degraded: () => ({ ...inference.degraded(), ...masking.degraded() }),
+    degraded: () => ({ ...inference.degraded(), ...masking.degraded(), ...intake.degraded() }),
     stuck: () => pipeline.stuck(),
     startedAt,
     logger: logger.child({ stage: 'edge' }),

@@ -15,6 +15,8 @@ const patternOf = (url: string): RegExp => new RegExp(`^${url.split(/(:\w+|\*)/)
 export function methodsByPath(app: FastifyInstance): (path: string) => readonly string[] {
   const places = new Map<string, Place>();
   app.addHook('onRoute', ({ url, method }) => {
+    // Every address there could be is none: so the preflights of other origins are answered.
+    if (url === '*') return;
     const place = places.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     places.set(url, place);
     for (const one of [method].flat()) place.methods.add(one);

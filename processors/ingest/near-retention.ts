@@ -9,6 +9,8 @@ export interface RetainedGroup {
   readonly group: string;
   readonly topic: string;
   readonly retentionMs: number;
+  /** A tenant's own input: nothing that is accepted here waits there, so its lateness shuts out nobody. */
+  readonly own?: boolean;
 }
 
 export interface NearRetentionOptions {
@@ -24,6 +26,8 @@ export interface NearRetention {
   look(): Promise<void>;
   /** Why nothing should be accepted, or null. */
   refusal(): string | null;
+  /** Inputs of tenants that are late, by stage. */
+  lateInputs(): Record<string, string>;
 }
 
 /** Acceptance stops before half of the retention is used up: what is on its way, and the next look, come on top. */
@@ -33,6 +37,7 @@ const resumeShare = 0.35;
 const mostEveryMs = 5_000;
 
 const hours = (ms: number): string => (ms >= 3_600_000 ? `${(ms / 3_600_000).toFixed(1)} h` : `${(ms / 1000).toFixed(0)} s`);
+const sentence = ({ stage, topic, retentionMs }: RetainedGroup): string => `${stage} is more than ${hours(retentionMs * resumeShare)} behind on ${topic}, which keeps records for ${hours(retentionMs)}.`;
 
 export function nearRetention({ log, groups, clock }: NearRetentionOptions): NearRetention {
   const shortest = Math.min(...groups.map(({ retentionMs }) => retentionMs));
@@ -71,9 +76,9 @@ export function nearRetention({ log, groups, clock }: NearRetentionOptions): Nea
       }
     },
     refusal() {
-      const [worst] = late;
-      if (!worst) return null;
-      return `${worst.stage} is more than ${hours(worst.retentionMs * resumeShare)} behind on ${worst.topic}, which keeps records for ${hours(worst.retentionMs)}.`;
+      const worst = [...late].find(({ own }) => !own);
+      return worst ? sentence(worst) : null;
     },
+    lateInputs: () => Object.fromEntries([...late].filter(({ own }) => own).map((each) => [each.stage, sentence(each)])),
   };
 }

@@ -11,7 +11,7 @@ export const newKeySchema = z.strictObject({
   tenant: tenantName.optional().describe("Whose; without it the tenant of whoever asks. Another's only for admins of the tenant that runs the installation."),
   role: z.enum(roles),
   label: z.string().max(200).default('').describe('For people.'),
-  plan: plan.default(null).describe("Limits; null: the tenant's."),
+  plan: plan.default(null).describe("Limits; null: the tenant's. Given by an admin of the tenant that runs the installation alone."),
   expires_in_days: z.number().positive().max(3650).nullable().default(null).describe('Null: it does not expire.'),
 });
 

@@ -1,7 +1,7 @@
 /** Documents in, answers out: parsed, measured, validated and run. Errors are worded by the one table. */
 import { readFileSync } from 'node:fs';
 import {
-  buildSchema, type DocumentNode, execute, type ExecutionResult, type GraphQLFieldResolver, GraphQLError, getOperationAST, Kind, type OperationDefinitionNode, parse, subscribe, validate,
+  buildSchema, type DocumentNode, execute, type ExecutionResult, type GraphQLFieldResolver, GraphQLError, getOperationAST, Kind, type OperationDefinitionNode, parse, type SelectionSetNode, subscribe, validate,
 } from 'graphql';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { asProblem, problemBody } from '../problem.ts';
@@ -93,7 +93,7 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
       try {
         const document = read(text);
         const operation = operationOf(document, operationName);
-        about = describe(operation);
+        about = describe(document, operation);
         checkLimits(document, operation, variables ?? {});
         if (!documents.has(text)) {
           const faults = validate(schema, document, undefined, { maxErrors: 10 });
@@ -112,8 +112,21 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
   };
 }
 
-const describe = ({ operation, selectionSet: { selections } }: OperationDefinitionNode): string =>
-  `${operation} ${selections.map((one) => (one.kind === Kind.FIELD ? one.name.value : '...')).join(', ')}`;
+function describe(document: DocumentNode, { operation, selectionSet }: OperationDefinitionNode): string {
+  const fragments = new Map(document.definitions.flatMap((one) => (one.kind === Kind.FRAGMENT_DEFINITION ? [[one.name.value, one.selectionSet] as const] : [])));
+  // Each fragment once: the document is not validated yet, and one may hold itself.
+  const followed = new Set<string>();
+  function fields({ selections }: SelectionSetNode): string[] {
+    return selections.flatMap((one) => {
+      if (one.kind === Kind.FIELD) return one.name.value;
+      if (one.kind === Kind.INLINE_FRAGMENT) return fields(one.selectionSet);
+      const fragment = followed.has(one.name.value) ? undefined : fragments.get(one.name.value);
+      followed.add(one.name.value);
+      return fragment ? fields(fragment) : `...${one.name.value}`;
+    });
+  }
+  return `${operation} ${fields(selectionSet).join(', ')}`;
+}
 
 /** No generator: one that waits for its next value would hear of its end only after that. */
 function each(stream: AsyncGenerator<ExecutionResult>): Answers {

@@ -37,9 +37,17 @@ export interface ServeOptions {
   readonly ledger: Ledger;
 }
 
+interface Operation {
+  /** Null: it has no answers yet, or is none that has several. */
+  stream: Answers | null;
+}
+
 /** Serves the socket until it closes. */
 export function serveGraphql(socket: WebSocket, { engine, principal, address, vigil, ledger }: ServeOptions): void {
-  const running = new Map<string, Answers | null>();
+  /** What the client waits for. */
+  const running = new Map<string, Operation>();
+  /** These, and what it has completed and what is not over for that: its places are taken until it is. */
+  let underWay = 0;
   let greeted = false;
   const send = (message: object): void => {
     if (socket.readyState !== socket.OPEN) return;
@@ -53,14 +61,21 @@ export function serveGraphql(socket: WebSocket, { engine, principal, address, vi
     setTimeout(() => socket.terminate(), lingerMs).unref();
   });
 
-  async function answer(id: string, request: z.infer<typeof payload>): Promise<void> {
-    // One that is refused is not carried out, so there is nothing to record.
-    await ledger.count(principal, 'read');
+  const record = (target: string, status: number): void => ledger.record(principal, { action: 'WS /graphql', target, status, address });
+
+  async function answer(id: string, request: z.infer<typeof payload>, operation: Operation): Promise<void> {
+    // By then another operation may go by its id.
+    const wanted = (): boolean => running.get(id) === operation;
+    try {
+      await ledger.count(principal, 'read');
+    } catch (refusal) {
+      record('', asProblem(refusal).status);
+      throw refusal;
+    }
+    if (!wanted()) return;
     const result = await (await engine).run(request, { principal, traceparent: undefined });
     const status = 'answer' in result ? (result.answer.errors?.[0]?.extensions.status ?? result.status) : 200;
-    ledger.record(principal, { action: 'WS /graphql', target: result.about, status, address });
-    // Completed by the client while it was under way.
-    const wanted = (): boolean => running.has(id);
+    record(result.about, status);
     if ('answer' in result) {
       if (!wanted()) return;
       const failed = result.answer.data === undefined;
@@ -71,9 +86,23 @@ export function serveGraphql(socket: WebSocket, { engine, principal, address, vi
     }
     const { stream } = result;
     if (!wanted()) return void stream.return();
-    running.set(id, stream);
+    operation.stream = stream;
     for await (const each of stream) send({ type: 'next', id, payload: each });
-    if (running.delete(id)) send({ type: 'complete', id });
+    if (wanted() && running.delete(id)) send({ type: 'complete', id });
+  }
+
+  async function carryOut(id: string, request: z.infer<typeof payload>): Promise<void> {
+    const operation: Operation = { stream: null };
+    running.set(id, operation);
+    underWay += 1;
+    try {
+      await answer(id, request, operation);
+    } catch (thrown) {
+      const { code, status, title, detail } = problemBody(asProblem(thrown));
+      if (running.get(id) === operation && running.delete(id)) send({ type: 'error', id, payload: [{ message: detail ?? title, extensions: { code, status } }] });
+    } finally {
+      underWay -= 1;
+    }
   }
 
   const handle: { [K in Message['type']]: (message: Extract<Message, { type: K }>) => void } = {
@@ -87,17 +116,13 @@ export function serveGraphql(socket: WebSocket, { engine, principal, address, vi
     subscribe({ id, payload: request }) {
       if (!greeted) return socket.close(4401, 'Unauthorized');
       if (running.has(id)) return socket.close(4409, `Subscriber for ${id} already exists`);
-      if (running.size >= mostOperations) return send({ type: 'error', id, payload: [{ message: `At most ${mostOperations} operations at once.`, extensions: { code: 'overloaded', status: 503 } }] });
-      running.set(id, null);
-      answer(id, request).catch((thrown: unknown) => {
-        const { code, status, title, detail } = problemBody(asProblem(thrown));
-        if (running.delete(id)) send({ type: 'error', id, payload: [{ message: detail ?? title, extensions: { code, status } }] });
-      });
+      if (underWay >= mostOperations) return send({ type: 'error', id, payload: [{ message: `At most ${mostOperations} operations at once.`, extensions: { code: 'overloaded', status: 503 } }] });
+      void carryOut(id, request);
     },
     complete({ id }) {
-      const stream = running.get(id);
+      const operation = running.get(id);
       running.delete(id);
-      void stream?.return();
+      void operation?.stream?.return();
     },
   };
 
@@ -111,7 +136,7 @@ export function serveGraphql(socket: WebSocket, { engine, principal, address, vi
   socket.on('close', () => {
     clearTimeout(late);
     endWatch();
-    for (const stream of running.values()) void stream?.return();
+    for (const { stream } of running.values()) void stream?.return();
     running.clear();
   });
 }

@@ -79,7 +79,8 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
     },
     resume() {
       paused = false;
-      heardAt = clock.now();
+      // Nobody could be heard meanwhile.
+      heardAt = framedAt = clock.now();
       socket.resume();
     },
   };
@@ -143,6 +144,7 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
       if (socket.bufferedAmount > limits.unreadBytes) return close(closeCodes.slowReader, 'Outcomes are not read.');
       if (session === null && now - since > limits.openMs) return close(closeCodes.timeout, 'No session was opened in time.');
       if (now - since > limits.lifeMs) return close(closeCodes.lifetime, 'The socket has reached its longest life: connect again and resume.');
+      if (session !== null && !session.credited) framedAt = now;
       if (now - framedAt > limits.idleMs) return close(closeCodes.timeout, 'No frame for a long time.');
       if (trickles(now)) return close(closeCodes.timeout, 'A message took too long to arrive.');
       session?.nudge();

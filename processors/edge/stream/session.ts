@@ -39,6 +39,8 @@ export interface Session {
   /** The socket has gone; what is in hand goes on. */
   detach(link: Link): void;
   readonly attached: boolean;
+  /** Whether the client may send: without credits its silence is none of its own. */
+  readonly credited: boolean;
   /** When a frame of it was taken last, at first when it began: whoever has waited longest is next. */
   readonly servedAt: number;
   receive(frame: SentFrame): void;
@@ -80,20 +82,16 @@ export interface SessionOptions {
   readonly errorOf: (sequence: number, error: SaccadeError) => StreamOutcome;
 }
 
-interface Pending {
-  outcome: StreamOutcome | null;
-}
-
 export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
   /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
-  const pending = new Map<number, Pending>();
+  const pending = new Map<number, { outcome: StreamOutcome | null }>();
   let queue: FrameInHand[] = [];
   let highest = about.acknowledged;
-  /** Taken by the sender and not settled. */
   /** In the queue again, and counted by the limits already. */
   const counted = new WeakSet<FrameInHand>();
+  /** Taken by the sender and not settled. */
   let inPipeline = 0;
   let servedAt = clock.now();
   let credits = 0;
@@ -179,6 +177,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     live,
     get attached() {
       return link !== null;
+    },
+    get credited() {
+      return credits > 0;
     },
     get servedAt() {
       return servedAt;
