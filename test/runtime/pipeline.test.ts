@@ -186,6 +186,23 @@ describe('the runtime on the in-process log', () => {
     assert.deepEqual(await log.committed('g.s', 'in'), []);
   });
 
+  test('a group that is new begins with what comes where its step says so, and goes on from there', async () => {
+    const log = await logWith('in', 'out');
+    await offer(log, 'in', sources, 3);
+    const run = async (count: number, from: number): Promise<void> => {
+      const pipeline = await pipelineOn(log, [{ ...step({ name: 's', process: passOn('out') }, 'in', { out: 'out' }), begins: 'latest' }]);
+      await pipeline.start();
+      await offer(log, 'in', sources, count, from);
+      await eventually(() => caughtUp(log, 'g.s', 'in'), 'all committed');
+      await pipeline.stop(1000);
+    };
+    await run(2, 3);
+    await offer(log, 'in', sources, 1, 5);
+    await run(1, 6);
+    const later = expected(7);
+    assert.deepEqual(await bySource(log, 'out'), Object.fromEntries(sources.map((source) => [source, later[source]!.slice(3)])));
+  });
+
   test('a producer that fails for a while delays, and keeps the order', async () => {
     const log = await logWith('in', 'out');
     await offer(log, 'in', sources, 10);
