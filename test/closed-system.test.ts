@@ -1,4 +1,4 @@
-/** npm start with SACCADE_AUTH=required, as a user starts it: the first key, what it opens, a tenant's own topic, and the trail of it in the topic. */
+/** npm start with SACCADE_AUTH=required, as a user starts it: the first key, what it opens, a tenant's own topic, frames that are kept, and the trail of it in the topic. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -20,13 +20,17 @@ test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, as
     const post = (headers: Record<string, string>) => fetch(`${url}/v1/infer`, raw(picture('coffee'), headers));
     assert.equal((await post({})).status, 401);
     const answer = await post(bearer(key!));
-    assert.equal(answer.status, 200, await answer.text());
+    const told = await answer.text();
+    assert.equal(answer.status, 200, told);
     const command = (...args: string[]): string => execFileSync(process.execPath, ['--import', 'tsx', 'processors/saccade.ts', ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, SACCADE_DATA: data } });
     const made = command('keys', 'create', '--role', 'viewer').trim();
     assert.equal((await post(bearer(made))).status, 403);
     command('keys', 'revoke', made);
     await eventually(async () => (await post(bearer(made))).status === 401, 'the end of the key');
     await ownTopic(data, url, command);
+    const later = await fetch(`${url}/v1/infer`, raw(picture('astronaut'), bearer(key!)));
+    const [first, second] = [JSON.parse(told), await later.json()] as [{ id: string }, { id: string }];
+    await lookedAt([first.id, second.id], url, command);
     command('audit', 'verify');
     assert.doesNotMatch(readFileSync(join(data, 'logs', 'saccade.log'), 'utf8'), new RegExp(key!.slice(22)));
     const run = runFileOf(data);
@@ -61,4 +65,26 @@ async function ownTopic(data: string, url: string, command: (...args: string[]) 
   assert.ok(ours.every((one) => one.endsWith(' ok') && !theirs.includes(one)), 'one id of one source is another frame');
   assert.equal((await log.endOffsets('frames.in.gates.dlq')).reduce((sum, { offset }) => sum + offset, 0), 1);
   await log.close();
+}
+
+/** The first frame of a source is kept, and any other can be had from the log: by its own tenant. */
+async function lookedAt([frame, later]: readonly [string, string], url: string, command: (...args: string[]) => string): Promise<void> {
+  const keyOf = (tenant: string): string => command('keys', 'create', '--role', 'viewer', '--tenant', tenant).trim();
+  const [home, acme] = [keyOf('default'), keyOf('acme')];
+  const rows = async (key: string, query: string): Promise<string[]> => {
+    const response = await fetch(`${url}/v1/sql?format=TSV`, { method: 'POST', headers: { ...bearer(key), 'content-type': 'text/plain' }, body: query });
+    return (await response.text()).trim().split('\n');
+  };
+  await eventually(async () => (await rows(home, 'select distinct reason from kept_frames')).join() === 'sample', 'a sample to be kept', 60_000);
+  const kept = await rows(home, 'select frame_id from kept_frames');
+  assert.ok(kept.includes(frame), 'that of the request is the first of its source');
+  const image = (id: string, headers: Record<string, string> = {}) => fetch(`${url}/v1/frames/${id}/image`, { headers });
+  const shown = await image(frame, bearer(home));
+  assert.equal(shown.status, 200);
+  assert.ok(Buffer.from(await shown.arrayBuffer()).equals(picture('coffee')));
+  assert.equal((await image(frame, { ...bearer(home), 'if-none-match': shown.headers.get('etag')! })).status, 304);
+  await eventually(async () => (await image(later, bearer(home))).status === 200, 'the other one, from the log, once it is stored', 60_000);
+  assert.ok(!(await rows(home, 'select frame_id from kept_frames')).includes(later));
+  assert.ok(Buffer.from(await (await image(later, bearer(home))).arrayBuffer()).equals(picture('astronaut')));
+  for (const id of [frame, later]) assert.deepEqual([(await image(id, bearer(acme))).status, (await image(id)).status], [404, 401]);
 }
