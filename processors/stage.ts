@@ -109,5 +109,7 @@ export interface Stage<T = unknown> {
   trouble?(): string | null;
   /** It holds its work back on purpose, however long: no standstill, which a new process would mend. */
   resting?(): boolean;
+  /** The process ends, and gives the batches under way some seconds: who waits for the environment by itself answers `retry` now. */
+  drain?(): void;
   stop?(): Promise<void>;
 }

@@ -44,7 +44,7 @@ export function topology(wanted: readonly StageFamily[], models: readonly Model[
     },
     infer: (infer = make.infer()) => models.map((model) => step(infer(model), tensorTopic(model.card.name), answers)),
     sink: () => Object.entries(make.sink()).map(([topic, sink]) => step(sink, topic, {})),
-    keep: () => Object.entries(make.keep()).map(([topic, keep]) => step(keep, topic, { kept: keptTopic })),
+    keep: () => Object.entries(make.keep()).map(([topic, keep]) => ({ ...step(keep, topic, { kept: keptTopic }), begins: 'latest' })),
     drift: ({ drift, notify } = make.drift()) => [
       step(drift, 'predictions', { windows: driftWindowsTopic, alerts: alertsTopic, state: driftStateTopic }),
       ...(notify ? [step(notify, alertsTopic, {})] : []),

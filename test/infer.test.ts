@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import type { BlobStore, Clock } from '../connectors/ports.ts';
-import type { Engine } from '../processors/infer/engine.ts';
+import type { Engine, RowInput, RowResult } from '../processors/infer/engine.ts';
 import { inferStage } from '../processors/infer/infer.ts';
 import { iou } from '../processors/infer/nms.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
@@ -257,6 +257,29 @@ describe('the stage', () => {
     assert.equal(new Set(predictions.map(({ id }) => id)).size, 6);
     await stage.process([named('d')], never);
     assert.equal(ran, 5, 'what has landed is the cache\'s to know');
+  });
+
+  test('who waits in haste does not stand in the line of a camera\'s; who is late when it lands is dropped', async () => {
+    const tensor = { ...(await run.tensorOf(photo('astronaut'), 'ultraface')), content: 'c5' };
+    const [result] = await run.engine.run(run.models[1]!, [{ pixels: tensor.pixels, source: 's', urgent: false, deadline: null }]);
+    let now = 5_000;
+    const lands: (() => void)[] = [];
+    const engine = { ...run.engine, run: (_model: unknown, rows: readonly RowInput[]) => new Promise<RowResult[]>((land) => void lands.push(() => land(rows.map(() => result!)))) };
+    const stage = inferStage({ serving: always(run.models[1]!), engine, clock: { ...clock, now: () => now } });
+    const begin = (change: Partial<Tensor>) => stage.process([inputOf({ ...tensor, ...change })], never);
+    const haste = { reply: { partition: 3, request_id: 'r' }, deadline: 9_000 };
+    const [camera, urgent, joins, impatient, another] = [begin({}), begin(haste), begin({ ...haste, frame_id: 'f2' }), begin({ ...haste, deadline: 6_000 }), begin({ frame_id: 'f3' })];
+    assert.equal(lands.length, 2, 'the camera\'s, and the first in haste: the others join that one');
+    now = 7_000;
+    lands[1]!();
+    const cached = async (outcome: Promise<readonly Outcome[]>) => (emitted((await outcome)[0]!)[0]!.value as Prediction).cached;
+    assert.deepEqual([await cached(urgent!), await cached(joins!), await cached(another!)], [false, true, true]);
+    assert.deepEqual(await impatient, [{ kind: 'drop', reason: 'deadline' }]);
+    const again = begin({});
+    assert.equal(lands.length, 3, 'what has landed is nobody\'s to join, though the camera\'s is still under way');
+    lands[0]!();
+    lands[2]!();
+    assert.deepEqual([await cached(camera!), await cached(again)], [false, false]);
   });
 
   test('where the first of them fails, the others are run for themselves', async () => {

@@ -190,6 +190,7 @@ describe('frames in the store', { timeout: 120_000 }, () => {
   let store: Store;
   embeddedStore('frames', (opened) => (store = opened));
 
+  const closed = (closed_at: number, ...names: readonly string[]): DriftWindow => ({ ...exampleRecord('drift-window'), tenant: 'default', source: 'gate', closed_at, examples: names.map(idOf) }) as unknown as DriftWindow;
   const stored = (...predictions: readonly Prediction[]) => store.inserter<Row>(table, columns)(predictions.map((value) => ({ prediction: value, headers: {} })));
 
   test('examples of drift are kept though they are named ten minutes later, as soon as the store knows their places', async () => {
@@ -206,7 +207,7 @@ describe('frames in the store', { timeout: 120_000 }, () => {
       return store.query(sql, params);
     });
     const stage = keepExamplesStage({ find, keep, clock, log: quiet });
-    const window = { ...exampleRecord('drift-window'), tenant: 'default', source: 'gate', examples: [idOf('early'), idOf('late')] } as unknown as DriftWindow;
+    const window = closed(clock.now(), 'early', 'late');
     const [outcome, nothing] = await stage.process(inputsOf([window, { ...window, examples: [] }]), new AbortController().signal);
     const kept = outcome!.kind === 'emit' ? outcome!.records.map(({ value }) => value as KeptFrame) : [];
     assert.deepEqual(kept.map(({ frame_id, reason }) => [frame_id, reason]), [[idOf('early'), 'drift'], [idOf('late'), 'drift']]);
@@ -214,13 +215,27 @@ describe('frames in the store', { timeout: 120_000 }, () => {
     await store.inserter<KeptFrame>(keptTable, keptColumns)(kept);
   });
 
-  test('examples that never turn up are given up after some minutes', async () => {
-    const { keep, clock } = await world();
-    const began = clock.now();
+  test('examples that never turn up are given up after some minutes, all of a batch at once; those of an old window, and what lies nowhere, at once', async () => {
+    const { keep, clock, counted } = await world();
     const stage = keepExamplesStage({ find: findPlaces((sql, params) => store.query(sql, params)), keep, clock, log: quiet });
-    const window = { ...exampleRecord('drift-window'), tenant: 'default', source: 'gate', examples: [idOf('never')] } as unknown as DriftWindow;
-    assert.deepEqual(await stage.process(inputsOf([window]), new AbortController().signal), [{ kind: 'emit', records: [] }]);
-    assert.ok(clock.now() - began > 2 * minute && clock.now() - began < 10 * minute);
+    const took = async (...windows: readonly DriftWindow[]): Promise<number> => {
+      const began = clock.now();
+      assert.deepEqual(await stage.process(inputsOf(windows), new AbortController().signal), windows.map(() => ({ kind: 'emit', records: [] })));
+      return clock.now() - began;
+    };
+    const waited = await took(closed(clock.now(), 'never'), closed(clock.now(), 'neither'), closed(clock.now() + 60 * minute, 'ahead'));
+    assert.ok(waited > 2 * minute && waited <= 3 * minute, `${waited}`);
+    assert.equal(await took(closed(clock.now() - 4 * minute, 'never')), 0);
+    await stored(seen('cached', 0, 0.9, { id: idOf('pc'), captured_at: noon, picture: null }));
+    assert.equal(await took(closed(clock.now(), 'cached')), 0);
+    assert.deepEqual(await counted(), { 'drift gone': 1 });
+  });
+
+  test('a process that ends gives its examples to the next', async () => {
+    const { keep, clock } = await world();
+    const stage = keepExamplesStage({ find: async () => new Map(), keep, log: quiet, clock: { now: clock.now, sleep: (_ms, signal) => new Promise((wake) => (signal!.addEventListener('abort', () => wake()), stage.drain!())) } });
+    const [outcome] = await stage.process(inputsOf([closed(clock.now(), 'never')]), new AbortController().signal);
+    assert.equal(outcome!.kind, 'retry');
   });
 
   test('a frame is one row, whatever became of it and however many models it had: its picture, its place, why it is kept', async () => {

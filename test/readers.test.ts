@@ -31,6 +31,10 @@ describe('the groups that read a topic', async () => {
     });
   }
 
+  test('where they are new, all begin with what their topic holds, but those that keep frames', () => {
+    assert.deepEqual(steps.filter(({ begins }) => begins).map(({ stage }) => stage.name), ['keep', 'keep.examples']);
+  });
+
   test('who keeps frames is waited for nowhere: it fetches by place, and need not be run', () => {
     for (const topic of ['frames', 'frames.overflow', 'predictions', driftWindowsTopic]) assert.ok(!groupsReading(topic).some((group) => group.includes('keep')), topic);
   });

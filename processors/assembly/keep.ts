@@ -67,7 +67,7 @@ export function openKept(base: Foundation, masker: Masker): Kept {
     shown: (tenant, frameId) => pictures.get(tenant, frameId),
     async fromLog(tenant, frameId) {
       const found = (await find?.(tenant, null, [frameId]))?.get(frameId);
-      const picture = found ? await at({ frame_id: frameId, tenant, size: found.size, place: found.place }) : null;
+      const picture = found?.place ? await at({ frame_id: frameId, tenant, size: found.size, place: found.place }) : null;
       return picture && showable(masker, picture, tenant);
     },
   };

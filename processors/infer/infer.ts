@@ -35,7 +35,7 @@ type Answered = Landed & { readonly by: Served };
  */
 export function inferStage({ serving, engine, clock, answers = null, batch }: InferOptions): Stage<Tensor> {
   const { name } = serving;
-  const join = flights();
+  const join = flights({ clock, urgent });
 
   async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal, guard: Guard = unguarded): Promise<Outcome[]> {
     const started = performance.now();
@@ -139,7 +139,10 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
 
 const crashed = (result: RowResult): boolean => !result.ok && result.crashed;
 
-const rowOf = ({ pixels, source, reply, deadline }: Tensor): RowInput => ({ pixels, source, urgent: reply !== null && deadline !== null, deadline });
+/** Somebody waits, and not for ever. */
+const urgent = ({ reply, deadline }: Tensor): boolean => reply !== null && deadline !== null;
+
+const rowOf = (tensor: Tensor): RowInput => ({ pixels: tensor.pixels, source: tensor.source, urgent: urgent(tensor), deadline: tensor.deadline });
 
 function faultOf({ model: name, height, width, pixels, geometry, answer }: Tensor, { card }: Model): SaccadeError | null {
   const { input } = card;

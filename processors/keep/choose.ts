@@ -12,7 +12,8 @@ export type Reason = 'sample' | 'unsure' | 'drift';
 export interface Chosen extends Pick<Prediction, 'frame_id' | 'tenant' | 'source' | 'captured_at'> {
   readonly reason: Reason;
   readonly size: number;
-  readonly place: Place;
+  /** Null: nowhere in the log. */
+  readonly place: Place | null;
 }
 
 interface Unsure {

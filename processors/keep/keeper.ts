@@ -7,7 +7,7 @@ import type { KeptPictures } from './kept-pictures.ts';
 import type { PictureAt } from './picture-at.ts';
 
 export interface KeepMetrics {
-  /** `gone`: it lay in the log no more, or cannot be decoded. `failed`: what it takes was away. */
+  /** `gone`: it lay in the log no more or never, or cannot be decoded. `failed`: what it takes was away. */
   frame(reason: Reason, outcome: 'kept' | 'gone' | 'failed', bytes: number): void;
 }
 
@@ -24,7 +24,7 @@ export type Keep = (frame: Chosen) => Promise<KeptFrame | SaccadeError | null>;
 export function keeper({ pictureAt, pictures, clock, metrics }: KeeperOptions): Keep {
   return async ({ reason, place, size, ...frame }) => {
     try {
-      const picture = await pictureAt({ ...frame, size, place });
+      const picture = place && (await pictureAt({ ...frame, size, place }));
       if (!picture) {
         metrics.frame(reason, 'gone', 0);
         return null;

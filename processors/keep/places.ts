@@ -2,12 +2,13 @@
 import type { Place } from '../../schemas/records.ts';
 
 export interface Placed {
-  readonly place: Place;
+  /** Null: nowhere, as where the edge gave the answer itself. */
+  readonly place: Place | null;
   readonly size: number;
   readonly captured_at: number;
 }
 
-/** Of those that are stored and have a place. Throws what asking the store throws. */
+/** Of those that are stored. Throws what asking the store throws. */
 export type FindPlaces = (tenant: string, source: string | null, frames: readonly string[]) => Promise<ReadonlyMap<string, Placed>>;
 
 type Ask = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promise<T[]>;
@@ -21,16 +22,17 @@ interface Row {
   readonly at_offset: number | string;
 }
 
-/** The source, where it is known, spares most of the search: rows lie in its order. */
+/** The source, where it is known, spares most of the search: rows lie in its order. Of the rows of a frame's models any with a place will do. */
 const question = `
-  SELECT toString(frame_id) AS frame, any(toUnixTimestamp64Milli(captured_at)) AS captured_ms, any(size) AS bytes, any(log_topic) AS topic, any(log_partition) AS in_partition, any(log_offset) AS at_offset
+  WITH argMax((size, log_topic, log_partition, log_offset), log_topic != '') AS placed
+  SELECT toString(frame_id) AS frame, any(toUnixTimestamp64Milli(captured_at)) AS captured_ms, placed.1 AS bytes, placed.2 AS topic, placed.3 AS in_partition, placed.4 AS at_offset
   FROM predictions_raw
-  WHERE tenant = {tenant:String} AND ({source:String} = '' OR source = {source:String}) AND frame_id IN {frames:Array(UUID)} AND log_topic != ''
+  WHERE tenant = {tenant:String} AND ({source:String} = '' OR source = {source:String}) AND frame_id IN {frames:Array(UUID)}
   GROUP BY frame_id`;
 
 export function findPlaces(ask: Ask): FindPlaces {
   return async (tenant, source, frames) => {
     const rows = await ask<Row>(question, { tenant, source: source ?? '', frames });
-    return new Map(rows.map(({ frame, captured_ms, bytes, topic, in_partition, at_offset }) => [frame, { captured_at: Number(captured_ms), size: bytes, place: { topic, partition: in_partition, offset: Number(at_offset) } }]));
+    return new Map(rows.map(({ frame, captured_ms, bytes, topic, in_partition, at_offset }) => [frame, { captured_at: Number(captured_ms), size: bytes, place: topic === '' ? null : { topic, partition: in_partition, offset: Number(at_offset) } }]));
   };
 }

@@ -247,7 +247,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       consumer = await log.consumer({
         group: head.group,
         topics: [head.from],
-        from: 'earliest',
+        from: head.begins ?? 'earliest',
         maxBytes: limits.fetchBytes,
         maxBytesPerPartition: limits.fetchBytesPerPartition,
         // Who waits for company may leave it in the log until there is some: a fetch for each record costs more than the record.

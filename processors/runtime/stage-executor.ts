@@ -257,6 +257,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     },
     async drain() {
       draining = true;
+      stage.drain?.();
       timer?.cancel.abort();
       await Promise.allSettled(running);
     },

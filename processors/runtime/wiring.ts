@@ -8,6 +8,8 @@ export interface Step {
   readonly group: string;
   /** The stage's name of an output → topic. */
   readonly to: Readonly<Record<string, string>>;
+  /** A group that is new begins with what comes, not with all that its topic still holds: nothing of that is owed to anybody. */
+  readonly begins?: 'latest';
   /** False: its topic is there to wait in, so it is never fused behind another, who would have to wait along. */
   readonly bypassable?: false;
 }

@@ -171,6 +171,38 @@ describe('the runtime on the in-process log', () => {
     assert.deepEqual(await bySource(log, 'out'), expected(5));
   });
 
+  test('a stage that waits by itself is told when the process ends, and leaves the record to the next', async () => {
+    const log = await logWith('in', 'out');
+    await offer(log, 'in', ['a'], 1);
+    let [waiting, wake] = [false, () => {}];
+    const waits = step({ name: 's', drain: () => wake(), process: (batch) => new Promise((answer) => ((waiting = true), (wake = () => answer(batch.map(() => retry(new SaccadeError('store_unavailable'))))))) }, 'in', { out: 'out' });
+    const first = await pipelineOn(log, [waits]);
+    await first.start();
+    await eventually(() => waiting, 'the record to be in work');
+    const limit = new AbortController();
+    const stopped = await Promise.race([first.stop(20_000).then(() => true), sleep(10_000, false, { signal: limit.signal })]);
+    limit.abort();
+    assert.ok(stopped, 'the limit is not waited for');
+    assert.deepEqual(await log.committed('g.s', 'in'), []);
+  });
+
+  test('a group that is new begins with what comes where its step says so, and goes on from there', async () => {
+    const log = await logWith('in', 'out');
+    await offer(log, 'in', sources, 3);
+    const run = async (count: number, from: number): Promise<void> => {
+      const pipeline = await pipelineOn(log, [{ ...step({ name: 's', process: passOn('out') }, 'in', { out: 'out' }), begins: 'latest' }]);
+      await pipeline.start();
+      await offer(log, 'in', sources, count, from);
+      await eventually(() => caughtUp(log, 'g.s', 'in'), 'all committed');
+      await pipeline.stop(1000);
+    };
+    await run(2, 3);
+    await offer(log, 'in', sources, 1, 5);
+    await run(1, 6);
+    const later = expected(7);
+    assert.deepEqual(await bySource(log, 'out'), Object.fromEntries(sources.map((source) => [source, later[source]!.slice(3)])));
+  });
+
   test('a producer that fails for a while delays, and keeps the order', async () => {
     const log = await logWith('in', 'out');
     await offer(log, 'in', sources, 10);
