@@ -20,6 +20,9 @@ const near = (hours: readonly number[]): string => {
 /** All repeats of a row lie in one week by now (moved.ts), and a week that is one part needs no merging. */
 const weekByWeek = 'SETTINGS do_not_merge_across_partitions_select_final = 1';
 
+/** Each shard of a cluster would else insert what it counts into itself. */
+const inserting = `${weekByWeek}, parallel_distributed_insert_select = 0`;
+
 /** The hours whose rows are not those that were counted, newest first, with how many rows there are now. */
 export const staleHours = `
 SELECT toUInt32(hour) AS hour, sumIf(n, of = 'rows') AS rows
@@ -55,7 +58,7 @@ FROM
 )
 GROUP BY bucket, ${keys}
 HAVING n != sum(held_n) OR f != sum(held_f)
-${weekByWeek}`;
+${inserting}`;
 
 /** `hours` are those to count anew, in seconds since the epoch; here and below. */
 export const replaceMinutes = (hours: readonly number[]): string => replace(
@@ -115,4 +118,4 @@ FROM
 )
 GROUP BY bucket, tenant, source, model, label
 HAVING n != sum(held_n) OR f != sum(held_f)
-${weekByWeek}`;
+${inserting}`;
