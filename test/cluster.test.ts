@@ -46,7 +46,7 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
   });
 
   test('what the rollups insert finds its shard by its own key, not by where it was read', async () => {
-    const statements = [replaceMinutes([0]), replaceHours([0]), replaceLabels([0])];
+    const statements = [replaceMinutes, replaceHours, replaceLabels].map((replace) => replace([0], { usual: 0, tenants: new Map([['acme', 3600]]) }));
     // Classes are new, and others have left.
     await keepFirsts({ query: async () => [{ pass: 0, n: 1 }] as never, command: async (sql) => void statements.push(sql), insert: async () => {} }, 1);
     assert.equal(statements.length, 5);

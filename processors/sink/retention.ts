@@ -69,8 +69,12 @@ export async function applyRetention(store: Pick<Store, 'query' | 'command'>, { 
   if (column!.ttl !== wants) await store.command(`ALTER TABLE ${table} MODIFY COLUMN embedding ${wants === '' ? 'REMOVE TTL' : `TTL ${wants}`}`);
 }
 
-/** The days after which something of anybody's expires that the rollups are compared with, or they themselves; 0: never. */
-export function comparableDays({ rows, rollups }: Pick<Retention, 'rows' | 'rollups'>): number {
-  const all = [rows, rollups].flatMap(({ usual, tenants }) => [usual, ...tenants.values()]).filter((days) => days > 0);
-  return all.length === 0 ? 0 : Math.min(...all);
+/** After how many days something expires that the rollups are compared with, or they themselves. */
+export function comparableDays({ rows, rollups }: Pick<Retention, 'rows' | 'rollups'>): Days {
+  const shorter = (a: number, b: number): number => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));
+  const named = new Set([...rows.tenants.keys(), ...rollups.tenants.keys()]);
+  return {
+    usual: shorter(rows.usual, rollups.usual),
+    tenants: new Map([...named].map((tenant) => [tenant, shorter(rows.tenants.get(tenant) ?? rows.usual, rollups.tenants.get(tenant) ?? rollups.usual)])),
+  };
 }
