@@ -143,7 +143,7 @@ export interface Prediction {
   quality: Quality | null;
   timings_ms: Record<string, number>;
   request_id: string | null;
-  /** The answer is that to an identical picture, from the cache. */
+  /** The answer is that to an identical picture, from the cache or from a run under way. */
   cached: boolean;
   /** null where the frame could not be read, and in records of before this was told. */
   picture: Picture | null;

@@ -80,6 +80,28 @@ describe('the folder', () => {
     assert.deepEqual(await readdir(folder), []);
   });
 
+  test('what is left half written goes after a day, though blobs are kept for ever', async () => {
+    const folder = await emptyFolder();
+    let time = Date.now();
+    const store = folderBlobs(folder, { now: () => time });
+    await store.put('a', Buffer.from('a'));
+    await writeFile(join(folder, '.unfinished-1'), 'abc');
+    time += 23 * 3_600_000;
+    await store.expire(Infinity);
+    assert.deepEqual((await readdir(folder)).sort(), ['.unfinished-1', 'a']);
+    time += 2 * 3_600_000;
+    await store.expire(Infinity);
+    assert.deepEqual(await readdir(folder), ['a']);
+  });
+
+  test('two that trim it at once count each blob once', async () => {
+    const folder = await emptyFolder();
+    const store = folderBlobs(folder);
+    for (let n = 0; n < 50; n++) await store.put(`${n}`, Buffer.from('x'));
+    const counts = await Promise.all([store.trim(0), folderBlobs(folder).trim(0)]);
+    assert.equal(counts[0]! + counts[1]!, 50);
+  });
+
   test('a disk that cannot be written or read is unavailable', async () => {
     const folder = await emptyFolder();
     await writeFile(join(folder, 'file'), 'x');

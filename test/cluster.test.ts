@@ -3,6 +3,8 @@ import { describe, test } from 'node:test';
 import { onCluster } from '../connectors/clickhouse/cluster.ts';
 import { readMigrations } from '../connectors/clickhouse/migrations.ts';
 import type { Store } from '../connectors/ports.ts';
+import { keepFirsts } from '../processors/sink/rollups/first-seen.ts';
+import { replaceHours, replaceLabels, replaceMinutes } from '../processors/sink/rollups/statements.ts';
 import { grantStatements } from '../processors/sql/grants.ts';
 import { embeddedStore } from './support/embedded-store.ts';
 
@@ -37,9 +39,18 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
     test('how long rows are kept is said to the stored table alone', () => {
       const forms = onCluster('ALTER TABLE predictions_raw MODIFY TTL toDateTime(inserted_at) + toIntervalDay(3)', cluster);
       assert.deepEqual(forms.map((form) => form.split(' ')[2]), ['predictions_raw_local']);
+      assert.equal(onCluster('ALTER TABLE alerts_raw MODIFY SETTING min_age_to_force_merge_seconds = 3600', cluster).length, 1);
     });
 
     test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('OPTIMIZE TABLE a', cluster), { code: 'invalid_config' }));
+  });
+
+  test('what the rollups insert finds its shard by its own key, not by where it was read', async () => {
+    const statements = [replaceMinutes, replaceHours, replaceLabels].map((replace) => replace([0], { usual: 0, tenants: new Map([['acme', 3600]]) }));
+    // Classes are new, and others have left.
+    await keepFirsts({ query: async () => [{ pass: 0, n: 1 }] as never, command: async (sql) => void statements.push(sql), insert: async () => {} }, 1);
+    assert.equal(statements.length, 5);
+    for (const statement of statements) assert.match(await parsed(statement), /^INSERT INTO .* SETTINGS .*parallel_distributed_insert_select = 0/);
   });
 
   test('the grants of a read-only user: a role for each tenant, and a row policy on every table that holds rows of tenants', async () => {

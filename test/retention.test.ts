@@ -42,6 +42,17 @@ describe('retention', { timeout: 120_000 }, () => {
     await store.migrate();
   });
 
+  test('rows and not embeddings, before and after embeddings had a time of their own', async () => {
+    assert.equal(await apply({ rows: 30 }), 1);
+    assert.equal(await apply({ rows: 30 }), 0);
+    assert.equal(await apply({ rows: 30, embeddings: 7 }), 1);
+    assert.equal(await apply({ rows: 30 }), 1);
+    assert.equal(await apply({ rows: 30 }), 0);
+    assert.equal(await apply({ rows: 30, tenants: 'acme:embeddings=7' }), 1);
+    assert.equal(await apply({ rows: 30 }), 1);
+    assert.equal(await apply({}), 1);
+  });
+
   test('rows, embeddings and counts go each in their time, whatever the clock of the camera says', async () => {
     await apply({ rows: 30, embeddings: 7, rollups: 60 });
     const now = Date.now();
@@ -73,18 +84,19 @@ describe('retention', { timeout: 120_000 }, () => {
     const window = { ...(exampleRecord('drift-window') as unknown as DriftWindow), source: 'w' };
     await store.inserter<DriftWindow>(windowsTable, windowColumns)([['acme', 4], ['other', 4], ['other', 31]].map(([tenant, days], i) => ({ ...window, id: predictionId(`${i}`, 'w'), tenant: `${tenant}`, start: now - Number(days) * day - 1, end: now - Number(days) * day })));
     const alert = exampleRecord('alert') as unknown as Alert;
-    await store.inserter<Alert>(alertsTable, alertColumns)([['acme', 4], ['other', 4], ['other', 31]].map(([tenant, days], i) => ({ ...alert, id: predictionId(`${i}`, 'a'), tenant: `${tenant}`, changed_at: now - Number(days) * day })));
+    await store.inserter<Alert>(alertsTable, alertColumns)([['acme', 4], ['other', 4], ['other', 31], ['firing', 31]].map(([tenant, days], i) => ({ ...alert, id: predictionId(`${i}`, 'a'), tenant: `${tenant}`, status: tenant === 'firing' ? 'firing' : 'resolved', changed_at: now - Number(days) * day })));
     const buckets = [['acme', 61], ['acme', 91], ['other', 61]].map(([tenant, days]) => ({ bucket: Math.floor((now - Number(days) * day) / 1000), tenant, source: `${tenant} ${days}`, model: 'm', status: 'ok', n: 1 }));
     await store.insert('rollup_hours', buckets);
     for (const name of [table, windowsTable, alertsTable, 'rollup_hours']) await store.command(`OPTIMIZE TABLE ${name} FINAL`);
     assert.deepEqual(await store.query(`SELECT source FROM ${table} WHERE position(source, ' ') > 0 ORDER BY source`), ['acme 2', 'forever 900', 'other 4'].map((source) => ({ source })));
-    for (const name of [windowsTable, alertsTable]) assert.deepEqual(await store.query(`SELECT tenant FROM ${name}`), [{ tenant: 'other' }], name);
+    assert.deepEqual(await store.query(`SELECT tenant FROM ${windowsTable}`), [{ tenant: 'other' }]);
+    assert.deepEqual(await store.query(`SELECT tenant FROM ${alertsTable} ORDER BY tenant`), [{ tenant: 'firing' }, { tenant: 'other' }], 'an alert that fires does not expire');
     assert.deepEqual(await store.query("SELECT source FROM rollup_hours WHERE tenant = 'acme'"), [{ source: 'acme 61' }]);
     assert.equal(await apply({}), 8);
   });
 
   test('rollups are compared with what has not expired', () => {
-    assert.deepEqual([[0, 0], [30, 0], [0, 60], [30, 60], [60, 30]].map(([rows, rollups]) => comparableDays(keeping({ rows: rows!, rollups: rollups! }))), [0, 30, 60, 30, 30]);
-    assert.equal(comparableDays(keeping({ rows: 30, tenants: 'acme=3,other:drift=1' })), 3);
+    assert.deepEqual([[0, 0], [30, 0], [0, 60], [30, 60], [60, 30]].map(([rows, rollups]) => comparableDays(keeping({ rows: rows!, rollups: rollups! })).usual), [0, 30, 60, 30, 30]);
+    assert.deepEqual(comparableDays(keeping({ rows: 30, rollups: 60, tenants: 'acme=3,longer:rows=0,other:drift=1' })), { usual: 30, tenants: new Map([['acme', 3], ['longer', 60]]) });
   });
 });

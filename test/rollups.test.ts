@@ -253,6 +253,19 @@ describe('rollups', { timeout: 300_000 }, () => {
     assert.deepEqual(await differences(), []);
   });
 
+  test('leave alone what is older of a tenant whose rows expire sooner, and count what comes late of the others', async () => {
+    await put(at(0), at(0, { tenant: 'acme' }), at(hour, { tenant: 'acme' }));
+    await pass();
+    await store.command("ALTER TABLE predictions_raw DELETE WHERE tenant = 'acme' AND accepted_at < toDateTime64('2025-06-01 13:00:00', 3, 'UTC') SETTINGS mutations_sync = 1");
+    await put(at(1), at(hour + 1, { tenant: 'acme' }));
+    await buildRollups(store, { until: noon + 3 * hour, sinceOf: new Map([['acme', noon + 30 * minute]]), clock: { now: () => noon + 3 * hour }, builder: 'test' });
+    const counted = 'SELECT tenant, (toUnixTimestamp(bucket) * 1000 - {noon:Int64}) / {hour:Int64} AS hours, sum(n) AS n';
+    const expected = [{ tenant: 'acme', hours: 0, n: 1 }, { tenant: 'acme', hours: 1, n: 2 }, { tenant: prediction().tenant, hours: 0, n: 2 }];
+    assert.deepEqual(await store.query(`${counted} FROM outcomes_by_hour GROUP BY ALL ORDER BY ALL`, { noon, hour }), expected);
+    assert.deepEqual(await store.query(`${counted} FROM rollup_labels FINAL WHERE label = '' GROUP BY ALL ORDER BY ALL`, { noon, hour }), expected);
+    assert.deepEqual(await differences(), [], 'from rollup_state.since on');
+  });
+
   test('a clock that was set back does not let old counts win', async () => {
     await put(at(0));
     await pass();
@@ -276,7 +289,7 @@ describe('rollups', { timeout: 300_000 }, () => {
     const until = async (met: () => boolean): Promise<void> => {
       while (!met()) await new Promise((resolve) => setTimeout(resolve, 5));
     };
-    const loop = (builder: string, of: Pick<Store, 'query' | 'command' | 'insert'>) => keepRollups({ store: of, clock, keptDays: 0, builder, signal: stop.signal, log });
+    const loop = (builder: string, of: Pick<Store, 'query' | 'command' | 'insert'>) => keepRollups({ store: of, clock, kept: { usual: 0, tenants: new Map() }, builder, signal: stop.signal, log });
     /** Lets the loop whose turn it is run to its next sleep. */
     const turn = async (index: number): Promise<void> => {
       const [resume] = turns.splice(index, 1);

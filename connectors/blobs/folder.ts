@@ -12,6 +12,8 @@ export interface FolderBlobsOptions {
 
 /** No blob's name begins with a dot, so what a killed process leaves half written is never mistaken for a blob. */
 const unfinished = '.unfinished-';
+/** After which it is taken for such, however long blobs are kept. */
+const givenUpAfterMs = 24 * 3_600_000;
 
 const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
 
@@ -82,7 +84,7 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
         let count = 0;
         for (const { path, name, whole } of await files()) {
           const most = typeof ageMs === 'number' ? ageMs : ageMs(name);
-          if (!(await removeIfOlder(path, now() - most))) continue;
+          if (!(await removeIfOlder(path, now() - (whole ? most : Math.min(most, givenUpAfterMs))))) continue;
           if (whole) count += 1;
         }
         return count;
@@ -99,9 +101,8 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
         let count = 0;
         for (const { path, size } of found.sort((a, b) => a.changed - b.changed)) {
           if (bytes <= maxBytes) break;
-          await rm(path, { force: true });
+          if (await removed(path)) count += 1;
           bytes -= size;
-          count += 1;
         }
         return count;
       } catch (error) {
@@ -129,12 +130,20 @@ const sizeAndAge = (path: string): Promise<{ readonly size: number; readonly cha
     },
   );
 
+/** Whether it was there. */
+const removed = (path: string): Promise<boolean> =>
+  unlink(path).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false;
+      throw error;
+    },
+  );
+
 /** Another process may expire the same files at the same time: one of the two removes each. */
 async function removeIfOlder(path: string, before: number): Promise<boolean> {
   try {
-    if ((await stat(path)).mtimeMs >= before) return false;
-    await unlink(path);
-    return true;
+    return (await stat(path)).mtimeMs < before && (await removed(path));
   } catch (error) {
     if (isMissing(error)) return false;
     throw error;

@@ -19,7 +19,7 @@ export interface Retention extends Readonly<Record<KeptClass, Days>> {
   readonly embeddings: Days;
   /** Counts by minute and by hour, and of classes, from their bucket. */
   readonly rollups: Days;
-  /** Windows of drift from their end, alerts from their last change. */
+  /** Windows of drift from their end, alerts from when they were resolved: one that fires stays. */
   readonly drift: Days;
   /** What is told of frames whose pictures are kept, from when they were. */
   readonly frames: Days;
@@ -31,12 +31,12 @@ const stored = 'toDateTime(inserted_at)';
 const longest = 20_000;
 
 /** As ClickHouse writes it down, so that what is in place can be compared; empty: for ever. */
-function ttl(from: string, { usual, tenants }: Days): string {
+function ttl(from: string, { usual, tenants }: Days, where?: string): string {
   const forEver = [usual, ...tenants.values()].every((days) => days === 0);
   if (forEver) return '';
   const own = [...tenants].sort(([a], [b]) => (a < b ? -1 : 1)).filter(([, days]) => days !== usual);
   const days = own.length === 0 ? usual : `multiIf(${own.map(([tenant, of]) => `tenant = '${tenant}', ${of || longest}`).join(', ')}, ${usual || longest})`;
-  return `${from} + toIntervalDay(${days})`;
+  return `${from} + toIntervalDay(${days})${where === undefined ? '' : ` WHERE ${where}`}`;
 }
 
 /**
@@ -48,7 +48,7 @@ export async function applyRetention(store: Pick<Store, 'query' | 'command'>, { 
     [table, ttl(stored, rows)],
     ...['rollup_minutes', 'rollup_hours', 'rollup_labels'].map((name): [string, string] => [name, ttl('bucket', rollups)]),
     [windowsTable, ttl('toDateTime(end)', drift)],
-    [alertsTable, ttl('toDateTime(changed_at)', drift)],
+    [alertsTable, ttl('toDateTime(changed_at)', drift, "status = 'resolved'")],
     [keptTable, ttl('toDateTime(kept_at)', frames)],
   ]);
   const names = [...wanted.keys()].flatMap((name) => [`'${name}'`, `'${name}_local'`]).join(', ');
@@ -60,16 +60,21 @@ export async function applyRetention(store: Pick<Store, 'query' | 'command'>, { 
   for (const [name, wants] of wanted) {
     if ((row!.ttls[name] ?? '') !== wants) await store.command(wants === '' ? `ALTER TABLE ${name} REMOVE TTL` : `ALTER TABLE ${name} MODIFY TTL ${wants}`);
   }
+  // All is on one line: up to the next column's name, which is quoted, and not as far as the table's own TTL.
   const [column] = await store.query<{ ttl: string }>(
-    `SELECT extract(create_table_query, 'embedding. Array\\\\(Float32\\\\)[^\\\\n]*? TTL (toDateTime\\\\(inserted_at\\\\) \\\\+ toIntervalDay\\\\((?:\\\\d+|multiIf\\\\([^()]*\\\\))\\\\))') AS ttl
+    `SELECT extract(splitByString(') ENGINE = ', create_table_query)[1], '\`embedding\` Array\\\\(Float32\\\\)[^\`]*? TTL (toDateTime\\\\(inserted_at\\\\) \\\\+ toIntervalDay\\\\((?:\\\\d+|multiIf\\\\([^()]*\\\\))\\\\))') AS ttl
      FROM system.tables WHERE database = currentDatabase() AND name IN ('${table}', '${table}_local') AND engine LIKE '%MergeTree'`,
   );
   const wants = ttl(stored, embeddings);
   if (column!.ttl !== wants) await store.command(`ALTER TABLE ${table} MODIFY COLUMN embedding ${wants === '' ? 'REMOVE TTL' : `TTL ${wants}`}`);
 }
 
-/** The days after which something of anybody's expires that the rollups are compared with, or they themselves; 0: never. */
-export function comparableDays({ rows, rollups }: Pick<Retention, 'rows' | 'rollups'>): number {
-  const all = [rows, rollups].flatMap(({ usual, tenants }) => [usual, ...tenants.values()]).filter((days) => days > 0);
-  return all.length === 0 ? 0 : Math.min(...all);
+/** After how many days something expires that the rollups are compared with, or they themselves. */
+export function comparableDays({ rows, rollups }: Pick<Retention, 'rows' | 'rollups'>): Days {
+  const shorter = (a: number, b: number): number => (a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b));
+  const named = new Set([...rows.tenants.keys(), ...rollups.tenants.keys()]);
+  return {
+    usual: shorter(rows.usual, rollups.usual),
+    tenants: new Map([...named].map((tenant) => [tenant, shorter(rows.tenants.get(tenant) ?? rows.usual, rollups.tenants.get(tenant) ?? rollups.usual)])),
+  };
 }

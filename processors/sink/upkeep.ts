@@ -15,7 +15,7 @@ export interface UpkeepOptions {
 export async function keepStore({ retention, ...options }: UpkeepOptions): Promise<{ close(): Promise<void> }> {
   await applyRetention(options.store, retention);
   const closing = new AbortController();
-  const keeping = keepRollups({ ...options, keptDays: comparableDays(retention), signal: closing.signal });
+  const keeping = keepRollups({ ...options, kept: comparableDays(retention), signal: closing.signal });
   return {
     close() {
       closing.abort();

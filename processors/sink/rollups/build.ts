@@ -14,6 +14,8 @@ export interface PassOptions {
   readonly until: number;
   /** The same, to the whole hour: older buckets are left as they are, since their rows may have expired. */
   readonly since?: number;
+  /** The same of tenants whose rows are kept for another time. */
+  readonly sinceOf?: ReadonlyMap<string, number>;
   readonly clock: Pick<Clock, 'now'>;
   /** Who is at it, for whoever reads rollup_passes. */
   readonly builder: string;
@@ -35,7 +37,7 @@ const hourMs = 60 * minuteMs;
  * One pass. Safe to cut off anywhere, to repeat, and to run several times at once: two at once only do the work twice, and
  * what one of them counted before the other's rows came is found by the next. Throws query_failed or store_unavailable.
  */
-export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, clock, builder, rowsAtOnce = 500_000 }: PassOptions): Promise<Pass> {
+export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'insert'>, { until, since = 0, sinceOf = new Map(), clock, builder, rowsAtOnce = 500_000 }: PassOptions): Promise<Pass> {
   const startedAt = clock.now();
   // Passes of a version that does not keep the firsts may not have looked for rows that moved either: they do not count.
   const [last] = await store.query<{ pass: number; looked: number }>(
@@ -44,17 +46,20 @@ export async function buildRollups(store: Pick<Store, 'query' | 'command' | 'ins
   );
   // Not the clock alone: set back, it would give new counts a lower number than the old ones, and the old ones would win.
   const pass = Math.max(startedAt * 1000, last!.pass + 1);
-  const span = { since: Math.ceil(since / hourMs) * 3600, until: Math.floor(until / minuteMs) * 60 };
-  const record = { pass, builder, started_at: startedAt, since: span.since, until: span.until };
+  const wholeHour = (ms: number): number => Math.ceil(ms / hourMs) * 3600;
+  const from = { usual: wholeHour(since), tenants: new Map([...sinceOf].map(([tenant, ms]) => [tenant, wholeHour(ms)])) };
+  const span = { until: Math.floor(until / minuteMs) * 60 };
+  // What the record says holds for everybody.
+  const record = { pass, builder, started_at: startedAt, since: Math.max(from.usual, ...from.tenants.values()), until: span.until };
   await store.insert('rollup_passes', [{ ...record, finished_at: null, hours_rebuilt: 0 }]);
 
   await dropMoved(store, Math.max(0, Math.min(last!.looked, startedAt) - clocksDifferMs));
-  const stale = await store.query<{ hour: number; rows: number }>(staleHours, span);
+  const stale = await store.query<{ hour: number; rows: number }>(staleHours(from), span);
   for (const hours of portions(stale, rowsAtOnce)) {
     // Minutes first: an hour is counted from them, and one cut off in between still differs from the rows.
-    await store.command(replaceMinutes(hours), { ...span, pass });
-    await store.command(replaceHours(hours), { ...span, pass });
-    await store.command(replaceLabels(hours), { ...span, pass });
+    await store.command(replaceMinutes(hours, from), { ...span, pass });
+    await store.command(replaceHours(hours, from), { ...span, pass });
+    await store.command(replaceLabels(hours, from), { ...span, pass });
   }
   await keepFirsts(store, pass);
   await store.insert('rollup_passes', [{ ...record, finished_at: clock.now(), hours_rebuilt: stale.length }]);

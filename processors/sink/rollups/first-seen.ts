@@ -13,6 +13,12 @@ const columns = `${keys}, bucket, seen, pass`;
 const counted = `rollup_labels FINAL WHERE label != '' AND pass > {since:UInt64}`;
 const held = `rollup_firsts FINAL WHERE seen AND label != ''`;
 
+/**
+ * From ClickHouse 25.4 on, each shard of a cluster would insert what it finds into itself, and one class would be on several.
+ * Parts are left out by pass_range under FINAL too: it is what decides between repeats, so none that wins is among them.
+ */
+const settings = 'SETTINGS parallel_distributed_insert_select = 0, use_skip_indexes_if_final = 1';
+
 /** What was seen earlier than is held, or is not held at all. */
 const came = `
 INSERT INTO rollup_firsts (${columns})
@@ -24,7 +30,8 @@ FROM
     SELECT ${keys}, bucket AS hour, true FROM ${held}
 )
 GROUP BY ${keys}
-HAVING NOT max(known) OR first < minIf(hour, known)`;
+HAVING NOT max(known) OR first < minIf(hour, known)
+${settings}`;
 
 /** What is held as first, and was taken back. */
 const left = `
@@ -34,14 +41,15 @@ const again = `
 INSERT INTO rollup_firsts (${columns})
 SELECT ${keys}, minIf(rollup_labels.bucket, n > 0), countIf(n > 0) > 0, {pass:UInt64}
 FROM rollup_labels FINAL WHERE (${keys}) GLOBAL IN (${left})
-GROUP BY ${keys}`;
+GROUP BY ${keys}
+${settings}`;
 
 /** After the labels of a pass are counted. Safe to cut off and to repeat. */
 export async function keepFirsts(store: Pick<Store, 'query' | 'command' | 'insert'>, pass: number): Promise<void> {
   const [known] = await store.query<{ pass: number }>("SELECT max(pass) AS pass FROM rollup_firsts WHERE label = ''");
   const span = { pass, since: Math.max(0, Math.min(known!.pass, pass) - overlap) };
   await store.command(came, span);
-  const [gone] = await store.query<{ n: number }>(`SELECT count() AS n FROM (${left})`, span);
+  const [gone] = await store.query<{ n: number }>(`SELECT count() AS n FROM (${left}) SETTINGS use_skip_indexes_if_final = 1`, span);
   if (gone!.n > 0) await store.command(again, span);
   await store.insert('rollup_firsts', [{ tenant: '', source: '', model: '', label: '', bucket: 0, seen: false, pass }]);
 }

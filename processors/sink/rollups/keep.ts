@@ -1,5 +1,6 @@
 /** Keeps the rollups up: a pass for each minute, by one of the sinks that run. */
 import type { Clock, Store } from '../../../connectors/ports.ts';
+import type { Days } from '../retention.ts';
 import { buildRollups } from './build.ts';
 
 export interface KeepOptions {
@@ -7,8 +8,8 @@ export interface KeepOptions {
   readonly clock: Clock;
   /** Of this process, in rollup_passes. */
   readonly builder: string;
-  /** Days after which rows or counts expire, the shorter of both; 0: never. What is older is not compared: it would be counted down to nothing. */
-  readonly keptDays: number;
+  /** After which rows or counts expire, the shorter of both. What is older is not compared: it would be counted down to nothing. */
+  readonly kept: Days;
   /** Aborting it ends the loop, after the pass that is under way. */
   readonly signal: AbortSignal;
   readonly log: { debug(details: object, message: string): void; warn(details: object, message: string): void };
@@ -26,17 +27,18 @@ const pauseFactor = 9;
 const givenUpAfterMs = 3 * minuteMs;
 
 /** Until the signal aborts. A pass that fails is logged; the next one does its work too. */
-export async function keepRollups({ store, clock, builder, keptDays, signal, log }: KeepOptions): Promise<void> {
+export async function keepRollups({ store, clock, builder, kept, signal, log }: KeepOptions): Promise<void> {
   let pause = 0;
   while (!signal.aborted) {
     const nextMinute = minuteMs - ((clock.now() - settleMs) % minuteMs);
     await clock.sleep(Math.max(nextMinute, pause), signal);
     if (signal.aborted) return;
     const startedAt = clock.now();
+    const since = (days: number): number => (days === 0 ? 0 : startedAt - days * dayMs + marginMs);
     const until = Math.floor((startedAt - settleMs) / minuteMs) * minuteMs;
     try {
       if (await othersAreAtIt(store, until, startedAt)) continue;
-      const { hoursRebuilt } = await buildRollups(store, { until, ...(keptDays > 0 && { since: startedAt - keptDays * dayMs + marginMs }), clock, builder });
+      const { hoursRebuilt } = await buildRollups(store, { until, since: since(kept.usual), sinceOf: new Map([...kept.tenants].map(([tenant, days]) => [tenant, since(days)])), clock, builder });
       log.debug({ until, hoursRebuilt, ms: clock.now() - startedAt }, 'rollups compared');
     } catch (error) {
       log.warn({ err: error }, 'rollups could not be built');
