@@ -6,7 +6,7 @@ import { noWatch, watchWindow } from '../../processors/drift/alerts.ts';
 import { unpackBlocks } from '../../processors/drift/blocks.ts';
 import { driftConfig } from '../../processors/drift/config.ts';
 import { driftStage } from '../../processors/drift/drift.ts';
-import { packReference, type Reference } from '../../processors/drift/reference.ts';
+import { normalOf, packReference, type Reference } from '../../processors/drift/reference.ts';
 import { openReferences, referenceKey } from '../../processors/drift/references.ts';
 import type { Emitted, Input } from '../../processors/stage.ts';
 import type { Alert, DriftWindow, Prediction } from '../../schemas/records.ts';
@@ -263,6 +263,24 @@ describe('alerts', () => {
   test('hours add nothing to what five minutes have told: the alert ends with its cause', () => {
     const news = newsOf([0, 1, 2].flatMap((hour) => [...five(60 * hour, 6, hour === 2 ? [] : ['luma']), ...five(60 * hour + 30, 6, hour === 0 ? ['luma'] : []), record('1h', 60 * hour, hour === 2 ? [] : ['luma'])]));
     assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['5m/95', 'resolved', 'luma', 'nanodet@1']]);
+  });
+
+  test('a day is laid beside its reference, and what chance does to a day is not asked', async () => {
+    const blocks = await blocksOf(60);
+    const normal = normalOf(() => blocks);
+    const asked: number[] = [];
+    const tails = (frames: number, durationMs: number) => {
+      asked.push(durationMs);
+      return normal.tails(frames, durationMs);
+    };
+    const references = { normalFor: () => ({ version: '1', sameVersion: true, normal: { ...normal, tails }, calibration: null }) };
+    const stage = driftStage({ config, clock, references, states: async () => new Map(), log: quiet });
+    const frames = stream({ seed: 67, from: Date.UTC(2026, 0, 6), frames: 18_200, fps: 0.2, embeddings: false });
+    const day = emittedBy(await stage.process(inputsOf(frames), new AbortController().signal)).map(({ value }) => value as DriftWindow).find(({ span }) => span === '24h')!;
+    assert.deepEqual([day.verdict, day.sentence, day.frames], ['sum', null, 17_280]);
+    assert.ok(day.features.some(({ name, now: shares }) => name === 'luma' && shares.length > 0));
+    assert.ok(day.features.every(({ p, q, moved }) => p === null && q === null && !moved));
+    assert.ok(asked.length > 0 && asked.every((ms) => ms < 86_400_000), asked.join());
   });
 
   test('a single window that has moved is no alert', async () => {
