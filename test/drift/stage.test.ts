@@ -265,6 +265,23 @@ describe('alerts', () => {
     assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['5m/95', 'resolved', 'luma', 'nanodet@1']]);
   });
 
+  test('hours tell of what no five minutes show, although those have told of something else', () => {
+    const news = newsOf([0, 1, 2, 3].flatMap((hour) => [...five(60 * hour, 12, ['luma']), record('1h', 60 * hour, ['luma', 'class_mix'])]));
+    assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['1h/60', 'firing', 'luma,class_mix', 'nanodet@1']]);
+  });
+
+  test('what five minutes have told of is forgotten with the hour, whatever its verdict, and with the version', () => {
+    const watch = noWatch();
+    const see = (windows: readonly DriftWindow[]): void => windows.forEach((window) => void watchWindow(watch, window));
+    see(five(0, 12, ['luma']));
+    assert.deepEqual(watch.shown, { 'nanodet@1': ['luma'] });
+    see([{ ...record('1h', 0, []), verdict: 'no_reference' }]);
+    assert.deepEqual(watch.shown, {});
+    see(five(60, 2, ['luma']));
+    see(five(70, 30).map((window) => ({ ...window, version: '2' })));
+    assert.deepEqual(watch.shown, {});
+  });
+
   test('a day is laid beside its reference, and what chance does to a day is not asked', async () => {
     const blocks = await blocksOf(60);
     const normal = normalOf(() => blocks);
