@@ -126,7 +126,7 @@ function reasonOf({ name, value, mean, reference_mean, labels, now, reference }:
   const confirmed = domain?.moved ? `; a classifier tells them from those of before, AUC ${domain.value.toFixed(2)}` : '';
   if (name === embeddingMean.name) return `to the model the pictures look different (its embedding has moved by ${value.toFixed(2)} deviations${confirmed})`;
   if (name === embeddingShape.name) return `to the model the pictures look different (distribution of its embedding, MMD² ${value.toFixed(3)}${confirmed})`;
-  if (name === newClass.name) return `'${labels[0]}' is new: seen ${short(100 * now[0]!)} times in 100 frames, and ${reference[0] === 0 ? 'never' : 'hardly ever'} before`;
+  if (name === newClass.name) return `'${labels[0]}' is new: ${short(100 * now[0]!)} of it in 100 frames, and ${reference[0] === 0 ? 'never' : 'hardly ever'} before`;
   if (name === classMix.name) {
     const most = indexOfLargest(now.map((share, i) => Math.abs(share - reference[i]!)));
     return `'${labels[most]}' is ${percent(now[most]!)} of what is seen instead of ${percent(reference[most]!)}`;

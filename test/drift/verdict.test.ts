@@ -77,7 +77,7 @@ describe('a window beside its reference', () => {
     const window = foxes(8);
     const judgement = await judge(window, normal, alpha, 'all');
     assert.ok(moved(judgement).includes('new_class'));
-    assert.match(judgement.sentence!, /'fox' is new: seen 13 times in 100 frames, and never before/);
+    assert.match(judgement.sentence!, /'fox' is new: 13 of it in 100 frames, and never before/);
     const { labels, now, reference, value } = judgement.features.find(({ name }) => name === 'new_class')!;
     assert.deepEqual([labels, now, reference, value], [['fox'], [0.125], [0], 0.125]);
     assert.ok(judgement.examples.includes(window.examples.classes.fox!));
