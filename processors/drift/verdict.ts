@@ -7,7 +7,7 @@ import type { Normal, Tails } from './reference.ts';
 import { type Sketch, valuesIn } from './sketch.ts';
 import { benjaminiHochberg } from './statistics/benjamini-hochberg.ts';
 import { pValue } from './statistics/tail.ts';
-import type { ClosedWindow } from './windows.ts';
+import type { ClosedWindow, Span } from './windows.ts';
 
 export interface Judgement {
   readonly features: readonly DriftFeature[];
@@ -54,7 +54,7 @@ export async function judge(window: ClosedWindow, normal: Normal, alpha: number,
   const moved = features.filter((each) => each.moved).sort((a, b) => a.p! - b.p! || order(a.name) - order(b.name));
   return {
     features: domain ? [...features, domain] : features,
-    sentence: moved.length === 0 ? null : sentenceOf(moved, domain),
+    sentence: moved.length === 0 ? null : sentenceOf(moved, domain, window.span),
     examples: [...new Set(moved.flatMap((feature) => framesOf(feature, window, normal.total)))].slice(0, 6),
   };
 }
@@ -114,10 +114,10 @@ function sharesOfClasses({ classes }: Sketch): Map<string, number> {
   return new Map(Object.entries(classes).filter(([, count]) => count > 0).map(([label, count]) => [label, count / n]));
 }
 
-function sentenceOf(moved: readonly DriftFeature[], domain: DriftFeature | null): string {
+function sentenceOf(moved: readonly DriftFeature[], domain: DriftFeature | null, span: Span): string {
   const told = moved.slice(0, toldOf).map((feature) => reasonOf(feature, domain));
   const more = moved.length - told.length;
-  const text = `${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+  const text = `${span === '1h' ? 'over an hour: ' : ''}${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
   return text[0]!.toUpperCase() + text.slice(1);
 }
 

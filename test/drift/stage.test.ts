@@ -239,6 +239,8 @@ describe('alerts', () => {
     // The hour shows it too, and has nothing to add: the alert was over before it.
     const hour = at.windows().find(({ span }) => span === '1h');
     assert.deepEqual([hour!.verdict, hour!.features.find(({ name }) => name === 'luma')!.moved], ['drifted', true]);
+    assert.match(hour!.sentence!, /^Over an hour: .*pictures are darker/);
+    assert.ok(hour!.examples.length > 0, 'frames to look at');
   });
 
   const record = (span: '5m' | '1h', at: number, moved: readonly string[]): DriftWindow => {
