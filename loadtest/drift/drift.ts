@@ -45,8 +45,9 @@ export async function drift(argv: readonly string[]): Promise<void> {
   const asked = await askModels(lots, values.cache, key, say);
 
   const worlds = prepare(asked, Number(values.days));
-  const quiet = falseAlarms(worlds, { windows: Math.round((months * windowsOfAMonth) / worlds.length), alpha });
-  const rows = scenes.map((scene: Scene) => ({ ...scene, ...sight(worlds, scene, { trials: Math.ceil(trials / worlds.length), alpha }) }));
+  const quiet = await falseAlarms(worlds, { windows: Math.round((months * windowsOfAMonth) / worlds.length), alpha });
+  const rows: (Scene & Awaited<ReturnType<typeof sight>>)[] = [];
+  for (const scene of scenes) rows.push({ ...scene, ...(await sight(worlds, scene, { trials: Math.ceil(trials / worlds.length), alpha })) });
   const best = strengths.map((strength) => ({ strength, halves: worlds.map((world, i) => bestTest(world, mixTilts[strength], i + 1)) }));
   const cost = await costOfDrift(asked.get('usual')!);
   const peers = values['no-peers'] ? [] : await judgePeers(worlds, scenes, alpha, say);

@@ -63,11 +63,14 @@ export async function judgePeers(worlds: readonly World[], scenes: readonly Scen
     writeFileSync(given, JSON.stringify({ references: worlds.map(({ reference }) => rowsOf(Array.from({ length: referenceStretches }, () => pick(reference, random)))), lots: lots.map(({ name, windows }) => ({ name, windows: windows.map(({ half, part }) => ({ half, rows: rowsOf(part) })) })) }));
     await runProgram(python, [join(folder, 'drift.py'), given, answered], say);
     const verdicts = JSON.parse(readFileSync(answered, 'utf8')) as Record<string, Record<string, number>>;
-    return lots.map(({ name, windows }) => ({
-      name,
-      saccade: windows.filter(({ half, part }) => Object.values(judged(worlds[half]!, part, 0, alpha)).some(({ sentence }) => sentence !== null)).length / windows.length,
-      peers: verdicts[name]!,
-    }));
+    const ours = async ({ half, part }: (typeof lots)[number]['windows'][number]): Promise<boolean> => Object.values(await judged(worlds[half]!, part, 0, alpha)).some(({ sentence }) => sentence !== null);
+    const compared = [];
+    for (const { name, windows } of lots) {
+      let drifted = 0;
+      for (const window of windows) if (await ours(window)) drifted += 1;
+      compared.push({ name, saccade: drifted / windows.length, peers: verdicts[name]! });
+    }
+    return compared;
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

@@ -23,8 +23,8 @@ interface Vote {
 export interface Watch {
   /** The last windows with a verdict, by stream (`model@version`), and those of hours by `model@version 1h`. */
   readonly votes: Record<string, Vote[]>;
-  /** Streams of which windows of five minutes have agreed since their last hour. */
-  told?: string[];
+  /** By stream the features on which windows of five minutes have agreed since its last hour; absent in what was written before. */
+  shown?: Record<string, string[]>;
   /** The alert that is open. */
   alert: Alert | null;
 }
@@ -40,19 +40,26 @@ const streamOf = (voters: string): string => voters.replace(/ 1h$/, '');
 
 /** Takes a window of five minutes or an hour in; answers the alert if there is news of it: it opens, spreads to other features, or resolves. */
 export function watchWindow(watch: Watch, window: DriftWindow): Alert | null {
-  if (window.verdict !== 'stable' && window.verdict !== 'drifted') return null;
   const stream = `${window.model}@${window.version ?? ''}`;
+  const shown = (watch.shown ??= {});
+  const before = shown[stream] ?? [];
+  // Whatever becomes of the hour.
+  if (window.span === '1h') delete shown[stream];
+  if (window.verdict !== 'stable' && window.verdict !== 'drifted') return null;
   const voters = window.span === '1h' ? hourOf(stream) : stream;
-  const told = watch.told?.includes(stream) ?? false;
-  const moved = window.span === '1h' && told ? [] : window.features.filter((feature) => feature.moved).map(({ name }) => name);
-  if (window.span === '1h' && told) watch.told = watch.told!.filter((other) => other !== stream);
+  const all = window.features.filter((feature) => feature.moved).map(({ name }) => name);
+  const moved = window.span === '1h' ? all.filter((feature) => !before.includes(feature)) : all;
   watch.votes[voters] = [...(watch.votes[voters] ?? []), { window: window.id, start: window.start, end: window.end, moved }].slice(-votes);
   for (const [other, of] of Object.entries(watch.votes)) {
     const last = of.at(-1)!;
-    if (window.end - last.end > Math.max(staleMs, 3 * (last.end - last.start))) delete watch.votes[other];
+    if (window.end - last.end > Math.max(staleMs, 3 * (last.end - last.start))) {
+      delete watch.votes[other];
+      delete shown[other];
+    }
   }
   const firing = Object.entries(watch.votes).map(([name, of]) => ({ name, of, features: agreed(of) })).filter(({ features }) => features.length > 0);
-  if (voters === stream && !told && firing.some(({ name }) => name === stream)) watch.told = [...(watch.told ?? []), stream];
+  const own = voters === stream ? firing.find(({ name }) => name === stream) : undefined;
+  if (own) shown[stream] = [...new Set([...before, ...own.features])];
   const open = watch.alert;
   if (firing.length === 0) {
     if (!open) return null;

@@ -50,17 +50,17 @@ function classCounts(reference: Sketch, current: Sketch): { readonly was: number
   return { was: counts(reference), is: counts(current) };
 }
 
-/** How often a frame of the reference has a class, at most, of which it is said that it was never seen: once by mistake is no sight of it. */
+/** How many of a class there are for each frame of the reference, at most, of which it is said that it was never seen: once by mistake is no sight of it. */
 const never = 0.001;
 
 export interface Newcomer {
   readonly label: string;
-  /** How often a frame has it, and had it in the reference. */
+  /** How many of it there are for each frame, and were in the reference: a frame may have several. */
   readonly rate: number;
   readonly was: number;
 }
 
-/** Classes that the reference has never, the most frequent first. By frame, since a new thing is no less new where there is much else. */
+/** Classes that the reference has never, the most frequent first. For each frame, not among all that is seen, since a new thing is no less new where there is much else. */
 export function newcomersOf(reference: Sketch, current: Sketch): Newcomer[] {
   return Object.entries(current.classes)
     .map(([label, count]) => ({ label, rate: count / current.frames, was: (Object.hasOwn(reference.classes, label) ? reference.classes[label]! : 0) / reference.frames }))

@@ -3,6 +3,7 @@
  * asked about the others. Sources: Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, 2017; the split by blocks, since a
  * classifier that has seen a frame's neighbour knows the frame.
  */
+import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Block } from './blocks.ts';
 import { auc } from './statistics/auc.ts';
 import { fitLogistic, logOdds } from './statistics/logistic.ts';
@@ -58,8 +59,8 @@ const spread = <T>(from: readonly T[], most: number): T[] => (from.length <= mos
 
 export interface DomainClassifier {
   auc(now: readonly Block[]): number;
-  /** How unusual an area is for a run of so many blocks of the reference against the rest of it, or of as many as hold enough frames. Takes some tenths of a second the first time. */
-  tail(length: number): Tail;
+  /** How unusual an area is for a run of so many blocks of the reference against the rest of it, or of as many as hold enough frames. Takes some tenths of a second the first time, and gives the thread up meanwhile. */
+  tail(length: number): Promise<Tail>;
 }
 
 /** Null where the reference was made before frames were sampled, or its model has no embeddings. `load`: as normalOf has it. */
@@ -73,16 +74,18 @@ export function domainClassifier(load: () => readonly Block[]): DomainClassifier
   const tails = new Map<number, Tail>();
   return {
     auc: (now) => domainAuc(reference, now.map(rowsOf)),
-    tail(length) {
+    async tail(length) {
       const own = Math.min(Math.max(least, length), most);
       let tail = tails.get(own);
       if (!tail) {
         const blocks = load().map(rowsOf);
         const starts = spread(blocks.map((_, i) => i), runs);
-        const areas = starts.map((start) => {
+        const areas: number[] = [];
+        for (const start of starts) {
           const inRun = (i: number): boolean => (i - start + blocks.length) % blocks.length < own;
-          return domainAuc(spread(blocks.filter((_, i) => !inRun(i)), referenceBlocks), blocks.filter((_, i) => inRun(i)));
-        });
+          areas.push(domainAuc(spread(blocks.filter((_, i) => !inRun(i)), referenceBlocks), blocks.filter((_, i) => inRun(i))));
+          await otherWork();
+        }
         tails.set(own, (tail = fitTail(areas.filter((area) => !Number.isNaN(area)))));
       }
       return tail;

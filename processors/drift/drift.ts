@@ -8,8 +8,9 @@
  * committed. What it is given again is below the state's offset and is not counted again; what may not have arrived of the
  * results lies in the state too and is sent again, under the same ids.
  *
- * To judge a window takes milliseconds, and many end at the same time: between two of them the thread is given up, so that heartbeats and
- * other stages get their turn. What is asked of the stage meanwhile waits, since a source that is half counted is in no state to be told of.
+ * To judge a window takes milliseconds, the first of its length a second, and many end at the same time: between two of them and within the
+ * long ones the thread is given up, so that heartbeats and other stages get their turn; but to read a reference of a week is one go of some
+ * tenths of a second. What is asked of the stage meanwhile waits, since a source that is half counted is in no state to be told of.
  *
  * A source that falls silent brings no inputs by which its last window could end: `silent` ends those by the clock on the wall, for the
  * sources of partitions that this process reads.
@@ -27,7 +28,7 @@ import { inTurn } from './in-turn.ts';
 import { estimatePerformance } from './performance.ts';
 import type { References } from './references.ts';
 import { isCounted, newState, packState, passed, type SourceState, stateKey, tidy, unpackState } from './source-state.ts';
-import { judge } from './verdict.ts';
+import { chartsOf, judge } from './verdict.ts';
 import { add, type ClosedWindow, closeSilent, leastFrames, noWindows, type Span } from './windows.ts';
 
 export interface DriftOptions {
@@ -46,7 +47,7 @@ const handedAtMost = 200;
  * An hour holds what is too little for five minutes to tell from chance. There are twelve times fewer of them, so each may err twelve times as
  * often. A day is compared for the eye alone: a reference of a week has seven.
  */
-const leniency: Readonly<Record<Span, number>> = { '5m': 1, '1h': 12, '24h': 0 };
+const leniency: Readonly<Record<Exclude<Span, '24h'>, number>> = { '5m': 1, '1h': 12 };
 
 /** Records that are counted before others get their turn: some 20 ms. */
 const inARow = 250;
@@ -153,7 +154,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
     const told: Emitted[] = [];
     for (const state of sources.values()) {
       if (!seen.has(state.partition) || now - (lastSeen.get(state) ?? begunAt) < silentMs) continue;
-      const results = Object.entries(state.streams).flatMap(([name, windows]) => closeSilent(windows, now).flatMap((window) => resultsOf(state, name, window, state.next)));
+      const results: Emitted[] = [];
+      for (const [name, windows] of Object.entries(state.streams)) for (const window of closeSilent(windows, now)) results.push(...(await resultsOf(state, name, window, state.next)));
       if (results.length === 0) continue;
       told.push(...results, checkpoint(state));
       await otherWork();
@@ -169,8 +171,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
   }
 
   /** A window that is over, and the alert that follows; remembered in the state under the offset with which they leave. */
-  function resultsOf(state: SourceState, name: string, window: ClosedWindow, offset: number): Emitted[] {
-    const record = recordOf(state, name, window);
+  async function resultsOf(state: SourceState, name: string, window: ClosedWindow, offset: number): Promise<Emitted[]> {
+    const record = await recordOf(state, name, window);
     const alert = watchWindow(state.watch, record);
     const made: Emitted[] = [{ output: 'windows', key: state.source, value: record }, ...(alert ? [{ output: 'alerts', key: state.source, value: alert }] : [])];
     for (const emitted of made) state.sent.push({ offset, at: clock.now(), emitted });
@@ -194,7 +196,7 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       const name = `${model}@${version ?? lastVersion(state, model)}`;
       const windows = (state.streams[name] ??= noWindows());
       for (const window of add(windows, input.value)) {
-        results.push(...resultsOf(state, name, window, first.origin.offset));
+        results.push(...(await resultsOf(state, name, window, first.origin.offset)));
         await otherWork();
       }
     }
@@ -205,19 +207,21 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
     return results;
   }
 
-  function recordOf({ tenant, source }: SourceState, stream: string, window: ClosedWindow): DriftWindow {
+  async function recordOf({ tenant, source }: SourceState, stream: string, window: ClosedWindow): Promise<DriftWindow> {
     const [model, version] = split(stream);
     const found = references.normalFor({ tenant, source, model, version }, (window.start + window.end) / 2);
     const enough = window.total.frames >= leastFrames;
-    const judged = found && enough ? judge(window, found.normal, config.alpha * leniency[window.span], found.sameVersion ? 'all' : 'input') : null;
-    const verdict = window.span === '24h' ? 'sum' : !enough ? 'too_few' : !judged ? 'no_reference' : judged.sentence === null ? 'stable' : 'drifted';
+    const only = found?.sameVersion ? 'all' : 'input';
+    const { span } = window;
+    const judged = found && enough && span !== '24h' ? await judge(window, found.normal, config.alpha * leniency[span], only) : null;
+    const verdict = span === '24h' ? 'sum' : !enough ? 'too_few' : !judged ? 'no_reference' : judged.sentence === null ? 'stable' : 'drifted';
     return {
-      id: driftWindowId(tenant, source, stream, window.span, window.start),
+      id: driftWindowId(tenant, source, stream, span, window.start),
       tenant,
       source,
       model,
       version,
-      span: window.span,
+      span,
       start: window.start,
       end: window.end,
       closed_at: clock.now(),
@@ -225,8 +229,8 @@ export function driftStage({ config, clock, references, states, log }: DriftOpti
       late: window.late,
       verdict,
       reference: found?.version ?? null,
-      sentence: verdict === 'sum' ? null : (judged?.sentence ?? null),
-      features: [...(judged?.features ?? [])].map((feature) => (verdict === 'sum' ? { ...feature, p: null, q: null, moved: false } : feature)),
+      sentence: judged?.sentence ?? null,
+      features: [...(judged?.features ?? (found && enough ? chartsOf(window, found.normal, only) : []))],
       performance: found?.sameVersion && found.calibration && enough ? estimatePerformance(window.blocks.length > 0 ? window.blocks : [window.total], found.normal.total, found.calibration) : null,
       examples: verdict === 'drifted' ? [...judged!.examples] : [],
       blocks: window.blocks.length > 0 ? packBlocks(window.blocks) : null,

@@ -1,4 +1,5 @@
 /** What is normal for a stream, in versions; and what chance alone makes of a window of it. */
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Block } from './blocks.ts';
@@ -73,10 +74,13 @@ export function joinBlocks(blocks: readonly Block[], most = mostBlocks): Block[]
 /** A part made ready to be compared with. */
 export interface Normal {
   readonly total: Sketch;
-  /** Of how many of its blocks a run is like a window of so many frames in so much time; 1 and up. */
+  /**
+   * Of how many of its blocks a run is like a window of so many frames in so much time; 1 and up. Down to one of four lengths of each
+   * octave: no two hours have as many frames, and to work out one length takes a second.
+   */
   runLike(frames: number, durationMs: number): number;
-  /** How unusual a distance is for a window of so many frames in so much time, by feature. */
-  tails(frames: number, durationMs: number): ReadonlyMap<string, Tails>;
+  /** How unusual a distance is for a window of so many frames in so much time, by feature. Gives the thread up while it works out a length for the first time. */
+  tails(frames: number, durationMs: number): Promise<ReadonlyMap<string, Tails>>;
   /** Null where no frames were sampled. */
   readonly domain: DomainClassifier | null;
 }
@@ -87,7 +91,7 @@ export interface Tails {
   readonly shift: Tail;
 }
 
-/** Down to one of four lengths of each octave: no two hours have as many frames, and to work out one length takes a second. */
+/** Rounded down: a shorter stretch varies more, so that fewer windows are called unusual. */
 function coarse(length: number): number {
   const step = Math.max(1, 2 ** Math.floor(Math.log2(length) - 2));
   return Math.floor(length / step) * step;
@@ -103,16 +107,15 @@ export function normalOf(load: () => readonly Block[]): Normal {
   const framesOfBlock = total.frames / blocks.length;
   const msOfBlock = medianStep(blocks);
   const known = new Map<number, ReadonlyMap<string, Tails>>();
-  // Rounded down: a shorter stretch varies more, so that fewer windows are called unusual.
-  const runLike = (frames: number, durationMs: number): number => Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), most);
+  const runLike = (frames: number, durationMs: number): number => coarse(Math.min(Math.max(1, Math.floor(Math.min(frames / framesOfBlock, durationMs / msOfBlock) + 0.01)), most));
   return {
     total,
     domain: domainClassifier(load),
     runLike,
-    tails(frames, durationMs) {
-      const length = coarse(runLike(frames, durationMs));
+    async tails(frames, durationMs) {
+      const length = runLike(frames, durationMs);
       let tails = known.get(length);
-      if (!tails) known.set(length, (tails = tailsOfRuns(load(), total, length)));
+      if (!tails) known.set(length, (tails = await tailsOfRuns(load(), total, length)));
       return tails;
     },
   };
@@ -123,12 +126,15 @@ function medianStep(blocks: readonly Block[]): number {
   return Math.max(1, steps[steps.length >> 1] ?? 1);
 }
 
+/** Runs that are compared before others get their turn: some 20 ms. */
+const runsInARow = 24;
+
 /**
  * Every run of `length` blocks in turn (round the end) as if it were a window, against the rest: whatever those distances are, nothing
  * has changed. Frames in a row resemble each other, and runs keep that; shuffled frames would vary far less than any real window.
  * Source: Politis & Romano, subsampling, 1994; the blocks are those of Künsch, 1989.
  */
-function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): ReadonlyMap<string, Tails> {
+async function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): Promise<ReadonlyMap<string, Tails>> {
   const seen = new Map<string, Distance[]>();
   const [run, rest] = [emptySketch(), emptySketch()];
   merge(rest, total);
@@ -145,6 +151,7 @@ function tailsOfRuns(blocks: readonly Block[], total: Sketch, length: number): R
     }
     move(blocks[i]!, -1);
     move(blocks[(i + length) % blocks.length]!, 1);
+    if (i % runsInARow === runsInARow - 1) await otherWork();
   }
   const tailsOf = (name: string, distances: readonly Distance[]): Tails => {
     const values = distances.map(({ value }) => value);

@@ -24,7 +24,7 @@ export interface References {
   changed(key: string, value: Buffer | null): void;
 }
 
-/** Of as many references what chance does is kept worked out, about a megabyte each; of a week it takes a second or two to do so again. */
+/** Of as many references what chance does is kept worked out, about a megabyte each at most; of a week it takes a second or two to do so again. */
 const readyAtMost = 256;
 
 /** What is kept of a reference: all but its blocks. */

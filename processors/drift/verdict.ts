@@ -7,7 +7,7 @@ import type { Normal, Tails } from './reference.ts';
 import { type Sketch, valuesIn } from './sketch.ts';
 import { benjaminiHochberg } from './statistics/benjamini-hochberg.ts';
 import { pValue } from './statistics/tail.ts';
-import type { ClosedWindow } from './windows.ts';
+import type { ClosedWindow, Span } from './windows.ts';
 
 export interface Judgement {
   readonly features: readonly DriftFeature[];
@@ -22,29 +22,39 @@ const toldOf = 3;
 /** A smaller shift is of no use to anybody, however sure it is; in deviations of frames. */
 const leastShift = 0.3;
 
+const distancesOf = (window: ClosedWindow, normal: Normal, only: 'input' | 'all'): [string, Distance][] =>
+  [...compare(normal.total, window.total)].filter(([name]) => only === 'all' || groupOf(name) === 'input');
+
+/** As nobody has judged it. */
+const featureOf = (name: string, { value }: Distance, window: ClosedWindow, normal: Normal): DriftFeature =>
+  ({ name, group: groupOf(name), statistic: statisticOf(name), value, p: null, q: null, moved: false, ...chartOf(name, normal.total, window.total) });
+
+/** A window beside what is normal, for the eye alone: what chance does to one of its length, which takes a second to work out, is not asked. */
+export const chartsOf = (window: ClosedWindow, normal: Normal, only: 'input' | 'all'): readonly DriftFeature[] =>
+  distancesOf(window, normal, only).map(([name, distance]) => featureOf(name, distance, window, normal));
+
 /**
  * Compares a window with what is normal. `alpha`: the share of false ones among the features that are said to have moved.
  * `only`: 'input' where the reference is of another version of the model, whose answers are no measure of these.
  */
-export function judge(window: ClosedWindow, normal: Normal, alpha: number, only: 'input' | 'all'): Judgement {
-  const tails = normal.tails(window.total.frames, window.end - window.start);
-  const found = [...compare(normal.total, window.total)].filter(([name]) => only === 'all' || groupOf(name) === 'input');
+export async function judge(window: ClosedWindow, normal: Normal, alpha: number, only: 'input' | 'all'): Promise<Judgement> {
+  const tails = await normal.tails(window.total.frames, window.end - window.start);
+  const found = distancesOf(window, normal, only);
   // A sum has no blocks by which a classifier could confirm its embedding, which then accuses nobody.
   const p = found.map(([name, distance]) => (window.blocks.length === 0 && groupOf(name) === 'embedding' ? Number.NaN : unusual(tails.get(name), distance)));
   const q = benjaminiHochberg(p);
-  const features = found.map(([name, { value, shift }], i) => {
-    const chart = chartOf(name, normal.total, window.total);
-    const moved = q[i]! <= alpha && (value >= leastOf(name) || shift >= leastShift);
-    return { name, group: groupOf(name), statistic: statisticOf(name), value, p: number(p[i]!), q: number(q[i]!), moved, ...chart };
+  const features = found.map(([name, distance], i) => {
+    const moved = q[i]! <= alpha && (distance.value >= leastOf(name) || distance.shift >= leastShift);
+    return { ...featureOf(name, distance, window, normal), p: number(p[i]!), q: number(q[i]!), moved };
   });
   // Only asked to confirm: what it costs, a thousand sums like the others do not.
-  const domain = features.some(({ moved, group }) => moved && group === 'embedding') ? judgeDomain(window, normal) : null;
+  const domain = features.some(({ moved, group }) => moved && group === 'embedding') ? await judgeDomain(window, normal) : null;
   if (domain && !domain.moved) for (const feature of features) if (feature.group === 'embedding') feature.moved = false;
   // The most unusual first; of equally unusual ones, the easier to understand.
   const moved = features.filter((each) => each.moved).sort((a, b) => a.p! - b.p! || order(a.name) - order(b.name));
   return {
     features: domain ? [...features, domain] : features,
-    sentence: moved.length === 0 ? null : sentenceOf(moved, domain),
+    sentence: moved.length === 0 ? null : sentenceOf(moved, domain, window.span),
     examples: [...new Set(moved.flatMap((feature) => framesOf(feature, window, normal.total)))].slice(0, 6),
   };
 }
@@ -53,10 +63,10 @@ export function judge(window: ClosedWindow, normal: Normal, alpha: number, only:
 const confirming = 0.05;
 
 /** How well a classifier tells frames of the window from those of the reference, and how unusual that is. Null where there is nothing to learn from. */
-function judgeDomain(window: ClosedWindow, { domain, runLike }: Normal): DriftFeature | null {
+async function judgeDomain(window: ClosedWindow, { domain, runLike }: Normal): Promise<DriftFeature | null> {
   const area = domain?.auc(window.blocks) ?? Number.NaN;
   if (Number.isNaN(area)) return null;
-  const tail = domain!.tail(runLike(window.total.frames, window.end - window.start));
+  const tail = await domain!.tail(runLike(window.total.frames, window.end - window.start));
   // Of a reference with samples of few blocks, as one made before they were taken: by so few nothing can be unusual enough to confirm anything.
   if (tail.sorted.length < 1 / confirming) return null;
   const p = pValue(tail, area);
@@ -104,10 +114,10 @@ function sharesOfClasses({ classes }: Sketch): Map<string, number> {
   return new Map(Object.entries(classes).filter(([, count]) => count > 0).map(([label, count]) => [label, count / n]));
 }
 
-function sentenceOf(moved: readonly DriftFeature[], domain: DriftFeature | null): string {
+function sentenceOf(moved: readonly DriftFeature[], domain: DriftFeature | null, span: Span): string {
   const told = moved.slice(0, toldOf).map((feature) => reasonOf(feature, domain));
   const more = moved.length - told.length;
-  const text = `${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+  const text = `${span === '1h' ? 'over an hour: ' : ''}${told.join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
   return text[0]!.toUpperCase() + text.slice(1);
 }
 
@@ -116,7 +126,7 @@ function reasonOf({ name, value, mean, reference_mean, labels, now, reference }:
   const confirmed = domain?.moved ? `; a classifier tells them from those of before, AUC ${domain.value.toFixed(2)}` : '';
   if (name === embeddingMean.name) return `to the model the pictures look different (its embedding has moved by ${value.toFixed(2)} deviations${confirmed})`;
   if (name === embeddingShape.name) return `to the model the pictures look different (distribution of its embedding, MMD² ${value.toFixed(3)}${confirmed})`;
-  if (name === newClass.name) return `'${labels[0]}' is new: seen ${short(100 * now[0]!)} times in 100 frames, and ${reference[0] === 0 ? 'never' : 'hardly ever'} before`;
+  if (name === newClass.name) return `'${labels[0]}' is new: ${short(100 * now[0]!)} of it in 100 frames, and ${reference[0] === 0 ? 'never' : 'hardly ever'} before`;
   if (name === classMix.name) {
     const most = indexOfLargest(now.map((share, i) => Math.abs(share - reference[i]!)));
     return `'${labels[most]}' is ${percent(now[most]!)} of what is seen instead of ${percent(reference[most]!)}`;

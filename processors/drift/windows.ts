@@ -36,6 +36,8 @@ interface OpenSum {
   readonly total: Sketch;
   /** Frames that had missed their window and count here alone. */
   late: number;
+  /** Of an hour, from its windows: a day is not judged. Absent in a day, and in what was written before hours had them. */
+  examples?: Examples;
 }
 
 /** Plain data: it is written down as it is. */
@@ -121,7 +123,7 @@ function closeDue(windows: Windows): ClosedWindow[] {
   const over = windows.sums.filter(({ end }) => passed >= end && !windows.open.some(({ start }) => start < end));
   for (const sum of over) {
     windows.sums.splice(windows.sums.indexOf(sum), 1);
-    closed.push({ ...sum, blocks: [], examples: noExamples() });
+    closed.push({ ...sum, blocks: [], examples: sum.examples ?? noExamples() });
     const larger = windows.sums.find(({ start, end }) => sum.start >= start && sum.start < end);
     if (larger) {
       merge(larger.total, sum.total);
@@ -172,5 +174,6 @@ function close(windows: Windows, { start, end, blocks, examples }: OpenWindow): 
   // Only into the hour: a day is made of its hours.
   const hour = windows.sums.find((sum) => start >= sum.start && start < sum.end)!;
   merge(hour.total, total);
+  mergeExamples((hour.examples ??= noExamples()), examples);
   return { span: '5m', start, end, total, blocks, examples, late };
 }

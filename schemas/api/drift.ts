@@ -53,6 +53,18 @@ export const alertSchema = z
   })
   .meta({ id: 'Alert' });
 
+const judgedSchema = z.object({
+  start: z.iso.datetime(),
+  end: z.iso.datetime(),
+  frames: count,
+  verdict,
+  reference: z.string().nullable().describe('Version of the reference.'),
+  sentence: z.string().nullable(),
+  examples: z.array(z.uuid()),
+  accuracy: accuracySchema.nullable().describe('Null until the reference is calibrated (saccade drift calibrate).'),
+  features: z.array(driftFeatureSchema),
+});
+
 export const driftSchema = z
   .object({
     alerts: z.array(alertSchema).describe('Those that are open, and those of the time asked for; newest first, 100 at most.'),
@@ -61,17 +73,8 @@ export const driftSchema = z
         source: z.string(),
         model: z.string(),
         version: z.string().nullable(),
-        latest: z.object({
-          start: z.iso.datetime(),
-          end: z.iso.datetime(),
-          frames: count,
-          verdict,
-          reference: z.string().nullable().describe('Version of the reference.'),
-          sentence: z.string().nullable(),
-          examples: z.array(z.uuid()),
-          accuracy: accuracySchema.nullable().describe('Null until the reference is calibrated (saccade drift calibrate).'),
-          features: z.array(driftFeatureSchema),
-        }),
+        latest: judgedSchema,
+        hour: judgedSchema.nullable().describe('The last full hour, which is judged too and may tell of what no five minutes show. Null: there was none in the time asked for.'),
         history: z.array(z.object({ start: z.iso.datetime(), end: z.iso.datetime(), frames: count, verdict, moved: z.array(z.string()), accuracy: share.nullable() })).describe('Oldest first.'),
       }),
     ).describe('100 at most.'),

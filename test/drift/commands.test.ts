@@ -110,8 +110,10 @@ describe('from windows to a reference, an alert and /v1/drift', { timeout: 240_0
     const drift = driftSchema.parse(await told());
     const [alert] = drift.alerts;
     assert.deepEqual([alert!.status, alert!.source, alert!.resolved_at, alert!.features.includes('luma')], ['firing', 'gate', null, true]);
-    const [{ latest, history }] = drift.streams as [(typeof drift.streams)[number]];
+    const [{ latest, hour, history }] = drift.streams as [(typeof drift.streams)[number]];
     assert.equal(latest.verdict, 'drifted');
+    assert.deepEqual([hour!.start, hour!.end], [new Date(noon).toISOString(), new Date(at(60)).toISOString()]);
+    assert.equal(drift.streams.length, 1, 'an hour is no stream');
     const luma = latest.features.find(({ name }) => name === 'luma')!;
     assert.ok(luma.moved && luma.mean! < 70 && luma.reference_mean! > 110 && luma.now.length === luma.edges.length - 1);
     assert.ok(latest.examples.length > 0);

@@ -6,7 +6,7 @@ import { noWatch, watchWindow } from '../../processors/drift/alerts.ts';
 import { unpackBlocks } from '../../processors/drift/blocks.ts';
 import { driftConfig } from '../../processors/drift/config.ts';
 import { driftStage } from '../../processors/drift/drift.ts';
-import { packReference, type Reference } from '../../processors/drift/reference.ts';
+import { normalOf, packReference, type Reference } from '../../processors/drift/reference.ts';
 import { openReferences, referenceKey } from '../../processors/drift/references.ts';
 import type { Emitted, Input } from '../../processors/stage.ts';
 import type { Alert, DriftWindow, Prediction } from '../../schemas/records.ts';
@@ -239,6 +239,8 @@ describe('alerts', () => {
     // The hour shows it too, and has nothing to add: the alert was over before it.
     const hour = at.windows().find(({ span }) => span === '1h');
     assert.deepEqual([hour!.verdict, hour!.features.find(({ name }) => name === 'luma')!.moved], ['drifted', true]);
+    assert.match(hour!.sentence!, /^Over an hour: .*pictures are darker/);
+    assert.ok(hour!.examples.length > 0, 'frames to look at');
   });
 
   const record = (span: '5m' | '1h', at: number, moved: readonly string[]): DriftWindow => {
@@ -263,6 +265,41 @@ describe('alerts', () => {
   test('hours add nothing to what five minutes have told: the alert ends with its cause', () => {
     const news = newsOf([0, 1, 2].flatMap((hour) => [...five(60 * hour, 6, hour === 2 ? [] : ['luma']), ...five(60 * hour + 30, 6, hour === 0 ? ['luma'] : []), record('1h', 60 * hour, hour === 2 ? [] : ['luma'])]));
     assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['5m/95', 'resolved', 'luma', 'nanodet@1']]);
+  });
+
+  test('hours tell of what no five minutes show, although those have told of something else', () => {
+    const news = newsOf([0, 1, 2, 3].flatMap((hour) => [...five(60 * hour, 12, ['luma']), record('1h', 60 * hour, ['luma', 'class_mix'])]));
+    assert.deepEqual(news, [['5m/5', 'firing', 'luma', 'nanodet@1'], ['1h/60', 'firing', 'luma,class_mix', 'nanodet@1']]);
+  });
+
+  test('what five minutes have told of is forgotten with the hour, whatever its verdict, and with the version', () => {
+    const watch = noWatch();
+    const see = (windows: readonly DriftWindow[]): void => windows.forEach((window) => void watchWindow(watch, window));
+    see(five(0, 12, ['luma']));
+    assert.deepEqual(watch.shown, { 'nanodet@1': ['luma'] });
+    see([{ ...record('1h', 0, []), verdict: 'no_reference' }]);
+    assert.deepEqual(watch.shown, {});
+    see(five(60, 2, ['luma']));
+    see(five(70, 30).map((window) => ({ ...window, version: '2' })));
+    assert.deepEqual(watch.shown, {});
+  });
+
+  test('a day is laid beside its reference, and what chance does to a day is not asked', async () => {
+    const blocks = await blocksOf(60);
+    const normal = normalOf(() => blocks);
+    const asked: number[] = [];
+    const tails = (frames: number, durationMs: number) => {
+      asked.push(durationMs);
+      return normal.tails(frames, durationMs);
+    };
+    const references = { normalFor: () => ({ version: '1', sameVersion: true, normal: { ...normal, tails }, calibration: null }) };
+    const stage = driftStage({ config, clock, references, states: async () => new Map(), log: quiet });
+    const frames = stream({ seed: 67, from: Date.UTC(2026, 0, 6), frames: 18_200, fps: 0.2, embeddings: false });
+    const day = emittedBy(await stage.process(inputsOf(frames), new AbortController().signal)).map(({ value }) => value as DriftWindow).find(({ span }) => span === '24h')!;
+    assert.deepEqual([day.verdict, day.sentence, day.frames], ['sum', null, 17_280]);
+    assert.ok(day.features.some(({ name, now: shares }) => name === 'luma' && shares.length > 0));
+    assert.ok(day.features.every(({ p, q, moved }) => p === null && q === null && !moved));
+    assert.ok(asked.length > 0 && asked.every((ms) => ms < 86_400_000), asked.join());
   });
 
   test('a single window that has moved is no alert', async () => {

@@ -96,6 +96,20 @@ describe('the statistics of drift at their ends', () => {
     assert.equal(pValue(tail, Number.NaN), Number.NaN);
   });
 
+  test('of thousands of values some hundred are kept, which say the same', () => {
+    const draw = uniform(4);
+    const values = Float64Array.from({ length: 2100 }, () => draw()).sort();
+    const tail = fitTail(values);
+    assert.ok(tail.sorted.length <= 200, `${tail.sorted.length} kept`);
+    for (const value of [0, 0.1, 0.5, 0.85, values[1000]!]) {
+      const exact = (1 + values.filter((each) => each >= value).length) / 2101;
+      const p = pValue(tail, value);
+      assert.ok(p >= exact && p < exact + 0.006, `${value}: ${p}, ${exact}`);
+    }
+    // Of what never varied: as unusual as so many values can count.
+    assert.equal(pValue(fitTail(Array.from({ length: 2100 }, () => 0)), 1), 1 / 2101);
+  });
+
   test('what is rare, and was never seen, is as unusual as it is large and as the reference is long', () => {
     const nothing = Float64Array.from({ length: 999 });
     assert.equal(pValue(fitRare(nothing, 99), 0), 1);

@@ -9,7 +9,21 @@ export interface Tail {
   readonly share: number;
   readonly shape: number;
   readonly scale: number;
+  /** The values themselves, or of many some hundred that lie evenly among them, the least and the largest included. */
   readonly sorted: Float64Array;
+  /** How many there were. */
+  readonly of: number;
+}
+
+/** Values of a tail that are kept: of a week's reference there are some thousand, for each feature and length of window. */
+const keptAtMost = 200;
+
+/** Which of `of` sorted values is the i-th of `kept`. */
+const rankOf = (i: number, kept: number, of: number): number => (kept === of ? i : Math.round((i * (of - 1)) / (kept - 1)));
+
+function some(sorted: Float64Array): Float64Array {
+  const kept = Math.min(keptAtMost, sorted.length);
+  return kept === sorted.length ? sorted : Float64Array.from({ length: kept }, (_, i) => sorted[rankOf(i, kept, sorted.length)]!);
 }
 
 const tailShare = 0.1;
@@ -40,10 +54,10 @@ export function excessProbability(excess: number, shape: number, scale: number):
 export function fitTail(values: ArrayLike<number>): Tail {
   const sorted = Float64Array.from(values).sort();
   const n = Math.max(leastExcesses, Math.round(sorted.length * tailShare));
-  if (sorted.length < 2 * leastExcesses) return { threshold: Number.POSITIVE_INFINITY, share: 0, shape: 0, scale: 0, sorted };
+  if (sorted.length < 2 * leastExcesses) return { threshold: Number.POSITIVE_INFINITY, share: 0, shape: 0, scale: 0, sorted, of: sorted.length };
   const threshold = sorted[sorted.length - n - 1]!;
   const { shape, scale } = fitExcesses(sorted.subarray(sorted.length - n).map((value) => value - threshold));
-  return { threshold, share: n / sorted.length, shape, scale, sorted };
+  return { threshold, share: n / sorted.length, shape, scale, sorted: some(sorted), of: sorted.length };
 }
 
 /** As large as what is rare is taken to be before any was seen. */
@@ -60,11 +74,11 @@ export function fitRare(values: ArrayLike<number>, independent: number): Tail {
   const times = (seen.length / sorted.length) * independent;
   const sizes = [...seen, usualRare];
   const { shape, scale } = seen.length >= leastExcesses ? fitExcesses(sizes) : { shape: 0, scale: sizes.reduce((sum, value) => sum + value, 0) / sizes.length };
-  return { threshold: 0, share: Math.min(1, (times + 1) / (independent + 1)), shape, scale, sorted };
+  return { threshold: 0, share: Math.min(1, (times + 1) / (independent + 1)), shape, scale, sorted: some(sorted), of: sorted.length };
 }
 
-/** The share of values, seen when nothing had changed, that are at least as large; never 0. */
-export function pValue({ sorted, threshold, share, shape, scale }: Tail, value: number): number {
+/** The share of values, seen when nothing had changed, that are at least as large; never 0, and rather too large by a two-hundredth than too small. */
+export function pValue({ sorted, of, threshold, share, shape, scale }: Tail, value: number): number {
   if (Number.isNaN(value)) return Number.NaN;
   if (value > threshold && scale > 0) return Math.max(Number.MIN_VALUE, share * excessProbability(value - threshold, shape, scale));
   let [low, high] = [0, sorted.length];
@@ -73,5 +87,6 @@ export function pValue({ sorted, threshold, share, shape, scale }: Tail, value: 
     if (sorted[middle]! < value) low = middle + 1;
     else high = middle;
   }
-  return (1 + sorted.length - low) / (1 + sorted.length);
+  const smaller = low === 0 ? 0 : 1 + rankOf(low - 1, sorted.length, of);
+  return (1 + of - smaller) / (1 + of);
 }

@@ -25,6 +25,7 @@ interface WindowRow extends Stream {
 }
 
 interface LatestRow extends Omit<WindowRow, 'moved'> {
+  readonly span: '5m' | '1h';
   readonly reference: string | null;
   readonly sentence: string | null;
   readonly examples: string[];
@@ -52,8 +53,8 @@ interface AlertRow extends Omit<Drift['alerts'][number], 'started_at' | 'changed
 type Chart = Record<string, { readonly edges: number[]; readonly labels: string[]; readonly now: number[]; readonly reference: number[] }>;
 
 // With the table's name: an alias of the same name would be meant otherwise.
-const ofStreams = (table: string): string =>
-  `${table}.tenant = {tenant:String} AND ${table}.span = '5m' AND ${table}.end >= fromUnixTimestamp64Milli({since:Int64})
+const ofStreams = (table: string, spans: string): string =>
+  `${table}.tenant = {tenant:String} AND ${table}.span IN (${spans}) AND ${table}.end >= fromUnixTimestamp64Milli({since:Int64})
    AND ({source:String} = '' OR ${table}.source = {source:String}) AND ({model:String} = '' OR ${table}.model = {model:String})`;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -64,17 +65,17 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
   const params = { tenant, source, model, since: now - hours * hourMs };
   const [latest, windows, alerts] = await Promise.all([
     ask<LatestRow>(
-      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, reference, sentence, examples, accuracy, accuracy_low, accuracy_high, accuracy_normal, charts,
+      `SELECT source, model, version, span, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, reference, sentence, examples, accuracy, accuracy_low, accuracy_high, accuracy_normal, charts,
               features.name AS names, features.group AS groups, features.statistic AS statistics, features.value AS feature_values, features.p AS p, features.q AS q,
               features.moved AS moves, features.mean AS means, features.reference_mean AS reference_means
-       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')}
-       ORDER BY end_ms DESC LIMIT 1 BY source, model, version LIMIT ${most}`,
+       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw', "'5m', '1h'")}
+       ORDER BY span = '1h', end_ms DESC LIMIT 1 BY source, model, version, span LIMIT ${2 * most}`,
       params,
     ),
     ask<WindowRow>(
       `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, accuracy,
               arrayFilter((name, moved) -> moved, features.name, features.moved) AS moved
-       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw')} ORDER BY end_ms DESC LIMIT ${mostWindows}`,
+       FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw', "'5m'")} ORDER BY end_ms DESC LIMIT ${mostWindows}`,
       params,
     ),
     ask<AlertRow>(
@@ -94,13 +95,15 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
     if (own) own.push(row);
     else history.set(nameOf(row), [row]);
   }
+  const hourOf = new Map(latest.filter(({ span }) => span === '1h').map((row) => [nameOf(row), latestOf(row)]));
   return {
     alerts: alerts.map(({ started_ms, changed_ms, resolved_ms, ...alert }) => ({ ...alert, started_at: iso(started_ms), changed_at: iso(changed_ms), resolved_at: resolved_ms === null ? null : iso(resolved_ms) })),
-    streams: latest.map((row) => ({
+    streams: latest.filter(({ span }) => span === '5m').slice(0, most).map((row) => ({
       source: row.source,
       model: row.model,
       version: row.version || null,
       latest: latestOf(row),
+      hour: hourOf.get(nameOf(row)) ?? null,
       history: (history.get(nameOf(row)) ?? []).map(({ start_ms, end_ms, frames, verdict, moved, accuracy }) => ({ start: iso(start_ms), end: iso(end_ms), frames, verdict, moved, accuracy })),
     })),
   };

@@ -10,7 +10,7 @@ import { driftOf } from './drift-of.ts';
 const schema = {
   tags: ['history'],
   summary: 'Whether the world has changed',
-  description: 'The last window of five minutes of each source and model beside its reference, the verdicts of those before it, and alerts. A reference is made by `npm run saccade -- drift reference`.',
+  description: 'The last window of five minutes and the last hour of each source and model beside its reference, the verdicts of those before it, and alerts. A reference is made by `npm run saccade -- drift reference`.',
   querystring: driftQuerySchema,
   response: { 200: driftSchema, ...problems('store_unavailable') },
 };

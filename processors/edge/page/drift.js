@@ -34,7 +34,7 @@ async function ask() {
 function show({ alerts, streams }) {
   byId('no-drift').hidden = streams.length > 0;
   sync(byId('drift-alerts'), alerts.slice(0, 5), () => el('li', '', el('h3'), el('p'), el('div', 'drift-frames')), showAlert);
-  sync(byId('drift-streams'), streams, () => el('article', 'drift-stream', el('h3', '', el('b'), el('span', 'verdict'), el('span', 'frames')), strip(), el('p', 'drift-said'), el('p', 'drift-accuracy'), el('div', 'drift-charts'), el('div', 'drift-frames')), showStream);
+  sync(byId('drift-streams'), streams, () => el('article', 'drift-stream', el('h3', '', el('b'), el('span', 'verdict'), el('span', 'frames')), strip(), el('p', 'drift-said'), el('p', 'drift-accuracy'), el('div', 'drift-charts'), el('div', 'drift-frames')), (node, stream) => showStream(node, stream, alerts));
 }
 
 function showAlert(node, { source, status, started_at, resolved_at, sentence, examples }) {
@@ -46,8 +46,11 @@ function showAlert(node, { source, status, started_at, resolved_at, sentence, ex
   showFrames(frames, examples);
 }
 
-function showStream(node, { source, model, version, latest, history }) {
+function showStream(node, { source, model, version, latest: five, hour, history }, alerts) {
   const [title, windows, said, accuracy, charts, frames] = node.children;
+  // An alert may be of hours, whose five minutes each are as usual.
+  const alarmed = alerts.some((alert) => alert.status === 'firing' && alert.source === source && alert.models.includes(`${model}@${version ?? ''}`));
+  const latest = alarmed && five.verdict !== 'drifted' && hour?.verdict === 'drifted' ? { ...hour, accuracy: five.accuracy } : five;
   node.dataset.verdict = latest.verdict;
   setText(title.children[0], `${source} · ${model}${version ? `@${version}` : ''}`);
   setText(title.children[1], verdicts[latest.verdict] ?? words(latest.verdict));
