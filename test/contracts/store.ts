@@ -130,6 +130,8 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         luma: 100.5,
         contrast: 20,
         sharpness: 300,
+        saturation: 0.5,
+        entropy: 7,
         timings_ms: { decode: 1.5, infer: 10 },
         request_id: 'r-1',
         trace_id: '0af7651916cd43dd8448eb211c80319c',
