@@ -4,7 +4,7 @@ import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
 import { coverings, maskConfig, type Covering } from './mask/config.ts';
 import { mostPixels, preprocessConfig } from './preprocess/config.ts';
-import { keptClasses, type KeptClass } from './sink/config.ts';
+import { keptClasses, type KeptClass, mostDays } from './sink/config.ts';
 import { sqlLimits } from './sql/config.ts';
 import { planNames } from '../schemas/plans.ts';
 import { tenantPattern } from '../schemas/roles.ts';
@@ -42,8 +42,7 @@ const postgresUrl = z.string().refine((value) => URL.canParse(value) && /^postgr
 const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, { error: 'origins such as https://app.example are expected' });
 /** Those by which an issuer signs and anybody can check: a shared secret would be known to whoever checks. */
 const signatures = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
-/** A DateTime ends in 2106: a TTL beyond it would wrap around, and all would expire at once. */
-const days = whole(0, 20_000);
+const days = whole(0, mostDays);
 /** How long what of a tenant is kept: TENANT=DAYS, or TENANT:CLASS=DAYS. */
 const keptByTenant = list
   .pipe(z.array(z.string().regex(new RegExp(`^[A-Za-z0-9_.-]{1,64}(:(${keptClasses.join('|')}))?=\\d{1,5}$`), `TENANT=DAYS is expected, or TENANT:CLASS=DAYS with a class of ${keptClasses.join(', ')}`)))
@@ -52,7 +51,7 @@ const keptByTenant = list
     const [tenant, kind = null] = of.split(':') as [string, KeptClass?];
     return { tenant, kind, days: Number(count) };
   }))
-  .refine((items) => items.every(({ days: each }) => each <= 20_000), { error: '20000 days at most' })
+  .refine((items) => items.every(({ days: each }) => each <= mostDays), { error: `${mostDays} days at most` })
   .refine((items) => new Set(items.map(({ tenant, kind }) => `${tenant}:${kind}`)).size === items.length, { error: 'a tenant, or a class of it, is named twice' });
 /** NAME=VALUE with commas, each name once. */
 const byTenant = list

@@ -71,6 +71,11 @@ export function describeTopic(name: TopicName): TopicDescription | undefined {
   });
 }
 
+/** First byte of the Confluent wire format. No JPEG, PNG or WebP begins with it. */
+const wireMagic = 0;
+/** Whether a value is bytes as their producer sent them, in a topic that takes those. */
+export const isPlainValue = (topic: TopicDescription | undefined, value: Uint8Array): boolean => topic?.plainBytes === true && value[0] !== wireMagic;
+
 export const deadLetterTopic = (topic: TopicName): TopicName => `${topic}.dlq`;
 /** Where pictures come in from outside: of the tenant that runs the installation, and each of another tenant's own. */
 export const inputTopic: TopicName = 'frames.in';

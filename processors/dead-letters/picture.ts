@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, LogRecord } from '../../connectors/ports.ts';
 import type { Frame, FrameIn, Tensor } from '../../schemas/records.ts';
-import { describeTopic } from '../../schemas/topics.ts';
+import { describeTopic, isPlainValue } from '../../schemas/topics.ts';
 import { homeOf } from './letter.ts';
 import { withPayload } from './payload.ts';
 import type { World } from './world.ts';
@@ -28,9 +28,6 @@ interface Found {
   readonly tenant: string | null;
 }
 
-/** Wire format of Avro values; no image begins with it. */
-const wireMagic = 0;
-
 export async function pictureOf(letter: LogRecord, means: Means): Promise<MaybePicture> {
   try {
     const found = await find(await withPayload(letter, means.blobs), means);
@@ -46,7 +43,7 @@ async function find(record: LogRecord, means: Means): Promise<Found | { none: st
   const home = homeOf(record.topic);
   const description = describeTopic(home);
   if (!description?.schema) return { bytes: value, what: 'its bytes', tenant: null };
-  if (description.plainBytes && value[0] !== wireMagic) return { bytes: value, what: 'its bytes, as the producer sent them', tenant: means.tenantOf(home) };
+  if (isPlainValue(description, value)) return { bytes: value, what: 'its bytes, as the producer sent them', tenant: means.tenantOf(home) };
   return encoded(description.schema, await means.registry.decode(home, value), means.blobs, means.tenantOf(home));
 }
 

@@ -1,9 +1,7 @@
+import type { Corners } from '../../schemas/corners.ts';
+
 /** A box with a score and a class, corners in any one unit. */
-export interface ScoredBox {
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
+export interface ScoredBox extends Corners {
   readonly score: number;
   readonly class_id: number;
 }

@@ -2,7 +2,7 @@
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Log, SchemaRegistry } from '../../connectors/ports.ts';
 import type { Frame, FrameIn, Place } from '../../schemas/records.ts';
-import { describeTopic } from '../../schemas/topics.ts';
+import { describeTopic, isPlainValue } from '../../schemas/topics.ts';
 
 export interface PictureAtOptions {
   readonly log: Pick<Log, 'read'>;
@@ -22,9 +22,6 @@ export interface Wanted {
 /** Null when it has expired there. Throws log_unavailable, registry_unavailable, blobs_unavailable. */
 export type PictureAt = (wanted: Wanted) => Promise<Buffer | null>;
 
-/** First byte of the Confluent wire format; no picture begins with it. */
-const wireMagic = 0;
-
 export function pictureAt({ log, registry, claims }: PictureAtOptions): PictureAt {
   /** A topic that was made anew has other frames at the same places, perhaps of another tenant. */
   async function ofFrame({ id, tenant, image, claim }: Frame, wanted: Wanted): Promise<Buffer | null> {
@@ -40,7 +37,7 @@ export function pictureAt({ log, registry, claims }: PictureAtOptions): PictureA
     if (!record?.value || record.value.length === 0) return null;
     const description = describeTopic(record.topic);
     // Where ingest and preprocess are one step, the picture lies where its producer put it.
-    if (description?.plainBytes && record.value[0] !== wireMagic) return ofSize(record.value, wanted);
+    if (isPlainValue(description, record.value)) return ofSize(record.value, wanted);
     try {
       const value = await registry.decode(record.topic, record.value);
       return description?.plainBytes ? ofSize((value as FrameIn).image, wanted) : await ofFrame(value as Frame, wanted);

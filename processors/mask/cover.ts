@@ -1,5 +1,6 @@
 /** Covers parts of a picture so that nothing of what they showed can be told any more. */
 import sharp from 'sharp';
+import type { Corners } from '../../schemas/corners.ts';
 import type { Covering } from './config.ts';
 import type { View } from './views.ts';
 
@@ -10,13 +11,8 @@ export interface Pixels {
   readonly height: number;
 }
 
-/** Corners in pixels of the picture. */
-export interface Box {
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
-}
+/** In pixels of the picture. */
+export type Box = Corners;
 
 /**
  * Of a covered part this many averages along its longer side are left, however it is drawn. With the margin around it, a face

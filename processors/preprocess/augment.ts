@@ -1,15 +1,8 @@
+import type { Corners } from '../../schemas/corners.ts';
 import type { Bitmap } from './decode.ts';
 
-/** Corners in pixels of the bitmap. */
-export interface Corners {
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
-}
-
 export interface Augmentation<B extends Corners> {
-  /** What is to be found in the bitmap. */
+  /** What is to be found in the bitmap, in its pixels. */
   readonly boxes?: readonly B[];
   /** Of each side, the share that is left at least. */
   readonly least?: number;

@@ -1,4 +1,5 @@
 /** How far two versions of a model give the same answers. */
+import type { Corners } from '../../schemas/corners.ts';
 
 /** One picture's answer: labels best first, or boxes; either list is empty for a model of the other kind. */
 export interface Answer {
@@ -6,13 +7,9 @@ export interface Answer {
   readonly boxes: readonly Box[];
 }
 
-interface Box {
+interface Box extends Corners {
   readonly class_id: number;
   readonly score: number;
-  readonly x1: number;
-  readonly y1: number;
-  readonly x2: number;
-  readonly y2: number;
 }
 
 export interface Agreement {

@@ -5,6 +5,9 @@ import { z } from 'zod';
 export const keptClasses = ['rows', 'embeddings', 'rollups', 'drift', 'frames'] as const;
 export type KeptClass = (typeof keptClasses)[number];
 
+/** A DateTime ends in 2106: a TTL beyond it would begin anew, and all would expire at once. */
+export const mostDays = 20_000;
+
 const count = z.coerce.number().int().positive();
 
 export const sinkConfig = z.object({

@@ -1,6 +1,6 @@
 /** How long the store keeps what: as TTLs of the tables, which ClickHouse applies when it merges. */
 import type { Store } from '../../connectors/ports.ts';
-import type { KeptClass } from './config.ts';
+import { type KeptClass, mostDays } from './config.ts';
 import { keptTable } from './kept-rows.ts';
 import { alertsTable, windowsTable } from './drift-rows.ts';
 import { table } from './row.ts';
@@ -27,15 +27,13 @@ export interface Retention extends Readonly<Record<KeptClass, Days>> {
 
 /** Not the frame's own times: a camera whose clock says 1970 would lose its rows as soon as they are stored. */
 const stored = 'toDateTime(inserted_at)';
-/** As good as for ever, where others of the table expire: more would end beyond 2106, where a DateTime begins anew. */
-const longest = 20_000;
 
-/** As ClickHouse writes it down, so that what is in place can be compared; empty: for ever. */
+/** As ClickHouse writes it down, so that what is in place can be compared; empty: for ever, which where others of the table expire is as long as can be said. */
 function ttl(from: string, { usual, tenants }: Days, where?: string): string {
   const forEver = [usual, ...tenants.values()].every((days) => days === 0);
   if (forEver) return '';
   const own = [...tenants].sort(([a], [b]) => (a < b ? -1 : 1)).filter(([, days]) => days !== usual);
-  const days = own.length === 0 ? usual : `multiIf(${own.map(([tenant, of]) => `tenant = '${tenant}', ${of || longest}`).join(', ')}, ${usual || longest})`;
+  const days = own.length === 0 ? usual : `multiIf(${own.map(([tenant, of]) => `tenant = '${tenant}', ${of || mostDays}`).join(', ')}, ${usual || mostDays})`;
   return `${from} + toIntervalDay(${days})${where === undefined ? '' : ` WHERE ${where}`}`;
 }
 

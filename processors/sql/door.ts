@@ -88,7 +88,6 @@ function through<T extends NodeJS.ReadWriteStream>(answer: Readable, to: T): T {
   return to;
 }
 
-
 const unpacking: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = { gzip: promisify(gunzip), deflate: promisify(inflate), br: promisify(brotliDecompress) };
 
 /** The rest of the query, where it did not fit into the URL. */

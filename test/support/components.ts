@@ -1,4 +1,5 @@
 /** Which real components this machine has. On a developer's machine a missing one skips its tests and says so; in CI it fails them. */
+import { execFileSync } from 'node:child_process';
 
 const inCi = process.env.CI === 'true';
 
@@ -7,6 +8,16 @@ export function skipUnless(available: boolean, component: string, howToGetIt: st
   if (available) return false;
   if (inCi) throw new Error(`${component} is required in CI: ${howToGetIt}`);
   return `needs ${component}: ${howToGetIt}`;
+}
+
+/** Whether a program is there: `flag` has it say something and end. */
+export function hasProgram(name: string, flag: string): boolean {
+  try {
+    execFileSync(name, [flag], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Set by test/run.ts, which starts one real Kafka and one real registry for all test files. Use topics and groups of your own. */

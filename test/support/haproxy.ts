@@ -1,21 +1,12 @@
 /** A real HAProxy for a test, in front of what a test has. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { skipUnless } from './components.ts';
+import { hasProgram, skipUnless } from './components.ts';
 
-function isThere(): boolean {
-  try {
-    execFileSync('haproxy', ['-v'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-export const needsHaproxy = skipUnless(isThere(), 'HAProxy', 'apt-get install haproxy');
+export const needsHaproxy = skipUnless(hasProgram('haproxy', '-v'), 'HAProxy', 'apt-get install haproxy');
 
 /** Runs with `config` until it is stopped; whether it answers yet is for the caller to ask. */
 export function startHaproxy(config: string): { stop(): Promise<void> } {

@@ -1,12 +1,11 @@
 /** What tests of the log share: topics of their own, a Kafka log, kcat, and waiting for what a consumer is told. */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { kafkaLog, type KafkaLogger } from '../../connectors/kafka/log.ts';
 import type { ConsumerOptions, Log, LogConsumer, LogRecord, OutgoingRecord, TopicPartition, TopicSpec } from '../../connectors/ports.ts';
-import { kafkaBrokers, skipUnless } from './components.ts';
+import { hasProgram, kafkaBrokers, skipUnless } from './components.ts';
 
 export const silent: KafkaLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -74,10 +73,7 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
-export const hasKcat: boolean = await promisify(execFile)('kcat', ['-V']).then(
-  () => true,
-  () => false,
-);
+export const hasKcat = hasProgram('kcat', '-V');
 export const needsKcat = skipUnless(hasKcat, 'kcat', 'apt-get install kcat');
 
 /** Runs kcat, a client of another make (librdkafka), by default against the test's Kafka. */

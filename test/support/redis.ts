@@ -5,20 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../chaos/world/free-port.ts';
-import { skipUnless } from './components.ts';
+import { hasProgram, skipUnless } from './components.ts';
 import { eventually } from './pipeline.ts';
 
-const has = (command: string, flag: string): boolean => {
-  try {
-    execFileSync(command, [flag], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-export const needsRedis = skipUnless(has('redis-server', '--version'), 'Redis', 'install redis-server');
-export const needsRedisAndOpenssl = needsRedis || skipUnless(has('openssl', 'version'), 'openssl', 'install openssl');
+export const needsRedis = skipUnless(hasProgram('redis-server', '--version'), 'Redis', 'install redis-server');
+export const needsRedisAndOpenssl = needsRedis || skipUnless(hasProgram('openssl', 'version'), 'openssl', 'install openssl');
 
 export interface TestRedis {
   readonly url: string;

@@ -6,7 +6,7 @@ import {
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { asProblem, problemBody } from '../problem.ts';
 import type { Principal } from '../principal.ts';
-import { checkLimits, mostTokens } from './limits.ts';
+import { checkLimits, fragmentsOf, mostTokens } from './limits.ts';
 
 /** What a resolver is given besides its arguments. */
 export interface Asked {
@@ -113,7 +113,7 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
 }
 
 function describe(document: DocumentNode, { operation, selectionSet }: OperationDefinitionNode): string {
-  const fragments = new Map(document.definitions.flatMap((one) => (one.kind === Kind.FRAGMENT_DEFINITION ? [[one.name.value, one.selectionSet] as const] : [])));
+  const fragments = fragmentsOf(document);
   // Each fragment once: the document is not validated yet, and one may hold itself.
   const followed = new Set<string>();
   function fields({ selections }: SelectionSetNode): string[] {
@@ -122,7 +122,7 @@ function describe(document: DocumentNode, { operation, selectionSet }: Operation
       if (one.kind === Kind.INLINE_FRAGMENT) return fields(one.selectionSet);
       const fragment = followed.has(one.name.value) ? undefined : fragments.get(one.name.value);
       followed.add(one.name.value);
-      return fragment ? fields(fragment) : `...${one.name.value}`;
+      return fragment ? fields(fragment.selectionSet) : `...${one.name.value}`;
     });
   }
   return `${operation} ${fields(selectionSet).join(', ')}`;

@@ -17,9 +17,13 @@ interface Measure {
   cost: number;
 }
 
+/** By name. */
+export const fragmentsOf = ({ definitions }: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> =>
+  new Map(definitions.filter((one): one is FragmentDefinitionNode => one.kind === Kind.FRAGMENT_DEFINITION).map((one) => [one.name.value, one]));
+
 /** Throws bad_request that names the limit. */
-export function checkLimits({ definitions }: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): void {
-  const fragments = new Map(definitions.filter((one): one is FragmentDefinitionNode => one.kind === Kind.FRAGMENT_DEFINITION).map((one) => [one.name.value, one]));
+export function checkLimits(document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): void {
+  const fragments = fragmentsOf(document);
   const measure: Measure = { fields: 0, cost: 0 };
 
   function walk({ selections }: SelectionSetNode, depth: number, limit: number, seen: readonly string[]): void {
