@@ -46,6 +46,7 @@ export function engineSettings({ settings: s, given }: Config): InferConfig {
     intraOpThreads: s.SACCADE_INFER_THREADS ?? null,
     maxBatch: s.SACCADE_INFER_BATCH ?? null,
     delayMs: s.SACCADE_INFER_DELAY_MS ?? null,
+    fold: s.SACCADE_INFER_FOLD,
     ...(given.has('SACCADE_PROVIDERS') ? { providers: s.SACCADE_PROVIDERS } : {}),
   });
 }

@@ -186,6 +186,7 @@ export const settings = {
   SACCADE_INFER_THREADS: { check: whole(1, 256), help: 'Threads inside one run of a model. Unset: what the workers leave of the processors.' },
   SACCADE_INFER_BATCH: { check: whole(1, 1024), help: 'Rows joined in one run, at most. Unset: what pays on this machine, measured at start.' },
   SACCADE_INFER_DELAY_MS: { check: whole(0, 1000), help: 'How long a row waits for company. Unset: no longer than company saves it, as measured.' },
+  SACCADE_INFER_FOLD: { check: yesNo, default: 'true', help: 'true: what a model does with the pixels before its first convolution is made part of it when it is loaded, where that is known how and its answers stay the same. Its file is not changed.' },
   SACCADE_PROVIDERS: { check: list.pipe(z.array(oneOf(['cuda', 'cpu'])).min(1)), default: 'cuda,cpu', help: 'ONNX Runtime execution providers, tried in order.' },
   SACCADE_LOG: { check: oneOf(['file', 'stdout']), default: 'file', help: 'Where JSON logs go: <data>/logs/saccade.log, or stdout.' },
   SACCADE_LOG_LEVEL: { check: oneOf(['debug', 'info', 'warn', 'error']), default: 'info', help: 'Least level logged.' },
