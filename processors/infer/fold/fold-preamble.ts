@@ -22,12 +22,12 @@ function intoFloat(graph: Graph, picture: string, preamble: Preamble): string | 
   const weights = isOp(conv, 'Conv') && conv.inputs[0] === (padded ? next.outputs[0] : tensor) ? graph.constant(conv.inputs[1]!) : null;
   if (!isOp(conv, 'Conv') || !weights || weights.type !== types.float32 || !fits(conv, weights)) return null;
   const before = planes(graph, picture, { mean: backwards(order, mean), scale: [1, 1, 1], out: tensor });
-  const kept = before.length === preamble.nodes.length && inOrder(order) && scale.every((each) => each === 1);
-  if (kept) return null;
+  const moved = [...(scale.some((each) => each !== 1) ? ['scale'] : []), ...ordered(order)];
+  if (moved.length === 0 && alike(preamble.nodes, before)) return null;
   const folded = graph.add(conv.inputs[1]!, ofPicture(weights, order, scale));
   graph.replace(preamble.nodes, before);
   graph.replace([conv], [changed(conv, { inputs: conv.inputs.map((name, i) => (i === 1 ? folded : name)) })]);
-  return told(preamble);
+  return told(moved);
 }
 
 function intoQuantised(graph: Graph, picture: string, preamble: Preamble): string | null {
@@ -42,23 +42,23 @@ function intoQuantised(graph: Graph, picture: string, preamble: Preamble): strin
   const asTheyAre = pixelsThemselves(graph, quantise, dequantise, preamble);
   const out = asTheyAre ? quantise.outputs[0]! : tensor;
   const before = asTheyAre ? [toPlanes(picture, out)] : planes(graph, picture, { mean: backwards(order, mean), scale: backwards(order, scale), out });
-  if (!asTheyAre && inOrder(order) && before.length === preamble.nodes.length) return null;
+  const moved = ordered(order);
+  if (!asTheyAre && moved.length === 0 && alike(preamble.nodes, before)) return null;
   graph.replace(asTheyAre ? [...preamble.nodes, quantise] : preamble.nodes, before);
-  if (!inOrder(order)) {
+  if (moved.length > 0) {
     const name = graph.fresh(conv.inputs[1]!);
     const packed = graph.add(unpacked.inputs[0]!, ofPicture(weights, order, [1, 1, 1]));
     const unpack = changed(unpacked, { inputs: [packed, ...unpacked.inputs.slice(1)], outputs: [name] });
     graph.replace([conv], [unpack, changed(conv, { inputs: conv.inputs.map((input, i) => (i === 1 ? name : input)) })]);
   }
-  return asTheyAre ? 'the pixels are the first convolution\'s input' : told(preamble);
+  return asTheyAre ? 'the pixels are the first convolution\'s input' : told(moved);
 }
 
-const told = ({ order, scale }: Preamble): string => {
-  const parts = [...(scale.some((each) => each !== 1) ? ['scale'] : []), ...(inOrder(order) ? [] : ['order of the channels'])];
-  return parts.length > 0 ? `${parts.join(' and ')} in the first convolution` : 'the mean plane by plane';
-};
+const told = (moved: readonly string[]): string => (moved.length > 0 ? `${moved.join(' and ')} in the first convolution` : 'mean and scale plane by plane');
 
-const inOrder = (order: readonly number[]): boolean => order.every((from, i) => from === i);
+const ordered = (order: readonly number[]): string[] => (order.every((from, i) => from === i) ? [] : ['order of the channels']);
+
+const alike = (nodes: readonly Node[], others: readonly Node[]): boolean => nodes.map(({ op }) => op).join() === others.map(({ op }) => op).join();
 
 /** By channel of the picture instead of the convolution's. */
 function backwards(order: readonly number[], values: readonly number[]): number[] {
