@@ -44,9 +44,7 @@ describe('the models that come with Saccade, on photos', () => {
   after(() => Promise.all(engines.map((engine) => engine.close())));
   for (const [name, done, within] of [
     ['nanodet@1', ['scale and order of the channels in the first convolution', 'padding in a pool'], 1e-4],
-    ['efficientnet-lite0@1', ['scale in the first convolution'], 1e-4],
     ['efficientnet-lite0@2', ["the pixels are the first convolution's input", 'its pixels in groups of four'], 0],
-    ['ultraface@1', ['scale in the first convolution'], 1e-4],
   ] as const) {
     test(`${name} answers as its file does`, async () => {
       const [model] = await modelsNamed(name);
@@ -67,6 +65,9 @@ describe('the models that come with Saccade, on photos', () => {
       });
     });
   }
+  test('those whose preamble is as quick as it can be are left alone', async () => {
+    for (const { path, card } of await modelsNamed('efficientnet-lite0@1', 'ultraface@1')) assert.equal(foldGraph(await readFile(path), card.input.name, card.input), null);
+  });
 });
 
 describe('a preamble becomes part of the first convolution', () => {
@@ -95,6 +96,7 @@ describe('a preamble becomes part of the first convolution', () => {
   const usual: Small = { steps: [['Cast'], ['Sub', mean], ['Mul', scale], ['Transpose']] };
   const others: readonly (readonly [string, Small])[] = [
     ['it is already as it would become', { steps: [['Transpose'], ['Cast'], ['Sub', { ...mean, dims: [3, 1, 1] }]] }],
+    ['one mean and one scale for all channels', { steps: [['Cast'], ['Sub', scalar(127)], ['Div', scalar(128)], ['Transpose']] }],
     ['something else takes the picture too', { ...usual, another: 'image' }],
     ['something else takes what lies between', { ...usual, another: 'step1' }],
     ['what lies between is an answer', { ...usual, answer: 'step1' }],
@@ -178,7 +180,7 @@ describe('a pool takes the padding before it', () => {
 
 describe('what is no graph', () => {
   test('is said to be none, wherever it is torn', async () => {
-    const whole = onnxFile(smallGraph({ steps: [['Cast'], ['Mul', { type: 'float32', dims: [], values: [2] }], ['Transpose']] }));
+    const whole = onnxFile(smallGraph({ steps: [['Cast'], ['Mul', { type: 'float32', dims: [3], values: [2, 3, 4] }], ['Transpose']] }));
     for (let length = 0; length < whole.length; length += 7) {
       try {
         foldGraph(whole.subarray(0, length), 'image', sizes);
@@ -208,7 +210,7 @@ test('a graph whose folded answers would be others runs as its file has it, and 
   t.after(() => rm(folder, { recursive: true }));
   const path = join(folder, 'model.onnx');
   // Weight x scale is among the smallest numbers there are, where float32 has one digit; the sums of the file's way have three more.
-  await writeFile(path, onnxFile(smallGraph({ steps: [['Cast'], ['Mul', { type: 'float32', dims: [], values: [1e-32] }], ['Transpose']], weightScale: 1e-12, after: 1e38 })));
+  await writeFile(path, onnxFile(smallGraph({ steps: [['Cast'], ['Mul', { type: 'float32', dims: [3], values: [1e-32, 2e-32, 3e-32] }], ['Transpose']], weightScale: 1e-12, after: 1e38 })));
   const [faces] = await modelsNamed('ultraface');
   const card = { ...faces!.card, name: 'tiny', input: { ...faces!.card.input, height, width }, outputs: { y: { shape: `[N,4,${height / 2},${width / 2}]`, meaning: '' } } };
   const said: string[] = [];

@@ -10,7 +10,8 @@ import { floats, type Tensor, types } from './tensor.ts';
 /** What it did, for a person; null when the graph begins in some other way, or already as it should. */
 export function foldPreamble(graph: Graph, picture: string): string | null {
   const preamble = readPreamble(graph, picture);
-  if (!preamble) return null;
+  // One number for all channels is a quick operand wherever they are: there is nothing to be gained.
+  if (!preamble || !(mixed(preamble) || preamble.next.op === 'QuantizeLinear')) return null;
   return preamble.next.op === 'QuantizeLinear' ? intoQuantised(graph, picture, preamble) : intoFloat(graph, picture, preamble);
 }
 
@@ -43,7 +44,7 @@ function intoQuantised(graph: Graph, picture: string, preamble: Preamble): strin
   const out = asTheyAre ? quantise.outputs[0]! : tensor;
   const before = asTheyAre ? [toPlanes(picture, out)] : planes(graph, picture, { mean: backwards(order, mean), scale: backwards(order, scale), out });
   const moved = ordered(order);
-  if (!asTheyAre && moved.length === 0 && alike(preamble.nodes, before)) return null;
+  if (!asTheyAre && (!mixed(preamble) || (moved.length === 0 && alike(preamble.nodes, before)))) return null;
   graph.replace(asTheyAre ? [...preamble.nodes, quantise] : preamble.nodes, before);
   if (moved.length > 0) {
     const name = graph.fresh(conv.inputs[1]!);
@@ -55,6 +56,9 @@ function intoQuantised(graph: Graph, picture: string, preamble: Preamble): strin
 }
 
 const told = (moved: readonly string[]): string => (moved.length > 0 ? `${moved.join(' and ')} in the first convolution` : 'mean and scale plane by plane');
+
+/** Whether it treats channels differently. */
+const mixed = ({ order, mean, scale }: Preamble): boolean => ordered(order).length > 0 || [mean, scale].some((values) => new Set(values).size > 1);
 
 const ordered = (order: readonly number[]): string[] => (order.every((from, i) => from === i) ? [] : ['order of the channels']);
 
