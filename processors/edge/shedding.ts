@@ -1,7 +1,7 @@
 /**
  * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential. An edge that has
  * too much to do is asked again and again, by clients that do not heed Retry-After too; they must not take the time of those who
- * were let in. Whoever comes again by the same connection before the time it was told is answered when that is over.
+ * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -50,7 +50,8 @@ export function shedding(headers: Readonly<Record<string, string>>): Shedding {
     response.writeHead(503, head).end(body);
   }
 
-  async function hold(by: Overload, request: IncomingMessage, response: ServerResponse, ms: number, on: () => void): Promise<void> {
+  /** It is not let in then even where there is room: who was let in and has waited before would be answered late all the same. */
+  async function hold(by: Overload, request: IncomingMessage, response: ServerResponse, ms: number): Promise<void> {
     const left = new AbortController();
     const leave = (): void => left.abort();
     response.once('close', leave);
@@ -58,9 +59,7 @@ export function shedding(headers: Readonly<Record<string, string>>): Shedding {
     await by.clock.sleep(ms, left.signal);
     held -= 1;
     response.off('close', leave);
-    if (left.signal.aborted) return;
-    if (behind(by, request)) refuse(by, request, response);
-    else on();
+    if (!left.signal.aborted) refuse(by, request, response);
   }
 
   return {
@@ -71,7 +70,7 @@ export function shedding(headers: Readonly<Record<string, string>>): Shedding {
       if (overload === null || !behind(overload, request)) return on();
       const early = (refusedAt.get(request.socket) ?? Number.NEGATIVE_INFINITY) + retryAfterSeconds * 1_000 - overload.clock.now();
       if (early <= 0 || held >= mostHeld) refuse(overload, request, response);
-      else void hold(overload, request, response, early, on);
+      else void hold(overload, request, response, early);
     },
   };
 }
