@@ -175,7 +175,7 @@ export const settings = {
   SACCADE_BLOBS_DIR: { check: text, help: 'Folder of claim-checked images, shared by all processes that run ingest, preprocess or the edge. Unset: <data>/blobs.' },
   SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
-  SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer, fewer are let in at once and the others are refused with 503.' },
+  SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer (four times as long with 192 or fewer at once), fewer are let in at once and the others are refused with 503.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_FALLBACK: { check: list.pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]*@\d+$/, 'NAME@VERSION is expected'))), help: 'Versions that answer when the one that should cannot be loaded or ends its worker, NAME@VERSION; else those the cards name.' },
   SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage, bad pictures not counted; 0: never.' },

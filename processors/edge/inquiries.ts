@@ -90,7 +90,8 @@ interface Prepared {
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   const log = gathering(producer);
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least })]));
+  const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
+  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least, calm })]));
   const full = (model: string): boolean => paces.get(model)?.full ?? false;
 
   /** What is known needs no stage: its outcome is what goes into the log. */
