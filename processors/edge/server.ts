@@ -8,6 +8,7 @@ import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
 import { installSafety } from './safety.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
+import { leavesHttp, PlainUnlessWebSocket } from './upgrades.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
@@ -53,7 +54,7 @@ const maxJsonBytes = 1024 * 1024;
 /** Throws invalid_config for a certificate that cannot be used. */
 export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
-  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs };
+  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
@@ -74,9 +75,9 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
-  app.addHook('onResponse', async ({ headers, raw }) => {
+  app.addHook('onResponse', async ({ raw }) => {
     // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
-    if (headers.upgrade !== undefined) raw.socket.destroy();
+    if (leavesHttp(raw)) raw.socket.destroy();
   });
   installPrincipals(app, options.authenticate);
   options.guard?.(app);
