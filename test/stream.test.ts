@@ -215,8 +215,9 @@ describe('/v1/stream', () => {
       await balanced(edge);
     });
 
-    test('at another edge, and then at the first again: each number has one outcome, and each frame is stored once', async () => {
+    test('at another edge, and then at the first again: each number has one outcome, and each frame is stored once', async (t) => {
       const other = await startEdgeUnderTest({ stages: [], wrap: () => ({ ...edge.log, close: async () => {} }) });
+      t.after(() => other.close());
       const wish = { ...base, source: 'wandering' };
       const outcomes: number[] = [];
       const session: Record<string, string | number> = {};
@@ -239,7 +240,6 @@ describe('/v1/stream', () => {
       assert.deepEqual(outcomes, upTo(16));
       await eventually(async () => (await outcomesOf(edge, 'wandering')).length >= 16, 'the outcomes');
       assert.equal((await outcomesOf(edge, 'wandering')).length, 16);
-      await other.close();
     });
 
     test('the older socket of a session is closed when a newer one takes it over', async () => {
