@@ -116,8 +116,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       const acceptedAt = clock.now();
       const frame = await accept({ id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo }, rules);
-      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
-      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      // What a tenant sends over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
       return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
