@@ -22,6 +22,8 @@ export interface ServedModels {
   serving(name: string): Serving;
   /** Version, execution provider and rows of a run, for a person. */
   describe(name: string): string;
+  /** Those that answer though their cards name no picture to try them on, NAME@VERSION. */
+  unchecked(): string[];
   /** What is not served as it was asked for, by model. */
   degraded(): Record<string, string>;
   close(): Promise<void>;
@@ -142,6 +144,7 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
       const { provider, policy } = engine.about(model);
       return `${keyOf(model)} on ${provider}${policy.rows > 1 ? `, up to ${policy.rows} rows a run` : ''}`;
     },
+    unchecked: () => [...servings.values()].map((serving) => serving.current().model).filter(({ card }) => !card.golden).map(keyOf),
     degraded: () => Object.fromEntries([...servings].flatMap(([name, serving]) => (serving.degraded() ? [[`model ${name}`, serving.degraded()!]] : []))),
     close,
   };

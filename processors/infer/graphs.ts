@@ -34,8 +34,8 @@ export function graphOf(model: Model): Graph {
   return { key: keyOf(model), path, input: { kind: 'embedding', name, size: sizeOf(backbone.card.outputs[embedding]!.shape), embedding }, outputs };
 }
 
-/** The first to open it in this process. Throws invalid_model, also when the worker dies of it, naming why. */
-export async function tryGraph(worker: WorkerThread, model: Model, options: GraphOptions, log: (message: string) => void): Promise<LoadedGraph> {
+/** The first to open it in this process; a head with the policy of its backbone. Throws invalid_model, also when the worker dies of it, naming why. */
+export async function tryGraph(worker: WorkerThread, model: Model, options: GraphOptions, log: (message: string) => void, backbone?: RunPolicy): Promise<LoadedGraph> {
   const graph = graphOf(model);
   try {
     const loaded = await worker.ask({ kind: 'load', graph, providers: options.providers, intraOpThreads: options.intraOpThreads, fold: options.fold ? 'try' : 'no' }, ['loaded', 'refused']);
@@ -46,7 +46,8 @@ export async function tryGraph(worker: WorkerThread, model: Model, options: Grap
     if (instead !== null) log(`${graph.key} runs as its file has it: ${instead}`);
     const measured = await measure(worker, graph, loaded.dynamic && graph.input.kind === 'picture' ? wanted(options) : [1], options.thorough ?? false);
     const set = { maxBatch: loaded.dynamic ? options.maxBatch : 1, delayMs: options.delayMs, onCpu: loaded.provider === 'cpu' };
-    const policy = choosePolicy(await confirmed(worker, graph, measured, choosePolicy(measured, set).rows), set);
+    const chosen = choosePolicy(await confirmed(worker, graph, measured, choosePolicy(measured, set).rows), set);
+    const policy = backbone && loaded.dynamic ? { ...chosen, buckets: everySize(backbone.rows) } : chosen;
     // Sizes that were asked for, and not measured.
     for (const rows of policy.buckets.filter((size) => !measured.some((one) => one.rows === size))) await warm(worker, graph.key, rows);
     return { graph, provider: loaded.provider, policy, folding: loaded.folding };
@@ -62,6 +63,9 @@ export async function openGraph(worker: WorkerThread, { graph, provider, policy,
   if (loaded.kind === 'refused') throw new SaccadeError('invalid_model', `${graph.key} ran once, and does no more: ${loaded.reasons.join('; ')}`);
   for (const rows of policy.buckets) await warm(worker, graph.key, rows);
 }
+
+/** Of a run of its backbone a head may be asked for any number of rows. */
+const everySize = (most: number): number[] => Array.from({ length: most }, (_, i) => i + 1);
 
 /** What is set needs no search. */
 const wanted = ({ maxBatch }: GraphOptions): readonly number[] => sizesToMeasure.filter((size) => size <= (maxBatch ?? Infinity));
