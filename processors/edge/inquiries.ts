@@ -88,7 +88,9 @@ interface Prepared {
 }
 
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
-  const log = gathering(producer);
+  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
+  let awaited = 0;
+  const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
   const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
   const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least, calm })]));
@@ -153,9 +155,6 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     }
     return prepared;
   }
-
-  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
-  let awaited = 0;
 
   return {
     full,
