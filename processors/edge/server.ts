@@ -2,6 +2,7 @@
 import type { Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { refuseForeignPages } from './foreign-pages.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
@@ -30,6 +31,8 @@ export interface ServerOptions extends OpsOptions {
   readonly authenticate: Authenticate;
   /** It asks nobody who they are. */
   readonly open?: boolean;
+  /** It is open, and for this machine alone: pages of other sites are refused, and names that are not this machine's; absent: no. */
+  readonly loopback?: boolean;
   /** Adds what watches over every request, after it is known who asks. */
   readonly guard?: (app: FastifyInstance) => void;
   readonly tls?: TlsFiles | undefined;
@@ -74,6 +77,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
+  refuseForeignPages(app, { open: options.loopback ?? false, origins: options.origins ?? [] });
   app.addHook('onResponse', async ({ headers, raw }) => {
     // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
     if (headers.upgrade !== undefined) raw.socket.destroy();
