@@ -98,7 +98,7 @@ export const settings = {
   DATABASE_URL: { check: postgresUrl, help: 'Your PostgreSQL, for tenants, keys and the audit trail: postgres://user:password@host/database. Unset: one embedded in <data>/postgres.' },
   SACCADE_TLS_CERT: { check: text, help: "The edge's certificate and its chain, PEM; with SACCADE_TLS_KEY the edge speaks HTTPS. Read again when the file changes." },
   SACCADE_TLS_KEY: { check: text, help: 'The private key of SACCADE_TLS_CERT, PEM.' },
-  SACCADE_CORS: { check: list.pipe(z.array(origin)), default: '', help: 'Origins whose pages may call the edge, with commas; none: its own page alone.' },
+  SACCADE_CORS: { check: list.pipe(z.array(origin)), default: '', help: 'Origins whose pages may call the edge and open its WebSockets, with commas; none: its own page alone.' },
   SACCADE_TRUSTED_PROXIES: { check: list, default: '', help: 'Addresses or networks of proxies in front, whose X-Forwarded-For is believed.' },
   SACCADE_MAX_CONNECTIONS: { check: whole(1, 1_000_000), default: '4096', help: 'Connections open at once; more are cut.' },
   SACCADE_PLAN: { check: oneOf(planNames), help: 'Limits of principals whose key and tenant name no plan (schemas/plans.json). Unset: demo, or unlimited where SACCADE_AUTH is open.' },

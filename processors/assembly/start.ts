@@ -44,6 +44,8 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     logger: logger.child({ stage: 'edge' }),
     authenticate: access.authenticate,
     open: s.SACCADE_AUTH === 'open',
+    // Health and metrics alone may be asked for by any name, from outside.
+    loopback: s.SACCADE_AUTH === 'open' && base.wants('edge'),
     guard: access.guard,
     tls: access.tls,
     origins: s.SACCADE_CORS,
