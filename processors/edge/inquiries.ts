@@ -92,7 +92,8 @@ interface Prepared {
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   const log = gathering(producer);
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least })]));
+  const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
+  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least, calm })]));
   const full = (model: string): boolean => paces.get(model)?.full ?? false;
 
   /** What is known needs no stage: its outcome is what goes into the log. */
@@ -117,8 +118,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       const acceptedAt = clock.now();
       const frame = await accept({ id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo }, rules);
-      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
-      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      // What a tenant sends over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
       return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
