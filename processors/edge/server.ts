@@ -7,6 +7,7 @@ import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
 import { installSafety } from './safety.ts';
+import { slowReaders } from './slow-readers.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
 
 const closeLimitMs = 2_000;
@@ -19,11 +20,23 @@ export interface ConnectionLimits {
   readonly headersMs: number;
   /** Until the whole request is. */
   readonly requestMs: number;
+  /** How long an answer may wait without the client taking any of it. */
+  readonly stalledMs: number;
   /** How often it is looked whether the time is up. */
   readonly checkMs: number;
 }
 
-export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, checkMs: 2_000 };
+export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, stalledMs: 30_000, checkMs: 2_000 };
+
+/** What Node watches over by itself. */
+export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs });
+
+/** The rest; before it listens. */
+export function limitConnections(app: FastifyInstance, { most, stalledMs, checkMs }: ConnectionLimits): void {
+  app.server.maxConnections = most;
+  const looking = setInterval(slowReaders(app.server, { stalledMs, now: () => performance.now() }), checkMs).unref();
+  app.addHook('onClose', async () => clearInterval(looking));
+}
 
 export interface ServerOptions extends OpsOptions {
   readonly logger: ProblemLog;
@@ -53,7 +66,7 @@ const maxJsonBytes = 1024 * 1024;
 /** Throws invalid_config for a certificate that cannot be used. */
 export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
-  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs };
+  const connection = nodeLimits(limits);
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
@@ -70,7 +83,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const app = (tls
     ? Fastify({ ...settings, https: { ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' } })
     : Fastify({ ...settings, http: connection })) as unknown as FastifyInstance;
-  app.server.maxConnections = limits.most;
+  limitConnections(app, limits);
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
