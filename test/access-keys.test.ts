@@ -2,22 +2,24 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseKey } from '../processors/access/key.ts';
-import { bearer, anyDatabase, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
+import { anyDatabase, bearer, type ClosedEdge, embeddedDatabase, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { picture, problemOf, raw } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
+import { needsPostgres, startTestPostgres } from './support/postgres.ts';
 
-let database: TestDatabase;
-before(async () => {
-  database = await anyDatabase();
-});
-after(() => database.stop());
+const databases = { PostgreSQL: { start: startTestPostgres, skip: needsPostgres }, 'the embedded database': { start: embeddedDatabase, skip: false } };
 
-describe('keys', () => {
+for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys in ${name}`, { skip }, () => {
+  let database: TestDatabase;
   let edge: ClosedEdge;
   before(async () => {
+    database = await start();
     edge = await startClosedEdge(database, { stages: [], requestTimeoutMs: 100 });
   });
-  after(() => edge.close());
+  after(async () => {
+    await edge.close();
+    await database.stop();
+  });
   const ask = (headers: Record<string, string> = {}, path = '/v1/admin/keys') => fetch(`${edge.url}${path}`, { headers });
   const admin = async () => bearer(await edge.key('one', 'admin'));
 
@@ -138,8 +140,10 @@ describe('keys', () => {
   });
 });
 
-test('metrics: a viewer of the home tenant, or the token that opens nothing else', async () => {
+test('metrics: a viewer of the home tenant, or the token that opens nothing else', async (t) => {
   const token = 'scrape-me-if-you-can';
+  const database = await anyDatabase();
+  t.after(() => database.stop());
   const edge = await startClosedEdge(database, { stages: [], env: { SACCADE_METRICS_TOKEN: token } });
   const at = (path: string, headers: Record<string, string> = {}) => fetch(`${edge.url}${path}`, { headers }).then(({ status }) => status);
   assert.deepEqual(

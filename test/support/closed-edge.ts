@@ -29,7 +29,11 @@ export interface TestDatabase {
 
 /** PostgreSQL where it is installed, since it starts in a second; else the embedded one. */
 export async function anyDatabase(): Promise<TestDatabase> {
-  if (needsPostgres === false) return startTestPostgres();
+  return needsPostgres === false ? startTestPostgres() : embeddedDatabase();
+}
+
+/** The one of an installation that names no DATABASE_URL. */
+export async function embeddedDatabase(): Promise<TestDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'saccade-pglite-'));
   const local = await startPostgres(folder, 'pipeline');
   return {
