@@ -87,8 +87,12 @@ for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys 
     assert.equal((await ask(bearer(made.key), '/live/frames/none')).status, 404);
     await problemOf(await ask(bearer(made.key)), 403, 'forbidden');
     const listed = await (await ask(headers)).text();
+    const limited = (await (await post({ role: 'operator', models: ['nanodet'], sources: ['gate-*'] })).json()) as { id: string; models: string[]; sources: string[] };
+    assert.deepEqual([limited.models, limited.sources], [['nanodet'], ['gate-*']]);
+    const { keys } = (await (await ask(headers)).json()) as { keys: { id: string; models: string[] | null; sources: string[] | null }[] };
+    assert.deepEqual(keys.filter(({ id }) => id === limited.id || id === made.id).map(({ models, sources }) => [models, sources]), [[['nanodet'], ['gate-*']], [null, null]]);
     assert.ok(listed.includes(made.id) && !listed.includes(parseKey(made.key)!.secret));
-    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/]] as const) {
+    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
       assert.match(JSON.stringify(await problemOf(await post(body), 400, 'bad_request')), field);
     }
     await problemOf(await post({ role: 'viewer', tenant: 'two' }), 403, 'forbidden');
