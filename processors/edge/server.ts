@@ -10,6 +10,7 @@ import { asProblem, installProblems, type ProblemLog, sendProblem } from './prob
 import { installSafety, safeHeaders } from './safety.ts';
 import { shedding, type Shedding } from './shedding.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
+import { leavesHttp, PlainUnlessWebSocket } from './upgrades.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
@@ -61,7 +62,8 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
   const safe = await safeHeaders(tls !== undefined);
   const shed = shedding(safe);
-  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs };
+  const times = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs };
+  const connection = { ...times, IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
@@ -87,9 +89,9 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, safe, options.origins ?? []);
-  app.addHook('onResponse', async ({ headers, raw }) => {
+  app.addHook('onResponse', async ({ raw }) => {
     // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
-    if (headers.upgrade !== undefined) raw.socket.destroy();
+    if (leavesHttp(raw)) raw.socket.destroy();
   });
   installPrincipals(app, options.authenticate);
   options.guard?.(app);
