@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { graphqlConfig } from './graphql/config.ts';
 import { streamConfig } from './stream/config.ts';
 
 export const edgeConfig = z.strictObject({
@@ -28,6 +29,7 @@ export const edgeConfig = z.strictObject({
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
   stream: streamConfig.prefault({}),
+  graphql: graphqlConfig.prefault({}),
 });
 
 export type EdgeConfig = z.infer<typeof edgeConfig>;

@@ -29,6 +29,8 @@ export interface Inquirer {
   readonly traceparent: string;
   /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
   readonly startedAt: number;
+  /** The same from the client, in milliseconds, where that is less; absent: it waits as long as the edge does. */
+  readonly timeoutMs?: number | undefined;
   /** False: nobody waits for the answers, so nothing is dropped because it is late. */
   readonly waits: boolean;
 }
@@ -108,8 +110,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
-    const deadline = waits ? startedAt + config.requestTimeoutMs : null;
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
+    const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
     const pace = (waits && paces.get(model)) || null;
     pace?.take();
