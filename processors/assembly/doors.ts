@@ -7,7 +7,7 @@ import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
-import { openStore } from '../connect.ts';
+import { openKeyMemory, openStore } from '../connect.ts';
 import type { Access } from './access.ts';
 import type { Foundation } from './foundation.ts';
 import { asFused } from './fused-stages.ts';
@@ -16,11 +16,13 @@ import type { Intake } from './intake.ts';
 import type { Kept } from './keep.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
+  const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));
+  ending.add('idempotency keys', async () => void (await Promise.all(keys.map((cache) => cache.close()))));
   return createEdge({
     server,
     log,
@@ -39,8 +41,10 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     vigil,
     ledger,
     quota: intake.admission.quota,
+    keys,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,
+    able,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { graphqlConfig } from './graphql/config.ts';
 import { streamConfig } from './stream/config.ts';
 
 export const edgeConfig = z.strictObject({
@@ -13,8 +14,14 @@ export const edgeConfig = z.strictObject({
   /** … once no answer has been in time for so long: a burst that passes is let in. */
   lateMs: z.number().int().min(0).default(750),
   /** At first, which is also the largest burst; and at least: a few clients are never refused, however slow the model. */
-  paceFirst: z.number().int().positive().default(128),
+  paceFirst: z.number().int().positive().default(192),
   paceLeast: z.number().int().positive().default(16),
+  /** Several hundred people are no overload: so many go in as long as their answers take no longer than so many times the target. */
+  paceCalm: z.number().int().min(0).default(192),
+  calmTargets: z.number().min(1).default(4),
+  /** While so many pictures wait for their answers, those that come are sent on so often at most, in milliseconds. */
+  gatherFrom: z.number().int().positive().default(8),
+  gatherMs: z.number().int().min(0).default(25),
   /** Bytes of one request with several pictures. */
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */
@@ -22,6 +29,7 @@ export const edgeConfig = z.strictObject({
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
   stream: streamConfig.prefault({}),
+  graphql: graphqlConfig.prefault({}),
 });
 
 export type EdgeConfig = z.infer<typeof edgeConfig>;

@@ -1,9 +1,7 @@
 /** Pictures into `frames`, their answers back from `replies`: what every door for pictures has in common. */
-import { randomUUID } from 'node:crypto';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, LogProducer, OutgoingRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import { answered } from '../../schemas/answered.ts';
-import { frameIdFromProducer } from '../../schemas/ids.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
 import type { FrameIdentity, Prediction } from '../../schemas/records.ts';
 import { overflowTopic } from '../../schemas/topics.ts';
@@ -15,12 +13,13 @@ import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { createPace, type Pace } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
+import type { Identified, UsedKeys } from './used-keys.ts';
 
 export interface Inquiry {
   readonly image: Buffer;
   /** One that is served, or the inquiry fails with unknown_model. */
   readonly model: string;
-  /** The client's own name for it: under one key a repeat is the same frame. */
+  /** The client's own name for it: under one key a repeat is the same frame, and anything else idempotency_key_reused. */
   readonly key: string | null;
 }
 
@@ -30,6 +29,8 @@ export interface Inquirer {
   readonly traceparent: string;
   /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
   readonly startedAt: number;
+  /** The same from the client, in milliseconds, where that is less; absent: it waits as long as the edge does. */
+  readonly timeoutMs?: number | undefined;
   /** False: nobody waits for the answers, so nothing is dropped because it is late. */
   readonly waits: boolean;
 }
@@ -55,6 +56,7 @@ export interface InquiriesOptions {
   /** Null: none. */
   readonly quota: Pick<Quota, 'take'> | null;
   readonly results: RecentResults;
+  readonly keys: UsedKeys;
   /** Absent: nothing is ever known. */
   readonly known?: FindKnown | undefined;
   /** Told of a picture that is answered without becoming a record of `frames`. */
@@ -87,15 +89,17 @@ interface Prepared {
   readonly record: OutgoingRecord;
 }
 
-export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
-  const log = gathering(producer);
+export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
+  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
+  let awaited = 0;
+  const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least })]));
+  const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
+  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least, calm })]));
   const full = (model: string): boolean => paces.get(model)?.full ?? false;
 
   /** What is known needs no stage: its outcome is what goes into the log. */
-  async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
-    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
+  async function recall(id: string, { image, model }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
     const acceptedAt = clock.now();
     const content_type = sniffImage(image) ?? '';
     const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
@@ -106,9 +110,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare({ image, model, key }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
-    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
-    const deadline = waits ? startedAt + config.requestTimeoutMs : null;
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
+    const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
     const pace = (waits && paces.get(model)) || null;
     pace?.take();
@@ -117,8 +120,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       const acceptedAt = clock.now();
       const frame = await accept({ id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo }, rules);
-      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
-      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      // What a tenant sends over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
       return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
@@ -130,28 +133,41 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     }
   }
 
-  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
-  let awaited = 0;
+  /** Resolves when all that can be accepted is in the log. Throws what is wrong with all of them. */
+  async function send(inquiries: readonly Inquiry[], identified: readonly (Identified | SaccadeError)[], inquirer: Inquirer): Promise<(Prepared | SaccadeError)[]> {
+    const found = await known(inquirer.tenant, source, inquiries);
+    // One of many pictures is let in where one is: it would wait for ever for so much room.
+    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
+    const prepared = await Promise.all(
+      inquiries.map(async (inquiry, i) => {
+        const one = identified[i]!;
+        if (one instanceof SaccadeError) return one;
+        return (found[i] ? recall(one.id, inquiry, found[i], inquirer) : prepare(one.id, inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error));
+      }),
+    );
+    const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
+    try {
+      if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
+    } catch (error) {
+      for (const { expected, pace } of sendable) {
+        expected.cancel();
+        pace?.back(null);
+      }
+      throw error;
+    }
+    return prepared;
+  }
 
   return {
     full,
     async ask(inquiries, inquirer) {
       if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
-      const found = await known(inquirer.tenant, source, inquiries);
-      // One of many pictures is let in where one is: it would wait for ever for so much room.
-      if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
-      const prepared = await Promise.all(
-        inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
-      );
-      const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
+      const identified = await keys.identify(inquirer.tenant, source, inquiries);
+      let prepared: readonly (Prepared | SaccadeError)[] = [];
       try {
-        if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
-      } catch (error) {
-        for (const { expected, pace } of sendable) {
-          expected.cancel();
-          pace?.back(null);
-        }
-        throw error;
+        prepared = await send(inquiries, identified, inquirer);
+      } finally {
+        identified.forEach((one, i) => one instanceof SaccadeError || one.done(prepared[i] !== undefined && !(prepared[i] instanceof SaccadeError)));
       }
       const ackedAt = clock.now();
       return prepared.map((one) => {

@@ -4,7 +4,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import type { Problem } from '../../schemas/api/problem.ts';
 import { parseTraceparent } from '../../schemas/trace-context.ts';
-import { methodsByPath } from './methods.ts';
+import { isNowhere, methodsByPath, nowhere } from './methods.ts';
 
 export interface ProblemLog {
   warn(fields: object, message: string): void;
@@ -69,9 +69,12 @@ export const problemBody = (error: SaccadeError, extra: Pick<Problem, 'errors' |
   ...extra,
 });
 
+/** When whoever was refused with 503 may ask again. */
+export const retryAfterSeconds = 1;
+
 /** Headers that say what to do about a refusal. */
 export function adviseBy(reply: FastifyReply, status: number): void {
-  if (status === 503) void reply.header('retry-after', '1');
+  if (status === 503) void reply.header('retry-after', String(retryAfterSeconds));
   // Limits say when; of an address that was refused, the window is a minute.
   if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
   // Says how one proves who one is; without it a 401 is not one (RFC 9110, 11.6.1).
@@ -92,16 +95,9 @@ function traceIdOf(request: FastifyRequest, reply: FastifyReply): string | undef
 /** Without a log, failures go unrecorded. */
 export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
   const methodsOf = methodsByPath(app);
-  function nowhere(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const methods = methodsOf(request.url.split('?', 1)[0]!);
-    const asked = `${request.method} ${request.url.slice(0, 200)}`;
-    if (methods.length === 0) return sendProblem(reply, new SaccadeError('not_found', asked));
-    return sendProblem(reply.header('allow', methods.join(', ')), new SaccadeError('method_not_allowed', `${asked}; it takes ${methods.join(', ')}.`));
-  }
   app.setErrorHandler((error: unknown, request: FastifyRequest, reply) => {
     const problem = asProblem(error);
-    // Whatever else is wrong with it: nobody is there to take it.
-    if (request.is404 && problem.status < 500 && problem.status !== 429) return nowhere(request, reply);
+    if (isNowhere(request, problem)) return sendProblem(reply, nowhere(request, reply, methodsOf));
     if (log && problem.status >= 500 && !expected.has(problem.code)) {
       const fields = {
         code: problem.code,
@@ -118,5 +114,5 @@ export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
     const errors = faultsOf(error);
     return sendProblem(reply, problem, errors ? { errors } : {});
   });
-  app.setNotFoundHandler(nowhere);
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, nowhere(request, reply, methodsOf)));
 }
