@@ -157,7 +157,7 @@ export const settings = {
   SACCADE_KEEP_TENANTS: { check: keptByTenant, default: '', help: 'Tenants whose data is kept otherwise: TENANT=DAYS, or TENANT:CLASS=DAYS for one class (rows, embeddings, rollups, drift, frames), with commas.' },
   SACCADE_KEEP_AUDIT_DAYS: { check: days, default: '0', help: 'Days the table of the audit trail keeps its entries; 0: for ever.' },
   SACCADE_KEEP_FRAMES_DAYS: { check: days, default: '7', help: 'Days that pictures are kept to look at: samples, unsure ones, examples of drift; 0: for as long as there is room.' },
-  SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them, of all tenants together; beyond, the oldest go, while kept_frames lists them until their days are over. 0: none are kept.' },
+  SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them, of all tenants together; beyond, the oldest go of tenants that keep more than a fair share. 0: none are kept.' },
   SACCADE_KEEP_FRAMES_EVERY_S: { check: whole(1, 86_400), default: '300', help: 'Seconds of which one frame of each source is kept, and the least sure one of each model.' },
   SACCADE_KEEP_FRAMES_DIR: { check: text, help: 'Folder of kept pictures, shared by all processes that run keep or the edge. Unset: <data>/kept.' },
   SACCADE_MASK_FACES: { check: oneOf(coverings), default: 'off', help: 'How faces are covered in every picture that is shown or kept: blur, pixelate, or off: not at all.' },
