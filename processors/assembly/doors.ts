@@ -19,7 +19,7 @@ import type { Kept } from './keep.ts';
 const mib = 1024 * 1024;
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
@@ -47,6 +47,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     keys,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,
+    able,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });
 }

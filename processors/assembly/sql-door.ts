@@ -1,6 +1,7 @@
 /** The server of ClickHouse's HTTP interface, with who may ask decided, limited and recorded as on the edge. */
 import type { Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { refuseForeignNames } from '../edge/foreign-pages.ts';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
 import type { ProblemLog } from '../edge/problem.ts';
 import { type ConnectionLimits, connectionLimits, limitConnections, nodeLimits } from '../edge/server.ts';
@@ -16,10 +17,14 @@ export interface SqlDoorOptions extends DoorOptions {
   readonly logger?: ProblemLog;
   /** As the edge's. */
   readonly limits?: ConnectionLimits;
+  /** It asks nobody who they are; absent: it does. */
+  readonly open?: boolean;
+  /** Whose hosts are names of this machine too. */
+  readonly origins?: readonly string[];
 }
 
 /** Throws invalid_config for a certificate that cannot be used. */
-export function sqlDoor({ authenticate, guard, tls, logger, limits = connectionLimits, ...options }: SqlDoorOptions): FastifyInstance {
+export function sqlDoor({ authenticate, guard, tls, logger, limits = connectionLimits, open = false, origins = [], ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
   const settings = { logger: false, forceCloseConnections: true, requestTimeout: limits.requestMs } as const;
   const http = { ...nodeLimits(limits), maxHeaderSize: 256 * 1024 };
@@ -29,6 +34,7 @@ export function sqlDoor({ authenticate, guard, tls, logger, limits = connectionL
     const stop = keepCertificate(app.server as unknown as HttpsServer, tls, logger);
     app.addHook('onClose', async () => stop());
   }
+  if (open) refuseForeignNames(app, origins);
   // First: it puts the key where the authentication looks for it.
   credentialsHook(app);
   installPrincipals(app, authenticate);
