@@ -15,16 +15,16 @@ export interface SqlDoorOptions extends DoorOptions {
   /** As the edge's: a key must not travel in the open here either. */
   readonly tls?: TlsFiles | undefined;
   readonly logger?: ProblemLog;
-  /** As the edge's. */
-  readonly limits?: ConnectionLimits;
   /** It asks nobody who they are; absent: it does. */
   readonly open?: boolean;
   /** Whose hosts are names of this machine too. */
   readonly origins?: readonly string[];
+  /** As the edge's. */
+  readonly limits?: ConnectionLimits;
 }
 
 /** Throws invalid_config for a certificate that cannot be used. */
-export function sqlDoor({ authenticate, guard, tls, logger, limits = connectionLimits, open = false, origins = [], ...options }: SqlDoorOptions): FastifyInstance {
+export function sqlDoor({ authenticate, guard, tls, logger, open = false, origins = [], limits = connectionLimits, ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
   const settings = { logger: false, forceCloseConnections: true, requestTimeout: limits.requestMs } as const;
   const http = { ...nodeLimits(limits), maxHeaderSize: 256 * 1024 };
