@@ -12,7 +12,7 @@ import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
-import { createPace, type Pace } from './pace.ts';
+import { createPace, type Pace, paceOfEach } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
 
@@ -67,6 +67,8 @@ export interface Inquiries {
    * a picture is its own. Throws what is wrong with all of them: not_ready, overloaded, log_unavailable.
    */
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
+  /** Resolves when what was asked before the call is in the log, or refused. */
+  settled(): Promise<void>;
   /** Whether a picture for the model whose answer is waited for would be overloaded now. */
   full(model: string): boolean;
 }
@@ -90,8 +92,9 @@ interface Prepared {
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   const log = gathering(producer);
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least })]));
-  const full = (model: string): boolean => paces.get(model)?.full ?? false;
+  const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least }));
+  const full = (model: string): boolean => paces.known(model)?.full ?? false;
+  const asking = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. */
   async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
@@ -110,7 +113,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
     const deadline = waits ? startedAt + config.requestTimeoutMs : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
-    const pace = (waits && paces.get(model)) || null;
+    const pace = waits && rules.models.includes(model) ? paces.of(model) : null;
     pace?.take();
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
@@ -133,40 +136,49 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
   let awaited = 0;
 
+  async function ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]> {
+    if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
+    const found = await known(inquirer.tenant, source, inquiries);
+    // One of many pictures is let in where one is: it would wait for ever for so much room.
+    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
+    const prepared = await Promise.all(
+      inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
+    );
+    const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
+    try {
+      if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
+    } catch (error) {
+      for (const { expected, pace } of sendable) {
+        expected.cancel();
+        pace?.back(null);
+      }
+      throw error;
+    }
+    const ackedAt = clock.now();
+    return prepared.map((one) => {
+      if (one instanceof SaccadeError) return one;
+      const { id, model, acceptedAt, expected, pace } = one;
+      results.accepted(inquirer.tenant, id, model);
+      if (inquirer.waits) awaited += 1;
+      const done = (): void => {
+        if (inquirer.waits) awaited -= 1;
+        // What came with company took its company's time.
+        pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
+      };
+      expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
+      return { id, model, acceptedAt, ackedAt, answer: expected.answer };
+    });
+  }
+
   return {
     full,
-    async ask(inquiries, inquirer) {
-      if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
-      const found = await known(inquirer.tenant, source, inquiries);
-      // One of many pictures is let in where one is: it would wait for ever for so much room.
-      if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
-      const prepared = await Promise.all(
-        inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
-      );
-      const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
-      try {
-        if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
-      } catch (error) {
-        for (const { expected, pace } of sendable) {
-          expected.cancel();
-          pace?.back(null);
-        }
-        throw error;
-      }
-      const ackedAt = clock.now();
-      return prepared.map((one) => {
-        if (one instanceof SaccadeError) return one;
-        const { id, model, acceptedAt, expected, pace } = one;
-        results.accepted(inquirer.tenant, id, model);
-        if (inquirer.waits) awaited += 1;
-        const done = (): void => {
-          if (inquirer.waits) awaited -= 1;
-          // What came with company took its company's time.
-          pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
-        };
-        expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
-        return { id, model, acceptedAt, ackedAt, answer: expected.answer };
-      });
+    settled: async () => void (await Promise.allSettled(asking)),
+    ask(inquiries, inquirer) {
+      const work = ask(inquiries, inquirer);
+      asking.add(work);
+      const done = (): void => void asking.delete(work);
+      work.then(done, done);
+      return work;
     },
   };
 }
