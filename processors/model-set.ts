@@ -4,7 +4,6 @@
  */
 import { asSaccadeError } from '../connectors/errors.ts';
 import { type ModelChoice, parseModelChoice } from '../connectors/models/model-choice.ts';
-import type { Repository } from '../connectors/models/repository.ts';
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
 import type { Model } from '../schemas/model-card.ts';
 import { asItIs, controlled, type ModelControl, type ModelState } from '../schemas/model-control.ts';
@@ -38,11 +37,12 @@ export interface LiveModels extends ModelSet {
 }
 
 export interface ModelSetOptions {
-  readonly repository: Repository;
+  /** Reads one from the repository. Throws invalid_model. */
+  load(choice: ModelChoice): Promise<Model>;
   /** SACCADE_MODELS. */
   readonly chosen: readonly string[];
   /** Those, as they were read when the process started. */
-  readonly read: readonly Model[];
+  readonly atStart: readonly Model[];
   /** The stages of this process, for who asks what runs. */
   readonly stages: readonly string[];
   readonly log: Log;
@@ -69,10 +69,10 @@ interface Entry {
 const retryMs = 1_000;
 
 /** Resolves when all that was decided before is known. Throws log_unavailable. */
-export async function openModelSet({ repository, chosen, read, stages, say, ...at }: ModelSetOptions): Promise<LiveModels> {
+export async function openModelSet({ load, chosen, atStart: found, stages, say, ...at }: ModelSetOptions): Promise<LiveModels> {
   const { clock, reader } = at;
   const choices = new Map(chosen.map((text) => [parseModelChoice(text).name, parseModelChoice(text)]));
-  const atStart = new Map(read.map((model) => [model.card.name, model]));
+  const atStart = new Map(found.map((model) => [model.card.name, model]));
   const entries = new Map<string, Entry>();
   const controls = new Map<string, ModelControl>();
   const unread = new Map<string, string>();
@@ -95,10 +95,10 @@ export async function openModelSet({ repository, chosen, read, stages, say, ...a
     if (names.join() !== offered.join()) offered = names;
   }
 
-  async function load({ name, version }: ModelChoice): Promise<Model> {
+  async function read(name: string, version: string | null): Promise<Model> {
     const known = atStart.get(name);
     // The settings' own, or what stands in for it, was found at the start.
-    return version === null && known ? known : repository.load({ name, version: version ?? choices.get(name)?.version ?? null });
+    return version === null && known ? known : load({ name, version: version ?? choices.get(name)?.version ?? null });
   }
 
   function stateOf(name: string, { state }: ModelControl): ModelState {
@@ -118,8 +118,8 @@ export async function openModelSet({ repository, chosen, read, stages, say, ...a
     else {
       const { version, since } = control;
       try {
-        const found = before && before.version === version ? before.read : await load({ name, version });
-        entries.set(name, { model: before?.model ?? found, read: found, current: controlled(found, control), version, state, since });
+        const model = before && before.version === version ? before.read : await read(name, version);
+        entries.set(name, { model: before?.model ?? model, read: model, current: controlled(model, control), version, state, since });
       } catch (error) {
         unread.set(name, asSaccadeError(error).detail);
         say(`${name}: ${asSaccadeError(error).detail}`);

@@ -55,23 +55,19 @@ export function engineSettings({ settings: s, given }: Config): InferConfig {
   });
 }
 
-/**
- * The models of the settings as the topics and preprocess know them; where one is not what its card says, its fallback.
- * Throws invalid_model.
- */
-export function readModels(repository: Repository, { SACCADE_MODELS, SACCADE_FALLBACK }: Config['settings']): Promise<Model[]> {
-  return Promise.all(
-    SACCADE_MODELS.map(async (wanted) => {
-      const choice = parseModelChoice(wanted);
-      try {
-        return await repository.load(choice);
-      } catch (error) {
-        const fallback = await fallbackOf(repository, SACCADE_FALLBACK, choice);
-        if (!fallback) throw error;
-        return repository.load({ name: choice.name, version: fallback.version });
-      }
-    }),
-  );
+/** The models of the settings as the topics and preprocess know them. Throws invalid_model. */
+export const readModels = (repository: Repository, settings: Config['settings']): Promise<Model[]> =>
+  Promise.all(settings.SACCADE_MODELS.map((wanted) => readModel(repository, settings, parseModelChoice(wanted))));
+
+/** A model, or its fallback where it is not what its card says. Throws invalid_model. */
+export async function readModel(repository: Repository, { SACCADE_FALLBACK }: Pick<Config['settings'], 'SACCADE_FALLBACK'>, choice: ModelChoice): Promise<Model> {
+  try {
+    return await repository.load(choice);
+  } catch (error) {
+    const fallback = await fallbackOf(repository, SACCADE_FALLBACK, choice).catch(() => null);
+    if (!fallback) throw error;
+    return repository.load({ name: choice.name, version: fallback.version });
+  }
 }
 
 async function fallbackOf(repository: Repository, set: readonly string[] = [], choice: ModelChoice): Promise<Fallback | null> {

@@ -12,7 +12,7 @@ import { inferConfig } from '../processors/infer/config.ts';
 import { inferStage } from '../processors/infer/infer.ts';
 import { openModelSet } from '../processors/model-set.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
-import { cutPicture, openServedModels, readModels, type ServedModels } from '../processors/served-models.ts';
+import { cutPicture, openServedModels, readModel, readModels, type ServedModels } from '../processors/served-models.ts';
 import type { Input } from '../processors/stage.ts';
 import { asItIs, type ModelControl } from '../schemas/model-control.ts';
 import type { Prediction, Tensor } from '../schemas/records.ts';
@@ -65,7 +65,7 @@ async function serve(root: string, { env = {}, control = null, entry }: { env?: 
   const repository = openRepository(root);
   const say = (message: string): void => void said.push(message);
   const read = await readModels(repository, settings);
-  const models = await openModelSet({ repository, chosen: settings.SACCADE_MODELS, read, stages: ['infer'], log, producer, clock, reader: 'here', say });
+  const models = await openModelSet({ load: (choice) => readModel(repository, settings, choice), chosen: settings.SACCADE_MODELS, atStart: read, stages: ['infer'], log, producer, clock, reader: 'here', say });
   const served = await openServedModels({
     repository,
     settings,

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { SaccadeError } from '../../connectors/errors.ts';
+import type { ModelChoice } from '../../connectors/models/model-choice.ts';
 import { openRepository, type Repository } from '../../connectors/models/repository.ts';
 import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
 import { startSpanExport } from '../../connectors/telemetry/spans.ts';
@@ -21,7 +22,7 @@ import type { PausableProducer } from '../runtime/pausable-producer.ts';
 import { patiently } from '../runtime/patience.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
 import { type LiveModels, openModelSet } from '../model-set.ts';
-import { readModels } from '../served-models.ts';
+import { readModel, readModels } from '../served-models.ts';
 import type { StageFamily } from '../topology.ts';
 import { topicDefaults } from './topic-defaults.ts';
 
@@ -91,7 +92,7 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   await prepare(read.map((model) => model.card.name));
   const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);
   ending.add('producer', () => producer.close());
-  const modelOptions = { repository, chosen: s.SACCADE_MODELS, read, stages: s.SACCADE_STAGES, log, producer, clock, reader: randomUUID(), say: (message: string) => logger.info({ component: 'models' }, message) };
+  const modelOptions = { load: (choice: ModelChoice) => readModel(repository, s, choice), chosen: s.SACCADE_MODELS, atStart: read, stages: s.SACCADE_STAGES, log, producer, clock, reader: randomUUID(), say: (message: string) => logger.info({ component: 'models' }, message) };
   const models = await patiently(() => openModelSet(modelOptions), patience);
   ending.add('models', () => models.close());
   if (models.all().length === 0) throw new SaccadeError('invalid_config', `Every model of SACCADE_MODELS (${s.SACCADE_MODELS.join(', ')}) was unloaded: load one with npm run saccade -- models load NAME, or name another.`);
