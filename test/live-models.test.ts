@@ -61,7 +61,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
   async function startPipeline(): Promise<void> {
     pipeline = startSaccade(data, stages, env);
     ops = await pipeline.ready();
-    edges = [here, there].map((models) => startSaccade(data, ['--stages', 'edge'], { ...env, SACCADE_MODELS_DIR: models }));
+    edges = [here, there].map((folder) => startSaccade(data, ['--stages', 'edge'], { ...env, SACCADE_MODELS_DIR: folder }));
     urls = await Promise.all(edges.map((edge) => edge.ready()));
     log = logOf(runFileOf(data));
     producer = await log.producer();
@@ -96,7 +96,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
 
   async function models(...argv: string[]): Promise<{ code: number; text: string }> {
     let text = '';
-    const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString()), done()) });
+    const sink = new Writable({ write: (chunk: Buffer, _encoding, next) => ((text += chunk.toString()), next()) });
     const code = await modelsCommand(argv, { SACCADE_DATA: data, SACCADE_MODELS: A, SACCADE_MODELS_DIR: here, SACCADE_PROVIDERS: 'cpu' }, { stdout: sink, stderr: sink });
     return { code, text };
   }
@@ -142,8 +142,8 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
       });
     // Nobody waits for these, so they must not come faster than others are answered.
     const sending = urls.map(async (url) => {
-      for (let seen = 0; !load.signal.aborted; seen = b.length) {
-        await eventually(() => b.length > seen || load.signal.aborted, 'another answer', 60_000);
+      for (let told = 0; !load.signal.aborted; told = b.length) {
+        await eventually(() => b.length > told || load.signal.aborted, 'another answer', 60_000);
         accepted.push(await ask(url, B, '&wait=0'));
       }
     });

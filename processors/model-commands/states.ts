@@ -1,5 +1,5 @@
 /** What the processes that run say of a model, and the wait for them to say what is expected. */
-import { SaccadeError } from '../../connectors/errors.ts';
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { ModelState } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import type { ModelWorld, Print } from './commands.ts';
@@ -23,21 +23,37 @@ export function stateOf({ control }: Pick<ModelWorld, 'control'>, processes: Sta
   return control(name).state ?? said[0] ?? 'gone';
 }
 
-export const endOf = (limitMs: number, { clock }: Pick<ModelWorld, 'clock'>) => {
+export type InTime = (how: () => string) => void;
+
+export const endOf = (limitMs: number, { clock }: Pick<ModelWorld, 'clock'>): InTime => {
   const until = clock.now() + limitMs;
   /** Throws overloaded once the time is up. */
-  return (how: () => string): void => {
+  return (how) => {
     if (clock.now() > until) throw new SaccadeError('overloaded', `It was not done within ${limitMs / 1000} s (--limit): ${how()}.`);
   };
 };
+
+/** While somebody waits anyway, a log that cannot be asked at this moment is asked again. */
+export async function asked<T>(world: Pick<ModelWorld, 'clock'>, question: () => Promise<T>, inTime: InTime): Promise<T> {
+  for (;;) {
+    try {
+      return await question();
+    } catch (thrown) {
+      const error = asSaccadeError(thrown);
+      if (!error.retryable) throw error;
+      inTime(() => error.message);
+      await world.clock.sleep(pollMs);
+    }
+  }
+}
 
 /**
  * Resolves once every process that runs has said of the model what is `wanted`, and answers what they say. Throws overloaded
  * when the time is up.
  */
-export async function untilAll(world: ModelWorld, name: string, wanted: (standing: Standing | undefined) => boolean, doing: string, inTime: ReturnType<typeof endOf>, print: Print): Promise<Standings> {
+export async function untilAll(world: ModelWorld, name: string, wanted: (standing: Standing | undefined) => boolean, doing: string, inTime: InTime, print: Print): Promise<Standings> {
   for (let said = ''; ; await world.clock.sleep(pollMs)) {
-    const processes = await world.processes();
+    const processes = await asked(world, () => world.processes(), inTime);
     const ready = [...processes.values()].filter((report) => report !== null && wanted(report.models[name])).length;
     if (ready === processes.size) return processes;
     const line = `${doing}: ${ready} of ${processes.size} processes`;

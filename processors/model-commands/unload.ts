@@ -4,7 +4,7 @@ import { asItIs } from '../../schemas/model-control.ts';
 import { inputTopic, overflowTopic, tensorTopic, tenantTopicPattern } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import type { Ends, ModelWorld, Print } from './commands.ts';
-import { endOf, type Standings, stateOf, untilAll, words } from './states.ts';
+import { asked, endOf, type InTime, type Standings, stateOf, untilAll, words } from './states.ts';
 
 type Asked = Extract<ModelCommand, { name: 'unload' }>;
 
@@ -44,22 +44,24 @@ function check(processes: Standings, name: string, state: ReturnType<typeof stat
 }
 
 /** The way of a frame, topic by topic: what lies in one when all before it have been passed is all that can still come. */
-async function answered(world: ModelWorld, name: string, inTime: ReturnType<typeof endOf>, print: Print): Promise<void> {
+async function answered(world: ModelWorld, name: string, inTime: InTime, print: Print): Promise<void> {
   const there = new Set(await world.topics());
   const inputs = [inputTopic, ...[...there].filter((topic) => tenantTopicPattern.test(topic))];
   for (const topics of [inputs, ['frames', overflowTopic], [tensorTopic(name)]]) {
-    const ends = await Promise.all(topics.filter((topic) => there.has(topic)).map(async (topic): Promise<[string, Ends]> => [topic, await world.ends(topic)]));
+    const look = () => Promise.all(topics.filter((topic) => there.has(topic)).map(async (topic): Promise<[string, Ends]> => [topic, await world.ends(topic)]));
+    const ends = await asked(world, look, inTime);
     await passed(world, ends, inTime, print);
   }
 }
 
-async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], inTime: ReturnType<typeof endOf>, print: Print): Promise<void> {
+async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], inTime: InTime, print: Print): Promise<void> {
   for (let said = ''; ; await world.clock.sleep(pollMs)) {
-    const all = await Promise.all(ends.map(async ([topic, below]) => [...(await world.left(topic, below))].map(([group, records]) => ({ topic, group, records }))));
+    const look = () => Promise.all(ends.map(async ([topic, below]) => [...(await world.left(topic, below))].map(([group, records]) => ({ topic, group, records }))));
+    const all = await asked(world, look, inTime);
     const open = all.flat().filter(({ records }) => records > 0);
     if (open.length === 0) return;
-    const lines = await Promise.all(open.map(async ({ topic, group, records }) => `${group} has ${records} of ${topic} left${(await world.runs(group)) ? '' : ' and no process runs it'}`));
-    const line = lines.join(', ');
+    const told = () => Promise.all(open.map(async ({ topic, group, records }) => `${group} has ${records} of ${topic} left${(await world.runs(group)) ? '' : ' and no process runs it'}`));
+    const line = (await asked(world, told, inTime)).join(', ');
     if (line !== said) print((said = line));
     inTime(() => line);
   }
