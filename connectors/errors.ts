@@ -30,6 +30,7 @@ const table = {
   forbidden: { status: 403, retryable: false, sentence: 'This is not allowed to you.' },
   second_factor_needed: { status: 403, retryable: false, sentence: 'This needs the code of a second factor.' },
   rate_limited: { status: 429, retryable: true, sentence: 'Too many requests.' },
+  idempotency_key_reused: { status: 422, retryable: false, sentence: 'This Idempotency-Key was used for another request.' },
   already_exists: { status: 409, retryable: false, sentence: 'It exists already.' },
   not_found: { status: 404, retryable: false, sentence: 'There is nothing at this address.' },
   method_not_allowed: { status: 405, retryable: false, sentence: 'This address takes other methods.' },

@@ -218,6 +218,8 @@ export interface RateCounter {
   readonly kind: 'redis' | 'memory';
   /** `many`: of several at once; absent: of one. */
   take(key: string, window: { readonly requests: number; readonly seconds: number }, many?: number): Promise<Counted>;
+  /** Of a request that was taken and turned out to be none. */
+  giveBack(key: string, window: { readonly requests: number; readonly seconds: number }): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -53,9 +53,9 @@ export async function reads(argv: readonly string[]): Promise<void> {
       const [one] = await store.query<{ id: string }>('SELECT toString(frame_id) AS id FROM predictions_raw LIMIT 1');
       const results = recentResults(systemClock);
       const questions: Record<string, () => Promise<unknown>> = {
-        'a page': () => historyOf('default', { limit: 50 }, ask),
-        'a page of a source': () => historyOf('default', { limit: 50, source: 'camera-7' }, ask),
-        'a page of a label, one day': () => historyOf('default', { limit: 50, label: 'class-9', min_score: 0.5, since: now - dayMs }, ask),
+        'a page': () => historyOf('default', { limit: 50 }, { ask, now }),
+        'a page of a source': () => historyOf('default', { limit: 50, source: 'camera-7' }, { ask, now }),
+        'a page of a label, one day': () => historyOf('default', { limit: 50, label: 'class-9', min_score: 0.5, since: now - dayMs }, { ask, now }),
         'a result': () => resultOf({ tenant: 'default', id: one!.id, model: 'nanodet', accepted: undefined }, { ask, results, now: () => now }),
         'statistics of a day': () => statsOf('default', { since: now - dayMs, until: now }, { ask, now, startedAt: now }),
       };

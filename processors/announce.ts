@@ -20,6 +20,7 @@ export interface Announcement {
 export function announce({ settings: s, models, served, steps, cache, faces, say }: Announcement): void {
   say(`models      ${models.map(({ card }) => served?.describe(card.name) ?? `${card.name}@${card.version}`).join(', ')}${served ? `; ${served.engine.workers} workers` : ''}`);
   for (const trouble of Object.values(served?.degraded() ?? {})) say(`!! ${trouble}`);
+  for (const model of served?.unchecked() ?? []) say(`!! ${model} answers unchecked: its card names no golden image`);
   say(`cache       ${cache}`);
   if (faces) say(`faces       ${faces}`);
   say(`stages      ${s.SACCADE_STAGES.join(', ')}${s.SACCADE_FUSE?.length ? ` (fused: ${s.SACCADE_FUSE.map((pair) => pair.join('+')).join(', ')})` : ''}`);

@@ -139,14 +139,25 @@ export async function openCache(s: Settings, log: { info(message: string): void;
   const runs = (stage: 'preprocess' | 'infer') => s.SACCADE_STAGES.includes(stage);
   if (s.SACCADE_CACHE === 'off' || (!runs('preprocess') && !runs('infer'))) return { cache: null, said: 'off' };
   if (s.REDIS_URL) {
-    const { REDIS_URL: url, REDIS_USERNAME: username, REDIS_PASSWORD: password } = s;
-    const cache = await redisCache({ url, ...(username ? { username } : {}), ...(password ? { password } : {}), clock: systemClock, log });
+    const cache = await redisCacheOf(s, s.REDIS_URL, log);
     // Asked once more here, so that whoever starts it sees on the terminal that it is away.
     const fault = await cache.get([]).then(() => '', (error: Error) => ` (${error.message} It is used as soon as it answers.)`);
-    return { cache, said: `${url}${fault}` };
+    return { cache, said: `${s.REDIS_URL}${fault}` };
   }
   if (!runs('preprocess') || !runs('infer')) return { cache: null, said: 'none: preprocess and infer run apart and there is no REDIS_URL' };
   return { cache: memoryCache({ maxBytes: s.SACCADE_CACHE_MB * 1024 * 1024, clock: systemClock }), said: `in this process, ${s.SACCADE_CACHE_MB} MB` };
+}
+
+/** Of Idempotency-Keys in this process: some hundred thousand of them. */
+const keyMemoryBytes = 32 * 1024 * 1024;
+
+/** Where edges remember Idempotency-Keys, the nearest first: their own memory, and Redis, where the others find them. */
+export async function openKeyMemory(s: Settings, log: Parameters<typeof redisCache>[0]['log']): Promise<readonly Cache[]> {
+  return [memoryCache({ maxBytes: keyMemoryBytes, clock: systemClock }), ...(s.REDIS_URL ? [await redisCacheOf(s, s.REDIS_URL, log)] : [])];
+}
+
+function redisCacheOf({ REDIS_USERNAME: username, REDIS_PASSWORD: password }: Settings, url: string, log: Parameters<typeof redisCache>[0]['log']): Promise<Cache> {
+  return redisCache({ url, ...(username ? { username } : {}), ...(password ? { password } : {}), clock: systemClock, log });
 }
 
 /** What is in work, for a later process. None for a log that ends with this one: no record of it comes again. */

@@ -63,7 +63,7 @@ export function openMasking({ settings: s, repository, engine: shared, clock, sa
   async function open(): Promise<Detector> {
     const model = await repository.load(parseModelChoice(s.SACCADE_MASK_MODEL));
     if (model.card.task !== 'faces') throw new SaccadeError('invalid_config', `SACCADE_MASK_MODEL is ${s.SACCADE_MASK_MODEL}, a model for ${model.card.task}; one for faces is needed.`);
-    const engine = shared ?? createEngine({ ...inferConfig.parse({ workers: 1, intraOpThreads: 1, maxBatch: 1 }), clock, log: say });
+    const engine = shared ?? createEngine({ ...inferConfig.parse({ workers: 1, intraOpThreads: 1, maxBatch: 1, fold: s.SACCADE_INFER_FOLD }), clock, log: say });
     try {
       await loadChecked(engine, model);
     } catch (error) {

@@ -28,6 +28,8 @@ export interface ServedModels {
   follow(name: string): Promise<void>;
   /** Version, execution provider and rows of a run, for a person. */
   describe(name: string): string;
+  /** Those that answer though their cards name no picture to try them on, NAME@VERSION. */
+  unchecked(): string[];
   /** What is not served as it was asked for, by model. */
   degraded(): Record<string, string>;
   close(): Promise<void>;
@@ -51,6 +53,7 @@ export function engineSettings({ settings: s, given }: Config): InferConfig {
     intraOpThreads: s.SACCADE_INFER_THREADS ?? null,
     maxBatch: s.SACCADE_INFER_BATCH ?? null,
     delayMs: s.SACCADE_INFER_DELAY_MS ?? null,
+    fold: s.SACCADE_INFER_FOLD,
     ...(given.has('SACCADE_PROVIDERS') ? { providers: s.SACCADE_PROVIDERS } : {}),
   });
 }
@@ -165,6 +168,7 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
       const { provider, policy } = engine.about(model);
       return `${keyOf(model)} on ${provider}${policy.rows > 1 ? `, up to ${policy.rows} rows a run` : ''}`;
     },
+    unchecked: () => up().map(([, serving]) => serving.current().model).filter(({ card }) => !card.golden).map(keyOf),
     degraded: () => Object.fromEntries(up().flatMap(([name, serving]) => (serving.degraded() ? [[`model ${name}`, serving.degraded()!]] : []))),
     close,
   };

@@ -1,5 +1,6 @@
 /** Every setting, once: name, flag, meaning, check and default. --help, .env.example's test and config.ts all read this table. */
 import { z } from 'zod';
+import { isTrustworthy } from '../connectors/oidc/trustworthy.ts';
 import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
 import { coverings, maskConfig, type Covering } from './mask/config.ts';
@@ -105,7 +106,7 @@ export const settings = {
   SACCADE_SECOND_FACTOR: { check: oneOf(['off', 'enrolled', 'required']), default: 'enrolled', help: 'Whether what an admin changes over HTTP needs a code (TOTP): of those who have enrolled, or of all.' },
   SACCADE_SEALING_KEY: { check: list.pipe(z.array(z.string().regex(/^[A-Za-z0-9+/]{43}=$/, '32 bytes in base64 are expected, as openssl rand -base64 32 prints them')).min(1)), help: 'What second factors are sealed with in the database: 32 bytes in base64; after a comma, older ones that still open. Unset: the file below, else <data>/sealing.key, made at the first start, where DATABASE_URL is unset too.' },
   SACCADE_SEALING_KEY_FILE: { check: text, help: 'A file with the same, a key a line.' },
-  SACCADE_OIDC_ISSUER: { check: z.url({ protocol: /^https?$/, error: 'an http:// or https:// URL is expected' }), help: 'Issuer of tokens (OpenID Connect) that are taken besides keys; with SACCADE_OIDC_AUDIENCE.' },
+  SACCADE_OIDC_ISSUER: { check: z.string().refine(isTrustworthy, { error: 'an https:// URL is expected, or http:// on this machine' }), help: 'Issuer of tokens (OpenID Connect) that are taken besides keys; with SACCADE_OIDC_AUDIENCE.' },
   SACCADE_OIDC_AUDIENCE: { check: text, help: 'What the tokens must be meant for.' },
   SACCADE_OIDC_ALGORITHMS: { check: list.pipe(z.array(oneOf(signatures)).min(1)), default: 'RS256,ES256,EdDSA', help: 'Signatures that are taken.' },
   SACCADE_OIDC_CLOCK_SKEW_S: { check: whole(0, 600), default: '30', help: "Seconds by which the issuer's clock may differ." },
@@ -175,7 +176,7 @@ export const settings = {
   SACCADE_BLOBS_DIR: { check: text, help: 'Folder of claim-checked images, shared by all processes that run ingest, preprocess or the edge. Unset: <data>/blobs.' },
   SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
-  SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer, fewer are let in at once and the others are refused with 503.' },
+  SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer (four times as long with 192 or fewer at once), fewer are let in at once and the others are refused with 503.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_FALLBACK: { check: list.pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]*@\d+$/, 'NAME@VERSION is expected'))), help: 'Versions that answer when the one that should cannot be loaded or ends its worker, NAME@VERSION; else those the cards name.' },
   SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage, bad pictures not counted; 0: never.' },
@@ -186,6 +187,7 @@ export const settings = {
   SACCADE_INFER_THREADS: { check: whole(1, 256), help: 'Threads inside one run of a model. Unset: what the workers leave of the processors.' },
   SACCADE_INFER_BATCH: { check: whole(1, 1024), help: 'Rows joined in one run, at most. Unset: what pays on this machine, measured at start.' },
   SACCADE_INFER_DELAY_MS: { check: whole(0, 1000), help: 'How long a row waits for company. Unset: no longer than company saves it, as measured.' },
+  SACCADE_INFER_FOLD: { check: yesNo, default: 'true', help: 'true: what a model does with the pixels before its first convolution is made part of it when it is loaded, where that is known how and its answers stay the same. Its file is not changed.' },
   SACCADE_PROVIDERS: { check: list.pipe(z.array(oneOf(['cuda', 'cpu'])).min(1)), default: 'cuda,cpu', help: 'ONNX Runtime execution providers, tried in order.' },
   SACCADE_LOG: { check: oneOf(['file', 'stdout']), default: 'file', help: 'Where JSON logs go: <data>/logs/saccade.log, or stdout.' },
   SACCADE_LOG_LEVEL: { check: oneOf(['debug', 'info', 'warn', 'error']), default: 'info', help: 'Least level logged.' },

@@ -12,9 +12,16 @@ function uuidOf(...parts: readonly string[]): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** A frame whose producer gave it an id of its own (or an Idempotency-Key). */
+/** A frame whose producer gave it an id of its own. */
 export const frameIdFromProducer = (tenant: string, source: string, producerId: string): string =>
   uuidOf('producer', tenant, source, producerId);
+
+/**
+ * A frame of a request under an Idempotency-Key. The picture's SHA-256 (hex) is part of it: wherever nobody remembers that the key
+ * was used, another picture under it would be answered as the earlier one, and take the place of its row.
+ */
+export const frameIdFromRequest = (tenant: string, source: string, key: string, picture: string): string =>
+  uuidOf('request', tenant, source, key, picture);
 
 /**
  * A frame without an id of its own, by its place in the log. The record's timestamp stands in for the topic id, which

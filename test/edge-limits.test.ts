@@ -23,7 +23,7 @@ describe('what is in hand is bounded before it is read', () => {
       });
       upload.on('error', () => resolve('left'));
     });
-    const arrived = new Promise((resolve) => upload.once('continue', resolve));
+    const arrived = new Promise((resolve) => upload.once('continue', resolve).once('response', resolve));
     upload.flushHeaders();
     await arrived;
     return { answer, leave: () => upload.destroy() };

@@ -1,9 +1,10 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { SaccadeError } from '../connectors/errors.ts';
 import { loadModels } from '../connectors/models/repository.ts';
 import type { Engine } from '../processors/infer/engine.ts';
@@ -70,6 +71,23 @@ describe('heads on one backbone', () => {
     }
     assert.notDeepEqual(menu.outputs.probabilities, zoo.outputs.probabilities);
     assert.notEqual(answerDigest(heads[0]), answerDigest(heads[1]));
+  });
+
+  test('are warm in every size that a run of the backbone can ask them for, in every worker', async () => {
+    const entry = join(root, 'told-entry.mjs');
+    const list = join(root, 'asked.jsonl');
+    await writeFile(entry, `
+      import { appendFileSync } from 'node:fs';
+      import { parentPort, threadId } from 'node:worker_threads';
+      parentPort.on('message', ({ kind, key, rows }) => kind === 'measure' && key === 'menu@1' && appendFileSync('${list}', threadId + ' ' + rows + '\\n'));
+      await import('${new URL('../processors/infer/worker-entry.mjs', import.meta.url)}');
+    `);
+    const own = await engineWith([heads[0]], systemClock, { workers: 2, maxBatch: 4, entry: pathToFileURL(entry) });
+    await own.close();
+    const asked = new Set((await readFile(list, 'utf8')).trim().split('\n'));
+    const workers = new Set([...asked].map((line) => line.split(' ')[0]));
+    assert.equal(workers.size, 2);
+    assert.deepEqual([...asked].toSorted(), [...workers].flatMap((worker) => [1, 2, 3, 4].map((rows) => `${worker} ${rows}`)).toSorted());
   });
 
   test('keep their backbone loaded until the last of them is gone', async () => {

@@ -283,6 +283,17 @@ describe('the stage', () => {
     assert.deepEqual([await cached(camera!), await cached(again)], [false, false]);
   });
 
+  test('sources of one name stand in the lines of their tenants', async () => {
+    const tensor = await run.tensorOf(photo('astronaut'), 'ultraface');
+    const lines: string[] = [];
+    const engine = { ...run.engine, run: (...args: Parameters<Engine['run']>) => (lines.push(...args[1].map(({ source }) => source)), run.engine.run(...args)) };
+    const stage = inferStage({ serving: always(run.models[1]!), engine, clock });
+    await stage.process([{ tenant: 'acme' }, { tenant: 'zoo' }, { tenant: 'acme' }].map((change) => inputOf({ ...tensor, source: 'http', ...change })), never);
+    assert.equal(lines.length, 3);
+    assert.equal(lines[0], lines[2]);
+    assert.equal(new Set(lines).size, 2, `${lines}`);
+  });
+
   test('where the first of them fails, the others are run for themselves', async () => {
     const tensor = { ...(await run.tensorOf(photo('astronaut'), 'ultraface')), content: 'c3' };
     const [late, second, third] = await process(inputOf({ ...tensor, deadline: clock.now() - 1 }), inputOf(tensor), inputOf(tensor));

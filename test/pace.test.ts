@@ -40,7 +40,7 @@ test('late answers lower what is under way once for all that was on its way toge
 
 /** A pipeline that answers `perSecond`, first come first served, and clients whose arrivals (how many, by millisecond) are given. */
 function serve(options: Partial<PaceOptions>, { perSecond, seconds, arrivals }: { perSecond: number; seconds: number; arrivals: (ms: number) => number }) {
-  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({ targetMs: 100 });
+  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({ targetMs: 100, paceFirst: 128 });
   let now = 0;
   const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, ...options });
   const queue: number[] = [];
@@ -85,6 +85,57 @@ test('a few clients side by side are never refused, however slow the model', () 
   const { pace, answers } = serve({}, { perSecond: 4, seconds: 60, arrivals: (ms) => (ms % 250 === 0 ? 2 : 0) });
   assert.equal(Math.floor(pace.limit), paceLeast);
   assert.ok(answers.length >= 4 * 59, 'and it has work all the time');
+});
+
+/** `count` people who think for a second between an answer and the next request, as the edge is set by itself. */
+function people(count: number, perSecond: number, seconds = 60) {
+  const { targetMs, lateMs, paceFirst: first, paceLeast: least, paceCalm, calmTargets, maxAwaited: most } = edgeConfig.parse({});
+  let now = 0;
+  const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, calm: { count: paceCalm, targetMs: calmTargets * targetMs } });
+  /** When each comes next. */
+  const thinking = Array.from({ length: count }, (_, i) => (i * 1_000) / count);
+  const queue: number[] = [];
+  const took: number[] = [];
+  let refused = 0;
+  let credit = 0;
+  for (; now < seconds * 1_000; now++) {
+    for (const [i, at] of thinking.entries()) {
+      if (at > now) continue;
+      thinking[i] = pace.full ? now + 1_000 : Number.POSITIVE_INFINITY;
+      if (pace.full) {
+        refused += 1;
+      } else {
+        pace.take();
+        queue.push(now);
+      }
+    }
+    for (credit = queue.length === 0 ? 0 : credit + perSecond / 1_000; credit >= 1 && queue.length > 0; credit--) {
+      const ms = now - queue.shift()!;
+      pace.back(ms);
+      took.push(ms);
+      thinking[thinking.indexOf(Number.POSITIVE_INFINITY)] = now + 1_000;
+    }
+  }
+  return { refused, p95: p95(took.slice(took.length / 4)), perSecond: took.length / seconds };
+}
+
+test('three hundred people are let in, all of them, by a machine that answers 120 a second', () => {
+  for (const perSecond of [120, 170, 250]) assert.equal(people(300, perSecond).refused, 0, `${perSecond}/s`);
+});
+
+test('of a thousand so many are let in as three hundred would have been, and answered about as soon', () => {
+  for (const perSecond of [120, 170, 250]) {
+    const [many, few] = [people(1_000, perSecond), people(300, perSecond)];
+    assert.ok(many.refused > 0);
+    assert.ok(many.p95 < Math.max(1.6 * few.p95, 1_000), `${perSecond}/s: p95 ${many.p95} beside ${few.p95}`);
+    assert.ok(many.perSecond > 0.95 * perSecond, `${many.perSecond} of ${perSecond}/s`);
+  }
+});
+
+test('where that would take too long, a slow model, fewer are let in', () => {
+  const { p95: late, perSecond } = people(1_000, 30);
+  assert.ok(late < 2_500, `p95 ${late}`);
+  assert.ok(perSecond > 28, `${perSecond}/s`);
 });
 
 test('answers that are late one at a time, with nothing beside them, say nothing about a queue', () => {

@@ -24,6 +24,8 @@ test('in the process: three of four, by key, and until the window ends', async (
   const counter = memoryRates();
   assert.deepEqual(await takes(counter, 'a', 4), [true, true, true, false]);
   assert.deepEqual(await takes(counter, 'b', 1), [true]);
+  await counter.giveBack('b', window);
+  assert.deepEqual(await takes(counter, 'b', 4), [true, true, true, false], 'what was given back was not taken');
   const short = { requests: 1, seconds: 1 };
   assert.equal((await counter.take('c', short)).allowed, true);
   const refused = await counter.take('c', short);
@@ -49,13 +51,16 @@ describe('in Redis', { skip: needsRedis }, () => {
     await eventually(async () => (await one.take('ready', window)).allowed && redis.cli('get', 'saccade:rate:3/60:ready').trim() !== '', 'one');
     const shared = [...(await takes(one, 'k', 2)), ...(await takes(other, 'k', 2))];
     assert.deepEqual(shared, [true, true, true, false]);
+    assert.deepEqual(await takes(one, 'back', 3), [true, true, true]);
+    await one.giveBack('back', window);
+    assert.deepEqual(await takes(other, 'back', 2), [true, false]);
     await redis.kill();
     assert.deepEqual(await takes(one, 'k2', 4), [true, true, true, false], 'it still counts');
     assert.deepEqual(await takes(other, 'k2', 1), [true]);
     await redis.restart();
     await eventually(async () => {
-      await one.take('back', window);
-      return redis.cli('keys', 'saccade:rate:*back').trim() !== '';
+      await one.take('again', window);
+      return redis.cli('keys', 'saccade:rate:*again').trim() !== '';
     }, 'Redis to be used again', 20_000);
     await Promise.all([one.close(), other.close()]);
   });
@@ -164,10 +169,14 @@ describe('on the edge', () => {
     // The news that the key was made may come while it is asked for, and is then asked for again.
     await new Promise((resolve) => setTimeout(resolve, 500));
     assert.equal(await asGood(), 404);
+    const { ticket } = (await (await fetch(`${own.url}/v1/tickets`, { method: 'POST', headers: bearer(good) })).json()) as { ticket: string };
+    const byTicket = (text: string) => fetch(`${own.url}/live/frames/none?ticket=${text}`).then(({ status }) => status);
     const statuses = [];
     for (let i = 0; i < 40; i++) statuses.push((await fetch(`${own.url}/v1/admin/keys`, { headers: bearer(`sac_${'z'.repeat(16)}_${'z'.repeat(43)}`) })).status);
     assert.deepEqual([statuses[0], statuses.at(-1)], [401, 429]);
     assert.equal(await asGood(), 404, 'behind the same address, and known');
+    assert.deepEqual([await byTicket(ticket), await byTicket(`${ticket.slice(0, -4)}AAAA`)], [404, 429], 'whoever has a ticket shows that it is right');
+    assert.equal(await fetch(`${own.url}/live/frames/none`, { headers: bearer(await edge.key('one', 'viewer')) }).then(({ status }) => status), 429, 'the database is not asked about a key that is not known');
     await own.close();
   });
 });

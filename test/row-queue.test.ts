@@ -1,6 +1,6 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { rowQueue, type Waiting } from '../processors/infer/row-queue.ts';
+import { rowQueue, urgentTurns, type Waiting } from '../processors/infer/row-queue.ts';
 
 interface Numbered extends Waiting {
   readonly id: number;
@@ -48,5 +48,43 @@ describe('rows that wait', () => {
     );
     assert.deepEqual(queue.waiting(), { model: 'm', rows: 4 });
     assert.deepEqual([2, 2, 2, 2].map((most) => ids(queue.take(most))), [[3, 4], [5, 2], [1], []]);
+  });
+
+  test('that nobody waits for have one turn in so many, whatever is urgent: each model and each of its sources in its turn', () => {
+    const cameras = [['video', 'a'], ['video', 'b'], ['faces', 'a'], ['m', 'a']] as const;
+    const queue = rowQueue<Waiting & { readonly id: string }>();
+    const push = (model: string, source: string, urgent: boolean) => queue.push({ ...waiting(model, 0, { source, urgent }), id: `${model} ${source} ${urgent}` });
+    for (const [model, source] of cameras) for (let i = 0; i < 100; i++) push(model, source, false);
+    const turnsOf = new Map<string, number[]>();
+    let urgent = 0;
+    const turns = 60 * (urgentTurns + 1);
+    for (let turn = 0; turn < turns; turn++) {
+      // More than is taken comes for two models at a time, as from clients who ask again at once.
+      for (const model of ['m', 'n']) push(model, 'http', true);
+      for (const row of queue.take(1)) {
+        if (row.urgent) urgent += 1;
+        else turnsOf.set(row.id, [...(turnsOf.get(row.id) ?? []), turn]);
+      }
+    }
+    assert.equal(urgent, turns - 60, 'and no more than that');
+    // Three models in turn, of which one has two sources that take turns at its turns.
+    for (const [model, source] of cameras) {
+      const had = turnsOf.get(`${model} ${source} false`)!;
+      const most = (urgentTurns + 1) * 3 * (model === 'video' ? 2 : 1);
+      const gaps = had.map((turn, i) => turn - (had[i - 1] ?? -1));
+      assert.ok(Math.max(...gaps, turns - had.at(-1)!) <= most, `${model} ${source} waited ${gaps} turns, not ${most} at most`);
+    }
+  });
+
+  test('that come when nobody was passed over do not go before those that somebody waits for', () => {
+    const queue = queueOf();
+    for (let i = 0; i < 3 * urgentTurns; i++) {
+      queue.push(waiting('m', i, { urgent: true }));
+      assert.deepEqual(ids(queue.take(1)), [i]);
+    }
+    queue.push(waiting('video', 100));
+    queue.push(waiting('m', 101, { urgent: true }));
+    assert.deepEqual(ids(queue.take(1)), [101]);
+    assert.deepEqual(ids(queue.take(1)), [100]);
   });
 });

@@ -38,6 +38,8 @@ describe('open mode is for this machine alone', () => {
   test('halves of what goes together, and what would serve nothing, are refused', () => {
     assert.throws(() => read({ SACCADE_TLS_CERT: 'a' }), /SACCADE_TLS_CERT and SACCADE_TLS_KEY/);
     assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_OIDC_ISSUER: 'https://a.example' }), /SACCADE_OIDC_AUDIENCE/);
+    for (const url of ['http://a.example', 'http://localhost.a.example', 'ftp://localhost', 'a.example']) assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_OIDC_ISSUER: url, SACCADE_OIDC_AUDIENCE: 'x' }), /SACCADE_OIDC_ISSUER/, url);
+    for (const url of ['https://a.example/realms/x', 'http://localhost:8081/realms/x', 'http://127.0.0.1', 'http://[::1]:1']) read({ SACCADE_AUTH: 'required', SACCADE_OIDC_ISSUER: url, SACCADE_OIDC_AUDIENCE: 'x' });
     assert.throws(() => read({ SACCADE_METRICS_TOKEN: 'x'.repeat(20) }), /SACCADE_METRICS_TOKEN is set, and SACCADE_AUTH is open/);
     assert.throws(() => read({ SACCADE_AUTH: 'required', SACCADE_OIDC_ISSUER: 'https://a.example', SACCADE_OIDC_AUDIENCE: 'x', SACCADE_OIDC_ALGORITHMS: 'HS256' }), /SACCADE_OIDC_ALGORITHMS/);
     for (const DATABASE_URL of ['mysql://u:s3cret@h/d', 'postgres//u:s3cret@h', 'u:s3cret@h']) assert.throws(() => read({ DATABASE_URL }), (error: Error) => /DATABASE_URL/.test(error.message) && !/s3cret/.test(error.message));

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { generateSync } from 'otplib';
+import { openMetadata } from '../connectors/postgres/metadata.ts';
 import { memoryRates } from '../connectors/rates/memory.ts';
 import { parseKey } from '../processors/access/key.ts';
 import { secondFactor } from '../processors/access/second-factor.ts';
-import { anyDatabase, bearer, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
+import { anyDatabase, bearer, type ClosedEdge, sealingKey, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { problemOf } from './support/edge.ts';
 
 let database: TestDatabase;
@@ -56,6 +57,21 @@ describe('over HTTP', () => {
     assert.deepEqual(statuses, [403, 403, 403, 403, 403, 429]);
     assert.equal((await post(key, '/v1/admin/keys', { role: 'viewer' }, codeAt(secret, 0))).status, 429, 'also the right one');
   });
+});
+
+test('a code that is right is no try: nobody is stopped for changing much, and those that are wrong still count', async () => {
+  const metadata = await openMetadata(database.url, [sealingKey]);
+  let now = 1_800_000_015_000;
+  const factor = secondFactor({ access: metadata.access, counter: memoryRates(), clock: { now: () => now, sleep: async () => {} }, rule: 'enrolled' });
+  const { secret } = await factor.enrol('key:busy');
+  const right = () => generateSync({ secret, epoch: Math.floor((now += 30_000) / 1000) });
+  await factor.confirm('key:busy', right());
+  for (let i = 0; i < 12; i++) await factor.demand('key:busy', right());
+  for (let i = 0; i < 4; i++) await assert.rejects(factor.demand('key:busy', 'no code'), { code: 'second_factor_needed' });
+  await factor.demand('key:busy', right());
+  await assert.rejects(factor.demand('key:busy', 'no code'), { code: 'second_factor_needed' });
+  await assert.rejects(factor.demand('key:busy', right()), { code: 'rate_limited' });
+  await metadata.close();
 });
 
 test('a step before and after is taken, two are not; SACCADE_SECOND_FACTOR=required and off', async () => {

@@ -8,6 +8,8 @@ import { memoryLog } from '../connectors/memory/log.ts';
 import { openRepository } from '../connectors/models/repository.ts';
 import type { Clock, Log } from '../connectors/ports.ts';
 import { readConfig } from '../processors/config.ts';
+import { openMode } from '../processors/edge/principal.ts';
+import { httpServer } from '../processors/edge/server.ts';
 import { inferConfig } from '../processors/infer/config.ts';
 import { inferStage } from '../processors/infer/infer.ts';
 import { openModelSet } from '../processors/model-set.ts';
@@ -19,7 +21,7 @@ import type { Prediction, Tensor } from '../schemas/records.ts';
 import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
 import { photo } from './reference/pictures.ts';
 import { modelsNamed, modelsRoot } from './support/models.ts';
-import { eventually } from './support/pipeline.ts';
+import { eventually, quiet } from './support/pipeline.ts';
 
 const [faces] = await modelsNamed('ultraface');
 const { pixels, geometry } = await cutPicture(photo('astronaut'), faces!);
@@ -224,4 +226,17 @@ describe('a model that ends its workers', () => {
     assert.deepEqual(await answer(world), ['2', null], 'the others are answered as ever');
     assert.deepEqual(world.served.degraded(), {});
   });
+});
+
+test('a model whose card names no golden image is served, and said to be unchecked', async (t) => {
+  const root = await repositoryOf({ 1: asIs, 2: (card) => ({ ...card, golden: undefined }) });
+  const world = await serve(root);
+  const metrics = new Registry();
+  const { app } = await httpServer({ metrics, troubles: () => ({}), unchecked: world.served.unchecked, startedAt: 0, logger: quiet, authenticate: openMode('t') });
+  t.after(async () => (await app.close(), await world.close(), await rm(root, { recursive: true })));
+  const ready = async () => (await app.inject('/ready')).json() as { status: string; unchecked?: string[] };
+  assert.deepEqual(await ready(), { status: 'ready', unchecked: ['ultraface@2'] });
+  await world.tell({ ...plain, version: '1' });
+  await eventually(async () => (await answer(world))[0] === '1', 'the one with a picture');
+  assert.deepEqual(await ready(), { status: 'ready' });
 });

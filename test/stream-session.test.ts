@@ -1,4 +1,4 @@
-/** What the pipeline gets of live sessions: of one, and of all together. */
+/** What the pipeline gets of live sessions, of one and of all together; and a session whose client was at another edge meanwhile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
@@ -9,7 +9,7 @@ import { streamConfig } from '../processors/edge/stream/config.ts';
 import { frameSender } from '../processors/edge/stream/frame-sender.ts';
 import { streamMetrics } from '../processors/edge/stream/metrics.ts';
 import { errorOutcome } from '../processors/edge/stream/prepare-frame.ts';
-import { createSession, type Session } from '../processors/edge/stream/session.ts';
+import { createSession, type FrameInHand, type Session } from '../processors/edge/stream/session.ts';
 
 const targetMs = 1_000;
 
@@ -46,7 +46,7 @@ async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: r
     credit += perSecond / 200;
     for (; credit >= 1 && work.length > 0; credit -= 1) {
       const { session, sequence, takenAt, receivedAt } = work.shift()!;
-      session.answered(sequence, { type: 'result', sequence }, now - takenAt);
+      session.answered({ type: 'result', sequence }, now - takenAt);
       if (now < (seconds * 1_000) / 2) continue;
       latencies.push(now - receivedAt);
       made.find((one) => one.session === session)!.answered += 1;
@@ -77,4 +77,36 @@ test('a quick camera among slow ones takes what they leave and no more', async (
   // Twenty slow ones want 40 a second together: everybody gets thirty by twenty-one.
   const share = (30 * 30) / 21;
   for (const [n, count] of counts.entries()) assert.ok(count > 0.7 * share && count < 1.5 * share, `${n} had ${count} of ${share}`);
+});
+
+test('a client that was at another edge meanwhile is told nothing twice, and what it sent there is no new frame here', () => {
+  const limits = streamConfig.parse({});
+  const clock = { now: () => 0, sleep: async () => {} };
+  const budget = createBudget(1e9);
+  const registry = new Registry();
+  const metrics = streamMetrics(registry, { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
+  const about = { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'wait', acknowledged: -1 } as const;
+  const session = createSession({ about, limits, budget, keptBudget: createBudget(1e9), clock, metrics, pace: createPace({ clock, targetMs, first: 32, most: 1_024 }), allowed: () => 'yes', wake() {}, errorOf: errorOutcome });
+  const linkTo = (told: { readonly type: string; readonly sequence?: number }[]) => ({ send: (json: string) => void told.push(JSON.parse(json)), close() {}, slow: false, tap: freely, pause() {}, resume() {} });
+  const [first, second]: [{ type: string; sequence?: number; received?: number }[], { type: string; sequence?: number; received?: number }[]] = [[], []];
+  const link = linkTo(first);
+  session.attach(link, 'new', -1);
+  for (const sequence of upTo(7)) session.receive({ sequence, capturedAt: null, image: Buffer.alloc(10) });
+  // Five of them are with the pipeline, and two still here, when it goes.
+  const taken = upTo(5).map(() => session.take(0) as FrameInHand);
+  for (const frame of taken) session.acknowledged(frame);
+  for (const sequence of [0, 1]) session.answered({ type: 'result', sequence }, 1);
+  session.detach(link);
+  // Here its second is answered and not told; at the other edge it had all up to 5.
+  session.answered({ type: 'result', sequence: 2 }, 1);
+  session.attach(linkTo(second), 'held', 5);
+  assert.deepEqual(second.map(({ type, received }) => [type, received]), [['welcome', 6]]);
+  for (const sequence of [3, 4]) session.answered({ type: 'result', sequence }, 1);
+  session.receive({ sequence: 5, capturedAt: null, image: Buffer.alloc(10) });
+  const last = session.take(0) as FrameInHand;
+  assert.equal(last.sequence, 6, 'the one before it nobody waits for');
+  session.acknowledged(last);
+  session.answered({ type: 'result', sequence: 6 }, 1);
+  assert.deepEqual(second.map(({ type, sequence }) => [type, sequence]), [['welcome', undefined], ['duplicate', 5], ['result', 6]]);
+  assert.equal(budget.held, 0);
 });

@@ -215,6 +215,33 @@ describe('/v1/stream', () => {
       await balanced(edge);
     });
 
+    test('at another edge, and then at the first again: each number has one outcome, and each frame is stored once', async (t) => {
+      const other = await startEdgeUnderTest({ stages: [], wrap: () => ({ ...edge.log, close: async () => {} }) });
+      t.after(() => other.close());
+      const wish = { ...base, source: 'wandering' };
+      const outcomes: number[] = [];
+      const session: Record<string, string | number> = {};
+      /** Sends up to `last`, waits for all outcomes, and goes without a word. */
+      async function visit(place: EdgeUnderTest, first: number, last: number): Promise<Record<string, unknown>> {
+        const client = await streamClient(place.url, { ...wish, ...session });
+        for (let i = first; i <= last; i++) await client.paced(i, small);
+        await answeredAll(client, last - Number(session.acknowledged ?? -1));
+        outcomes.push(...sequences(client));
+        Object.assign(session, { session: String(client.welcome().session), acknowledged: last });
+        client.socket.terminate();
+        const { resume, received } = client.welcome();
+        return { resume, received, repeated: client.told.filter(({ type }) => type === 'duplicate').length };
+      }
+      assert.deepEqual(await visit(edge, 0, 2), { resume: 'new', received: null, repeated: 0 });
+      assert.deepEqual(await visit(other, 3, 9), { resume: 'moved', received: 2, repeated: 0 });
+      // It is not sure of the last two.
+      assert.deepEqual(await visit(edge, 8, 12), { resume: 'held', received: 9, repeated: 2 });
+      assert.deepEqual(await visit(other, 13, 15), { resume: 'held', received: 12, repeated: 0 });
+      assert.deepEqual(outcomes, upTo(16));
+      await eventually(async () => (await outcomesOf(edge, 'wandering')).length >= 16, 'the outcomes');
+      assert.equal((await outcomesOf(edge, 'wandering')).length, 16);
+    });
+
     test('the older socket of a session is closed when a newer one takes it over', async () => {
       const first = await streamClient(edge.url, base);
       const second = await streamClient(edge.url, { ...base, session: String(first.welcome().session) });

@@ -10,6 +10,7 @@ import { claimOf, roleOf } from '../processors/access/tokens.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { anyDatabase, bearer, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { problemOf } from './support/edge.ts';
+import { eventually } from './support/pipeline.ts';
 
 type Keys = Awaited<ReturnType<typeof generateKeyPair>>;
 interface Signer extends Keys {
@@ -28,11 +29,14 @@ class TestIssuer {
   fetched = 0;
   named: string | null = null;
   broken = false;
+  keysAt = '/keys';
+  discovered = 0;
   server!: Server;
   url = '';
   async start(): Promise<void> {
     this.server = createServer((request, response) => {
-      const answer = request.url === '/.well-known/openid-configuration' ? { issuer: this.named ?? this.url, jwks_uri: `${this.url}/keys` } : request.url === '/keys' ? (this.fetched++, { keys: this.keys }) : null;
+      const about = (): object => (this.discovered++, { issuer: this.named ?? this.url, jwks_uri: this.keysAt.startsWith('/') ? `${this.url}${this.keysAt}` : this.keysAt });
+      const answer = request.url === '/.well-known/openid-configuration' ? about() : request.url === this.keysAt ? (this.fetched++, { keys: this.keys }) : null;
       if (this.broken || !answer) return void response.writeHead(500).end();
       response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
     }).listen(0, '127.0.0.1');
@@ -112,6 +116,12 @@ describe('on the edge', () => {
     await refused(await token(first, claims(issuer, { tenant: undefined })), /claim tenant/);
     await refused(await token(first, claims(issuer, { role: 'root' })), /claim role/);
   });
+
+  test('an address that has shown much that is wrong is refused, but not those behind it whose token is good', async () => {
+    const wrong = await token(first, claims(issuer, { aud: 'another' }));
+    await eventually(async () => (await ask(wrong)).status === 429, 'the refusal');
+    assert.deepEqual([(await ask(await token(first, claims(issuer)))).status, (await ask(wrong)).status], [200, 429]);
+  });
 });
 
 test('keys rotate: a new one is found when it signs first, an old one is gone when it is no longer published', async () => {
@@ -131,6 +141,37 @@ test('keys rotate: a new one is found when it signs first, an old one is gone wh
   for (let i = 0; i < 20; i++) await assert.rejects(slow.claims(await token({ ...fresh, kid: `made-up-${i}` }, claims(issuer))), { code: 'unauthenticated' });
   assert.equal(issuer.fetched, fetched);
   issuer.server.close();
+});
+
+test('an issuer that moves its keys is followed: within the hour, or when no key fits; an old address is not asked for ever', async (t) => {
+  const issuer = new TestIssuer();
+  await issuer.start();
+  t.after(() => issuer.server.close());
+  const [old, fresh] = [await signer('old', 'ES256'), await signer('fresh', 'ES256')];
+  issuer.keys = [old.jwk];
+  let now = Date.now();
+  const clock = { now: () => now, sleep: async () => {} };
+  const check = oidcIssuer({ issuer: issuer.url, audience: 'saccade', algorithms: ['ES256'], clockSkewS: 0, clock, cooldownMs: 10_000 });
+  const good = (by: Signer) => token(by, claims(issuer, { exp: Math.floor(now / 1000) + 300 }));
+  await check.claims(await good(old));
+  issuer.keysAt = '/moved';
+  issuer.keys = [fresh.jwk];
+  await assert.rejects(check.claims(await good(fresh)), { code: 'unauthenticated' }, 'it has just been asked');
+  now += 10_000;
+  await check.claims(await good(fresh));
+  assert.equal(issuer.discovered, 2);
+  now += 3_600_000;
+  issuer.broken = true;
+  await check.claims(await good(fresh));
+  issuer.broken = false;
+  now += 3_600_000;
+  await check.claims(await good(fresh));
+  assert.equal(issuer.discovered, 4, 'asked once an hour, also in the one in which it was away');
+  now += 3_600_000;
+  issuer.keysAt = 'http://keys.example/';
+  await check.claims(await good(fresh));
+  const wary = oidcIssuer({ issuer: issuer.url, audience: 'saccade', algorithms: ['ES256'], clockSkewS: 0, clock });
+  await assert.rejects(wary.claims(await good(fresh)), { code: 'issuer_unavailable', message: /neither https/ });
 });
 
 test('an issuer that is away, broken, or another than it says: 503, and tried again', async () => {

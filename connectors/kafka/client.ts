@@ -2,6 +2,7 @@
 import { Kafka, logLevel, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
 import './codecs/register.ts';
 import './large-records.ts';
+import './request-queue.ts';
 import { socketFactory } from './socket.ts';
 
 type Write = (fields: object, message: string) => void;

@@ -35,6 +35,7 @@ export function redisRates({ log, ...server }: RedisRatesOptions): RateCounter {
   return {
     kind: 'redis',
     take: (key, { requests, seconds }, many) => counted(limiter(requests, seconds), key, many),
+    giveBack: async (key, { requests, seconds }) => void (await limiter(requests, seconds).reward(key)),
     async close() {
       client.disconnect();
     },

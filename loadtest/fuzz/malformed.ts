@@ -47,13 +47,16 @@ export function* malformed(seed: number, count: number): Generator<Malformed> {
   const http = (route: string, headers: Readonly<Record<string, string>>, body: Buffer, length: string | null = `${body.length}`): Buffer => {
     const [method, path] = route.split(' ') as [string, string];
     const at = path.endsWith('/') ? path + encodeURI(pick(values)).replaceAll('%25', '%') : path;
-    const lines = Object.entries({ host: 'x', connection: 'close', ...headers, ...(length === null ? {} : { 'content-length': length }) }).map(([name, value]) => `${name}: ${value}`);
+    const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers, ...(length === null ? {} : { 'content-length': length }) }).map(([name, value]) => `${name}: ${value}`);
     return Buffer.concat([Buffer.from(`${method} ${at}${query()} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`), body]);
   };
   const form = (field: string, image: Buffer, boundary = 'x'): Buffer =>
     Buffer.concat([Buffer.from(`--${boundary}\r\ncontent-disposition: form-data; name="${field}"; filename="../../a\\"b.jpg"\r\ncontent-type: image/jpeg\r\n\r\n`), image, Buffer.from(`\r\n--${boundary}--\r\n`)]);
   const tensor = (): Buffer =>
     Buffer.from(JSON.stringify({ inputs: [{ name: pick(['image', '', '__proto__']), datatype: pick(['BYTES', 'UINT8', 'FP32', '']), shape: pick<unknown>([[1], [0], [-1], [1, 1e9, 1e9, 3], [1, 2, 2, 3], 'x', []]), data: pick<unknown>([['AAAA'], [1, 2, 3], [[[[[1]]]]], null, 'x', []]), parameters: pick<unknown>([undefined, { binary_data_size: 1e12 }, { binary_data_size: -5 }, { binary_data_size: 'a' }]) }] }));
+
+  /** Fragments that each spread the next one twice: what is asked for doubles with each. */
+  const doubling = (length: number): string => `{ ...f0 } ${Array.from({ length }, (_, n) => `fragment f${n} on Query { ...f${n + 1} ...f${n + 1} }`).join(' ')}`;
 
   const kinds: Record<string, () => Omit<Malformed, 'kind'>> = {
     noise: () => ({ bytes: noise(1 + draw(400)), leavesAfter: null }),
@@ -68,7 +71,7 @@ export function* malformed(seed: number, count: number): Generator<Malformed> {
     'a damaged tensor': () => ({ bytes: http('POST /v2/models/nanodet/infer', { 'inference-header-content-length': pick(['0', '5', '100000', 'x', '-1', '1e2']) }, damaged(tensor())), leavesAfter: null }),
     'a tensor that cannot be': () => ({ bytes: http('POST /v2/models/nanodet/infer', {}, tensor()), leavesAfter: null }),
     'JSON too deep': () => ({ bytes: http(pick(['POST /graphql', 'POST /v2/models/nanodet/infer', 'POST /v1/sql']), { 'content-type': 'application/json' }, Buffer.from('['.repeat(20_000))), leavesAfter: null }),
-    'a GraphQL query that is none': () => ({ bytes: http('POST /graphql', { 'content-type': 'application/json' }, Buffer.from(JSON.stringify({ query: pick(['{', '{ a }', `{ ${'stats { '.repeat(500)}`, `query { ${'a: models { name } '.repeat(900)} }`, 'subscription { predictions { id } }', 1]), variables: pick<unknown>(['x', null, [], { a: 1 }]) }))), leavesAfter: null }),
+    'a GraphQL query that is none': () => ({ bytes: http('POST /graphql', { 'content-type': 'application/json' }, Buffer.from(JSON.stringify({ query: pick(['{', '{ a }', `{ ${'stats { '.repeat(500)}`, `query { ${'a: models { name } '.repeat(900)} }`, 'subscription { predictions { id } }', doubling(1 + draw(300)), 1]), variables: pick<unknown>(['x', null, [], { a: 1 }]) }))), leavesAfter: null }),
     'a client that leaves': () => ({ bytes: http(pick(['POST /v1/infer', 'POST /v1/batch_infer']), { 'content-type': pick(['image/jpeg', 'multipart/form-data; boundary=x']) }, form('images', picture)), leavesAfter: 100 + draw(20_000) }),
     'any method': () => ({ bytes: http(`${pick(['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'CONNECT', 'GETT', 'PROPFIND'])} ${pick(['/v1/infer', '/', '/v2', '/graphql', '*'])}`, {}, Buffer.alloc(0)), leavesAfter: null }),
     'an upgrade to nothing': () => ({ bytes: http(pick(['GET /v1/infer', 'GET /graphql', 'GET /v1/stream']), { connection: 'upgrade', upgrade: pick(['websocket', 'h2c', '']), 'sec-websocket-key': pick(['', 'x']), 'sec-websocket-version': '99' }, Buffer.alloc(0)), leavesAfter: 1e9 }),

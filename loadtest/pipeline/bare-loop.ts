@@ -2,8 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { loadModels } from '../../connectors/models/repository.ts';
+import { graphOf } from '../../processors/infer/graphs.ts';
+import { openFolded } from '../../processors/infer/open-folded.ts';
 import { fastCutter } from '../../processors/preprocess/fast-jpeg/cut.ts';
 import { plainJpeg } from '../../processors/preprocess/fast-jpeg/header.ts';
 
@@ -11,17 +12,18 @@ const [root, name, folder, counted] = process.argv.slice(2) as [string, string, 
 const count = Number(counted);
 const [model] = await loadModels(root, [name]);
 const { input } = model!.card;
-const session = await InferenceSession.create(model!.path, { executionProviders: ['cpu'], intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 });
+// As the engine opens it.
+const { session } = await openFolded(graphOf(model!), 'cpu', 1, 'try');
 const cut = fastCutter();
 /** Used again and again, as the pipeline uses a tensor's memory. */
 const memory = new ArrayBuffer(input.height * input.width * 3);
+const pixels = new Uint8Array(memory);
 const pictures = readdirSync(folder).filter((file) => file.endsWith('.jpg')).sort().map((file) => readFileSync(join(folder, file)));
 
 async function best(picture: Buffer): Promise<number> {
-  const [pixels] = cut(picture, plainJpeg(picture)!, [input], [memory]).tensors;
+  cut(picture, plainJpeg(picture)!, [input], [memory]);
   // All outputs, as the pipeline asks for them.
-  const outputs = await session.run({ [input.name]: new Tensor('uint8', pixels!, [1, input.height, input.width, 3]) });
-  const probabilities = outputs.probabilities!.data as Float32Array;
+  const probabilities = (await session.run(1, pixels)).probabilities!;
   let found = 0;
   for (let i = 1; i < probabilities.length; i++) if (probabilities[i]! > probabilities[found]!) found = i;
   return found;

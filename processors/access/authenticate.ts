@@ -41,12 +41,22 @@ export function authenticator({ keys, tickets, tokens, home, admit, refused }: A
     throw new SaccadeError('unauthenticated', 'The credential is neither a key nor a token of an issuer that is trusted here.');
   }
 
+  /** Of an address that is refused: what is good by a look at it here. A key that is not known would cost the database a question. */
+  async function spared(credential: Credential): Promise<Principal | null> {
+    if (credential.kind === 'bearer' && parseKey(credential.text) && !keys.knows(credential.text)) return null;
+    return whoIs(credential).catch(() => null);
+  }
+
   return async (request) => {
     const credential = credentialOf(request);
-    await admit?.(request.ip).catch((error: unknown) => {
-      // Behind one address there may be many: those that were known to be good are not shut out with the one that is not.
-      if (!keys.knows(credential.text)) throw error;
-    });
+    try {
+      await admit?.(request.ip);
+    } catch (error) {
+      // Behind one address there may be many: those whose credential is good are not shut out with the one whose is not.
+      const principal = await spared(credential);
+      if (principal) return principal;
+      throw error;
+    }
     try {
       return await whoIs(credential);
     } catch (error) {

@@ -23,12 +23,15 @@ const tries = { requests: 5, seconds: 300 };
 
 export function secondFactor({ access, counter, clock, rule }: { readonly access: AccessStore; readonly counter: RateCounter; readonly clock: Clock; readonly rule: SecondFactorRule }): SecondFactorCheck {
   async function take(principal: string, secret: string, code: string): Promise<void> {
-    // Counted before it is looked at: else many at once would all be tried. A right one costs a try as well.
-    const { allowed, resetMs } = await counter.take(`totp:${principal}`, tries);
+    const counted = `totp:${principal}`;
+    // Counted before it is looked at: else many at once would all be tried.
+    const { allowed, resetMs } = await counter.take(counted, tries);
     if (!allowed) throw new SaccadeError('rate_limited', `Too many codes were shown; try again in ${Math.ceil(resetMs / 1000)} s.`);
     const result = /^\d{6}$/.test(code) ? verifySync({ secret, token: code, epoch: Math.floor(clock.now() / 1000), epochTolerance: toleranceSeconds, period: stepSeconds }) : { valid: false as const };
     const step = result.valid ? Math.floor(clock.now() / 1000 / stepSeconds) + result.delta : null;
     if (step === null || !(await access.takeStep(principal, step))) throw new SaccadeError('second_factor_needed', 'The code in Saccade-OTP is wrong, or was used before.');
+    // It was no try: who has much to change in five minutes is not stopped.
+    await counter.giveBack(counted, tries);
   }
 
   return {

@@ -7,7 +7,7 @@ import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
-import { openStore } from '../connect.ts';
+import { openKeyMemory, openStore } from '../connect.ts';
 import type { Access } from './access.ts';
 import type { Foundation } from './foundation.ts';
 import { asFused } from './fused-stages.ts';
@@ -23,6 +23,8 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
   const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []);
   const live = await startLive({ log, registry, clock, groups, blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
+  const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));
+  ending.add('idempotency keys', async () => void (await Promise.all(keys.map((cache) => cache.close()))));
   return createEdge({
     server,
     log,
@@ -41,6 +43,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     vigil,
     ledger,
     quota: intake.admission.quota,
+    keys,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),

@@ -40,6 +40,7 @@ export async function openInference(base: Foundation) {
       const trouble = served?.engine.trouble();
       return trouble ? { engine: trouble } : {};
     },
+    unchecked: (): string[] => served?.unchecked() ?? [],
     degraded: (): Record<string, string> => ({ ...models.degraded(), ...served?.degraded() }),
   };
 }

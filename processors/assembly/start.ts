@@ -40,6 +40,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     metrics: base.metrics,
     troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
     degraded: () => ({ ...inference.degraded(), ...masking.degraded(), ...intake.degraded() }),
+    unchecked: inference.unchecked,
     stuck: () => pipeline.stuck(),
     startedAt,
     logger: logger.child({ stage: 'edge' }),

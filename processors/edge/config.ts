@@ -13,8 +13,11 @@ export const edgeConfig = z.strictObject({
   /** … once no answer has been in time for so long: a burst that passes is let in. */
   lateMs: z.number().int().min(0).default(750),
   /** At first, which is also the largest burst; and at least: a few clients are never refused, however slow the model. */
-  paceFirst: z.number().int().positive().default(128),
+  paceFirst: z.number().int().positive().default(192),
   paceLeast: z.number().int().positive().default(16),
+  /** Several hundred people are no overload: so many go in as long as their answers take no longer than so many times the target. */
+  paceCalm: z.number().int().min(0).default(192),
+  calmTargets: z.number().min(1).default(4),
   /** Bytes of one request with several pictures. */
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */

@@ -1,5 +1,5 @@
 /** The edge of a process: the page, inference over HTTP, and what they need of the log. */
-import type { Clock, Log, LogProducer, SchemaRegistry, Store } from '../../connectors/ports.ts';
+import type { Cache, Clock, Log, LogProducer, SchemaRegistry, Store } from '../../connectors/ports.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
 import type { Quota } from '../ingest/quota.ts';
 import { type LiveFeed, liveRoutes } from './live-routes.ts';
@@ -30,6 +30,7 @@ import type { HttpServer } from './server.ts';
 import { storeReader } from './store-reader.ts';
 import { streamRoutes } from './stream/stream.ts';
 import { installUploads } from './upload.ts';
+import { usedKeys } from './used-keys.ts';
 
 export interface EdgeOptions {
   readonly server: HttpServer;
@@ -58,6 +59,8 @@ export interface EdgeOptions {
   readonly quota?: Pick<Quota, 'take'> | null;
   /** Which partition of replies is whose; absent: there is no other edge. */
   readonly leases?: () => Promise<LeaseTable>;
+  /** Where it is remembered what Idempotency-Keys were used for, the nearest first. */
+  readonly keys: readonly Cache[];
   /** Finds answers to pictures that were seen before; absent: each goes through the stages. */
   readonly known?: FindKnown | undefined;
   /** Why nothing is accepted at present, or null; absent: nothing is ever in the way. */
@@ -81,8 +84,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, vigil = noVigil, ledger = noLedger } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
-  const inquiries = openInquiries({ ...options, desk, quota, results, seen: (picture) => options.live.of(picture.tenant).seen(picture) });
+  const inquiries = openInquiries({ ...options, desk, quota, results, keys: usedKeys(options.keys), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
+  server.shed({ clock, full: (model) => inquiries.full(model ?? rules.models[0]!), refused: () => intake.metrics.refused('overloaded') });
   await installDocsPage(server.app);
   liveRoutes(server.app, { live: options.live, vigil });
   const ask = storeReader(options.store);

@@ -21,7 +21,7 @@ const query = {
 const schema = {
   tags: ['inference'],
   summary: 'What is in a picture',
-  description: 'The picture as the body, or as the multipart field `image`. A request repeated under one `Idempotency-Key` is the same frame: it is stored once.',
+  description: 'The picture as the body, or as the multipart field `image`. A request repeated under one `Idempotency-Key` is the same frame: it is stored once. The key with another picture or model is refused.',
   querystring: z.object(query),
   // Loose: what is not named here is a header of somebody else's, and must stay.
   headers: z.looseObject({ 'idempotency-key': z.string().max(256).optional(), traceparent: z.string().optional().describe('W3C trace context.') }),

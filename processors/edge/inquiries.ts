@@ -1,9 +1,7 @@
 /** Pictures into `frames`, their answers back from `replies`: what every door for pictures has in common. */
-import { randomUUID } from 'node:crypto';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock, LogProducer, OutgoingRecord, SchemaRegistry } from '../../connectors/ports.ts';
 import { answered } from '../../schemas/answered.ts';
-import { frameIdFromProducer } from '../../schemas/ids.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
 import type { FrameIdentity, Prediction } from '../../schemas/records.ts';
 import { overflowTopic } from '../../schemas/topics.ts';
@@ -15,12 +13,13 @@ import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { createPace, type Pace, paceOfEach } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
+import type { Identified, UsedKeys } from './used-keys.ts';
 
 export interface Inquiry {
   readonly image: Buffer;
   /** One that is served, or the inquiry fails with unknown_model. */
   readonly model: string;
-  /** The client's own name for it: under one key a repeat is the same frame. */
+  /** The client's own name for it: under one key a repeat is the same frame, and anything else idempotency_key_reused. */
   readonly key: string | null;
 }
 
@@ -55,6 +54,7 @@ export interface InquiriesOptions {
   /** Null: none. */
   readonly quota: Pick<Quota, 'take'> | null;
   readonly results: RecentResults;
+  readonly keys: UsedKeys;
   /** Absent: nothing is ever known. */
   readonly known?: FindKnown | undefined;
   /** Told of a picture that is answered without becoming a record of `frames`. */
@@ -67,7 +67,7 @@ export interface Inquiries {
    * a picture is its own. Throws what is wrong with all of them: not_ready, overloaded, log_unavailable.
    */
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
-  /** Resolves when what was asked before the call is in the log, or refused. */
+  /** Resolves when what was let in before the call is in the log, or refused. */
   settled(): Promise<void>;
   /** Whether a picture for the model whose answer is waited for would be overloaded now. */
   full(model: string): boolean;
@@ -89,16 +89,16 @@ interface Prepared {
   readonly record: OutgoingRecord;
 }
 
-export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
+export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   const log = gathering(producer);
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least }));
+  const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
+  const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least, calm }));
   const full = (model: string): boolean => paces.known(model)?.full ?? false;
-  const asking = new Set<Promise<unknown>>();
+  const sending = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. */
-  async function recall({ image, model, key }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
-    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
+  async function recall(id: string, { image, model }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
     const acceptedAt = clock.now();
     const content_type = sniffImage(image) ?? '';
     const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
@@ -109,8 +109,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare({ image, model, key }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
-    const id = frameIdFromProducer(tenant, source, key ?? randomUUID());
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
     const deadline = waits ? startedAt + config.requestTimeoutMs : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
     const pace = waits && rules.models.includes(model) ? paces.of(model) : null;
@@ -120,8 +119,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       const acceptedAt = clock.now();
       const frame = await accept({ id, tenant, source, sequence: null, capturedAt: acceptedAt, acceptedAt, image, models: [model], deadline, reply: expected.replyTo }, rules);
-      // What comes over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
-      const topic = quota === null || quota.take(source, acceptedAt) ? 'frames' : overflowTopic;
+      // What a tenant sends over HTTP is one source; without an order to keep, each request above its quota goes over for itself.
+      const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
       return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
@@ -133,16 +132,17 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     }
   }
 
-  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
-  let awaited = 0;
-
-  async function ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]> {
-    if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
+  /** Resolves when all that can be accepted is in the log. Throws what is wrong with all of them. */
+  async function send(inquiries: readonly Inquiry[], identified: readonly (Identified | SaccadeError)[], inquirer: Inquirer): Promise<(Prepared | SaccadeError)[]> {
     const found = await known(inquirer.tenant, source, inquiries);
     // One of many pictures is let in where one is: it would wait for ever for so much room.
     if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
     const prepared = await Promise.all(
-      inquiries.map((inquiry, i) => (found[i] ? recall(inquiry, found[i], inquirer) : prepare(inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error))),
+      inquiries.map(async (inquiry, i) => {
+        const one = identified[i]!;
+        if (one instanceof SaccadeError) return one;
+        return (found[i] ? recall(one.id, inquiry, found[i], inquirer) : prepare(one.id, inquiry, inquirer)).catch((error: unknown) => asSaccadeError(error));
+      }),
     );
     const sendable = prepared.filter((one): one is Prepared => !(one instanceof SaccadeError));
     try {
@@ -154,31 +154,40 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       }
       throw error;
     }
-    const ackedAt = clock.now();
-    return prepared.map((one) => {
-      if (one instanceof SaccadeError) return one;
-      const { id, model, acceptedAt, expected, pace } = one;
-      results.accepted(inquirer.tenant, id, model);
-      if (inquirer.waits) awaited += 1;
-      const done = (): void => {
-        if (inquirer.waits) awaited -= 1;
-        // What came with company took its company's time.
-        pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
-      };
-      expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
-      return { id, model, acceptedAt, ackedAt, answer: expected.answer };
-    });
+    return prepared;
   }
+
+  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
+  let awaited = 0;
 
   return {
     full,
-    settled: async () => void (await Promise.allSettled(asking)),
-    ask(inquiries, inquirer) {
-      const work = ask(inquiries, inquirer);
-      asking.add(work);
-      const done = (): void => void asking.delete(work);
-      work.then(done, done);
-      return work;
+    settled: async () => void (await Promise.allSettled(sending)),
+    async ask(inquiries, inquirer) {
+      if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
+      const identified = await keys.identify(inquirer.tenant, source, inquiries);
+      let prepared: readonly (Prepared | SaccadeError)[] = [];
+      try {
+        const work = send(inquiries, identified, inquirer);
+        sending.add(work);
+        prepared = await work.finally(() => sending.delete(work));
+      } finally {
+        identified.forEach((one, i) => one instanceof SaccadeError || one.done(prepared[i] !== undefined && !(prepared[i] instanceof SaccadeError)));
+      }
+      const ackedAt = clock.now();
+      return prepared.map((one) => {
+        if (one instanceof SaccadeError) return one;
+        const { id, model, acceptedAt, expected, pace } = one;
+        results.accepted(inquirer.tenant, id, model);
+        if (inquirer.waits) awaited += 1;
+        const done = (): void => {
+          if (inquirer.waits) awaited -= 1;
+          // What came with company took its company's time.
+          pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
+        };
+        expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
+        return { id, model, acceptedAt, ackedAt, answer: expected.answer };
+      });
     },
   };
 }

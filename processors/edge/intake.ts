@@ -34,6 +34,7 @@ export const pictureRefusals = [
   'too_many_pixels',
   'unknown_model',
   'model_unloading',
+  'idempotency_key_reused',
   'inference_failed',
   'overloaded',
   'not_ready',

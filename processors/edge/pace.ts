@@ -26,11 +26,13 @@ export interface PaceOptions {
   readonly first: number;
   readonly most: number;
   readonly least?: number;
+  /** So many are no overload: as long as no more may go, an answer is late only after that; absent: as any other. */
+  readonly calm?: { readonly count: number; readonly targetMs: number };
 }
 
 const decrease = 0.7;
 
-export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1 }: PaceOptions): Pace {
+export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1, calm = { count: 0, targetMs } }: PaceOptions): Pace {
   let limit = first;
   let inUse = 0;
   /** When it was lowered last: what was on its way by then tells nothing new. */
@@ -40,10 +42,14 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
   /** The most under way since then: at the end of a queue that was worked off few are left. */
   let among = 0;
 
-  function inTime(reached: boolean): void {
+  /** What an answer may take where so many may go. */
+  const targetOf = (count: number): number => (count <= calm.count ? calm.targetMs : targetMs);
+
+  function inTime(tookMs: number, reached: boolean): void {
     lateSince = null;
+    const more = Math.min(most, limit + 1 / limit);
     // Where it was not reached, answers in time do not say that more would be in time too.
-    if (reached) limit = Math.min(most, limit + 1 / limit);
+    if (reached && tookMs <= targetOf(more)) limit = more;
   }
 
   function late(now: number, tookMs: number): void {
@@ -52,7 +58,7 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
     among = Math.max(among, inUse + 1);
     if (now - lateSince < lateMs) return;
     // What is in the pipeline is its pace times the time it takes (Little's law): so many would take the target.
-    limit = Math.max(least, Math.min(limit, among) * Math.min(decrease, targetMs / tookMs));
+    limit = Math.max(limit > calm.count ? calm.count : least, least, Math.min(limit, among) * Math.min(decrease, targetOf(limit) / tookMs));
     loweredAt = now;
     lateSince = null;
   }
@@ -76,8 +82,8 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
       const reached = inUse >= Math.floor(limit);
       inUse -= 1;
       if (tookMs === null) return;
-      if (tookMs > targetMs) late(clock.now(), tookMs);
-      else inTime(reached);
+      if (tookMs > targetOf(limit)) late(clock.now(), tookMs);
+      else inTime(tookMs, reached);
     },
   };
 }

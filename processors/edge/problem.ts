@@ -69,9 +69,12 @@ export const problemBody = (error: SaccadeError, extra: Pick<Problem, 'errors' |
   ...extra,
 });
 
+/** When whoever was refused with 503 may ask again. */
+export const retryAfterSeconds = 1;
+
 /** Headers that say what to do about a refusal. */
 export function adviseBy(reply: FastifyReply, status: number): void {
-  if (status === 503) void reply.header('retry-after', '1');
+  if (status === 503) void reply.header('retry-after', String(retryAfterSeconds));
   // Limits say when; of an address that was refused, the window is a minute.
   if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '60');
   // Says how one proves who one is; without it a 401 is not one (RFC 9110, 11.6.1).

@@ -1,16 +1,21 @@
 /** The HTTP server of a process: operations always; inference and the page where the edge runs. */
-import type { Server as HttpsServer } from 'node:https';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
-import { installSafety } from './safety.ts';
+import { installSafety, safeHeaders } from './safety.ts';
+import { shedding, type Shedding } from './shedding.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
+import { leavesHttp, PlainUnlessWebSocket } from './upgrades.ts';
 
 const closeLimitMs = 2_000;
 const sweepMs = 50;
+/** Longer than the proxies in front keep theirs, as a rule a minute: else one of their requests meets a connection that is being closed. */
+const keptAliveMs = 72_000;
 
 /** What a client may take its time with; one that sends a byte now and then is cut off when it is up. */
 export interface ConnectionLimits {
@@ -41,6 +46,8 @@ export interface ServerOptions extends OpsOptions {
 
 export interface HttpServer {
   readonly app: FastifyInstance;
+  /** Refuses pictures that would be answered too late, before they reach the app. */
+  readonly shed: Shedding['by'];
   /** Answers the URL to open. Throws invalid_config when the port is taken. */
   listen(host: string, port: number): Promise<string>;
   /** Resolves when requests in flight are answered, or cut off after two seconds. */
@@ -53,30 +60,38 @@ const maxJsonBytes = 1024 * 1024;
 /** Throws invalid_config for a certificate that cannot be used. */
 export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
-  const connection = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs };
+  const safe = await safeHeaders(tls !== undefined);
+  const shed = shedding(safe);
+  const times = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs };
+  const connection = { ...times, IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
     // Anything stronger would cut answers short that are being written.
     forceCloseConnections: 'idle' as const,
-    requestTimeout: limits.requestMs,
-    connectionTimeout: 0,
     // A name in the path that is too long is for its route to refuse, which knows what it stands for.
     routerOptions: { maxParamLength: 4096 },
     // What is refused before there is a route.
     frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown) => void sendProblem(reply as never, asProblem(error)),
     ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
   };
-  const app = (tls
-    ? Fastify({ ...settings, https: { ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' } })
-    : Fastify({ ...settings, http: connection })) as unknown as FastifyInstance;
-  app.server.maxConnections = limits.most;
+  const app: FastifyInstance = Fastify({
+    ...settings,
+    serverFactory(handle) {
+      const take: RequestListener = (request, response) => shed.pass(request, response, () => handle(request, response));
+      const server = tls ? createTlsServer({ ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' }, take) : createServer(connection, take);
+      // Who waits to be told to send the body is told once it is wanted.
+      server.on('checkContinue', (request, response) => shed.pass(request, response, () => (response.writeContinue(), handle(request, response))));
+      server.maxConnections = limits.most;
+      return server as Server;
+    },
+  });
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
-  await installSafety(app, { origins: options.origins ?? [], tls: tls !== undefined });
-  app.addHook('onResponse', async ({ headers, raw }) => {
+  await installSafety(app, safe, options.origins ?? []);
+  app.addHook('onResponse', async ({ raw }) => {
     // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
-    if (headers.upgrade !== undefined) raw.socket.destroy();
+    if (leavesHttp(raw)) raw.socket.destroy();
   });
   installPrincipals(app, options.authenticate);
   options.guard?.(app);
@@ -85,6 +100,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   let stopLooking = (): void => {};
   return {
     app,
+    shed: shed.by,
     async listen(host, port) {
       try {
         // As many may knock at once as may be in: with Node's 511, others of a thousand would be let wait for seconds by their own TCP.

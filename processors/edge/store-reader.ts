@@ -6,6 +6,12 @@ import { withOpenDetail } from './problem.ts';
 /** Answers the rows. `params` bind `{name:Type}` placeholders. Throws store_unavailable. */
 export type AskStore = <T>(sql: string, params: Readonly<Record<string, unknown>>) => Promise<T[]>;
 
+/**
+ * At the end of a question that is asked again and again about the newest rows: the blocks it unpacks, which never change, stay
+ * unpacked for the next. A server that has no such cache (`uncompressed_cache_size`) unpacks them each time.
+ */
+export const remembered = 'SETTINGS use_uncompressed_cache = 1';
+
 const noStore = 'This process has no store to read: set CLICKHOUSE_URL, or let it run the sink too (SACCADE_STAGES).';
 
 /** `store` null: there is none, which every question is told. */

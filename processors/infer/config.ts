@@ -17,6 +17,8 @@ const shape = z.strictObject({
   maxBatch: z.number().int().min(1).max(1024).nullable().default(null),
   /** How long a row waits for company. Default: no longer than company saves it, measured too. */
   delayMs: z.number().int().min(0).max(1000).nullable().default(null),
+  /** Graphs are made faster when they are loaded, where that is known how (fold/); their files stay as they are. */
+  fold: z.boolean().default(true),
   /** Bytes of pixels that may wait for a worker; more are refused and offered again later. */
   queueBytes: z.number().int().positive().default(64 * 1024 * 1024),
 });

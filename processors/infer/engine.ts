@@ -3,10 +3,10 @@ import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
 import type { InferConfig } from './config.ts';
+import type { LoadedGraph } from './graphs.ts';
 import type { RowAnswer } from './messages.ts';
 import { workerPool } from './pool.ts';
 import { rowQueue, type Waiting } from './row-queue.ts';
-import type { RunPolicy } from './tuning.ts';
 import type { WorkerThread } from './worker-thread.ts';
 
 export interface EngineOptions extends InferConfig {
@@ -45,8 +45,8 @@ export interface RunOptions {
 export interface Engine {
   /** Runs that go side by side. */
   readonly workers: number;
-  /** What a model that is loaded runs on, and in which sizes. Throws unknown_model. */
-  about(model: Model): { readonly provider: string; readonly policy: RunPolicy };
+  /** What a model that is loaded runs on, in which sizes, and whether as its file has it. Throws unknown_model. */
+  about(model: Model): Pick<LoadedGraph, 'provider' | 'policy' | 'folding'>;
   /**
    * Opens the model in every worker beside those that run, and warms every size it will be run in; a head with its backbone.
    * Throws invalid_model. What is loaded twice is unloaded twice.
@@ -195,7 +195,7 @@ export function createEngine(options: EngineOptions): Engine {
       const found = pool.graphs.get(keyOf(model));
       if (!found) throw new SaccadeError('unknown_model', keyOf(model));
       // A head runs when its backbone does.
-      return { provider: found.provider, policy: (model.backbone ? pool.graphs.get(keyOf(model.backbone)) : found)?.policy ?? found.policy };
+      return { ...found, policy: (model.backbone ? pool.graphs.get(keyOf(model.backbone)) : found)?.policy ?? found.policy };
     },
     load,
     unload,

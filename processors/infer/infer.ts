@@ -145,7 +145,8 @@ const crashed = (result: RowResult): boolean => !result.ok && result.crashed;
 /** Somebody waits, and not for ever. */
 const urgent = ({ reply, deadline }: Tensor): boolean => reply !== null && deadline !== null;
 
-const rowOf = (tensor: Tensor): RowInput => ({ pixels: tensor.pixels, source: tensor.source, urgent: urgent(tensor), deadline: tensor.deadline });
+/** In a line of its tenant's: two sources of one name, `http` say, are not each other's backlog. */
+const rowOf = (tensor: Tensor): RowInput => ({ pixels: tensor.pixels, source: `${tensor.tenant}/${tensor.source}`, urgent: urgent(tensor), deadline: tensor.deadline });
 
 function faultOf({ model: name, height, width, pixels, geometry, answer }: Tensor, { card }: Model): SaccadeError | null {
   const { input } = card;

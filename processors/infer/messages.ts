@@ -15,10 +15,16 @@ export interface Graph {
   readonly outputs: Readonly<Record<string, string>>;
 }
 
+/** What a graph was spared (`done`), or why it runs as its file has it; with neither there was nothing to do, or nobody asked. */
+export interface Folding {
+  readonly done: readonly string[];
+  readonly instead: string | null;
+}
+
 /** One at a time: the next is sent when this one is answered. */
 export type ToWorker =
-  /** Open it on the first of the providers that runs it. */
-  | { readonly kind: 'load'; readonly graph: Graph; readonly providers: readonly string[]; readonly intraOpThreads: number }
+  /** Open it on the first of the providers that runs it. `fold`: as the file has it; folded, if its answers are the file's; or folded, as was tried before. */
+  | { readonly kind: 'load'; readonly graph: Graph; readonly providers: readonly string[]; readonly intraOpThreads: number; readonly fold: 'no' | 'try' | 'yes' }
   /** Run so many rows of grey: once, so that the size is warm, and `repeats` times more against the clock. */
   | { readonly kind: 'measure'; readonly key: string; readonly rows: number; readonly repeats: number }
   /** `pixels`: the rows' pictures one after the other, the worker's until it answers. `heads`: by row, the head that reads its embedding, or null. */
@@ -34,7 +40,7 @@ export type FromWorker =
   /** Its code is loaded; it has no graph yet. */
   | { readonly kind: 'up' }
   /** `refused`: the providers that came before, and why they would not work. `dynamic`: it takes any number of rows, else one. */
-  | { readonly kind: 'loaded'; readonly provider: string; readonly refused: readonly string[]; readonly dynamic: boolean }
+  | { readonly kind: 'loaded'; readonly provider: string; readonly refused: readonly string[]; readonly dynamic: boolean; readonly folding: Folding }
   /** No provider runs the graph, or it is not what its card says. */
   | { readonly kind: 'refused'; readonly reasons: readonly string[] }
   /** Milliseconds of the quickest of the repeats. */

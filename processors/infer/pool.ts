@@ -110,7 +110,8 @@ export function workerPool(options: PoolOptions): Pool {
     const scout = [...alive][0] ?? (await hire());
     const key = keyOf(model);
     try {
-      const loaded = await tryGraph(scout, model, options, log);
+      const backbone = model.backbone && graphs.get(keyOf(model.backbone))?.policy;
+      const loaded = await tryGraph(scout, model, options, log, backbone);
       graphs.set(key, loaded);
       if (graphs.size === 1) await fill(loaded);
       else await teach([...alive].filter((worker) => worker !== scout), loaded);

@@ -1,6 +1,7 @@
 /**
- * Rows waiting for a worker. Models take turns, so that a slow model's backlog does not starve a quick one; of a model's rows
- * those somebody waits for go first, and within each the sources take turns, so that a camera's backlog is its own.
+ * Rows waiting for a worker. Those somebody waits for go first, but not always: of so many turns one is of what has nobody who
+ * waits. In each of the two lanes models take turns, so that a slow model's backlog does not starve a quick one, and of a
+ * model the sources, so that a camera's backlog is its own.
  */
 
 export interface Waiting {
@@ -26,14 +27,17 @@ export interface RowQueue<T extends Waiting> {
   remove(matches: (row: T) => boolean): T[];
 }
 
-/** Lines by name, served in turn. A Map keeps its keys in the order of insertion: what was served goes to the end. */
-interface Lines<T> {
-  readonly urgent: Map<string, T[]>;
-  readonly ordinary: Map<string, T[]>;
-}
+/** By model, then by source, each served in turn. A Map keeps its keys in the order of insertion: what was served goes to the end. */
+type Lane<T> = Map<string, Map<string, T[]>>;
+
+/** Turns in a row that urgent rows may have while ordinary ones wait. */
+export const urgentTurns = 7;
 
 export function rowQueue<T extends Waiting>(): RowQueue<T> {
-  const models = new Map<string, Lines<T>>();
+  const urgent: Lane<T> = new Map();
+  const ordinary: Lane<T> = new Map();
+  /** Turns that urgent rows have had while ordinary ones waited, since the last of these. */
+  let passedOver = 0;
   let bytes = 0;
   let size = 0;
 
@@ -42,35 +46,29 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
     size -= rows.length;
     return rows;
   };
-  const count = ({ urgent, ordinary }: Lines<T>): number => [...urgent.values(), ...ordinary.values()].reduce((sum, line) => sum + line.length, 0);
 
-  /** A model with an urgent row before the others; else the one that was served longest ago. */
-  function turn(): [string, Lines<T>] | undefined {
-    let first: [string, Lines<T>] | undefined;
-    for (const entry of models) {
-      if (entry[1].urgent.size > 0) return entry;
-      first ??= entry;
-    }
-    return first;
+  /** Whose turn it is: a model, and its rows of which lane first. */
+  function turn(): { readonly model: string; readonly lanes: readonly [Lane<T>, Lane<T>] } | null {
+    const urgentFirst = urgent.size > 0 && (ordinary.size === 0 || passedOver < urgentTurns);
+    const lanes: [Lane<T>, Lane<T>] = urgentFirst ? [urgent, ordinary] : [ordinary, urgent];
+    const [model] = lanes[0].keys();
+    return model === undefined ? null : { model, lanes };
   }
 
-  /** The next row in turn, left where it is. */
-  const head = ({ urgent, ordinary }: Lines<T>): { lines: Map<string, T[]>; source: string; line: T[] } | null => {
-    const lines = urgent.size > 0 ? urgent : ordinary;
-    const next = lines.entries().next().value;
-    return next ? { lines, source: next[0], line: next[1] } : null;
-  };
-
-  function draw(from: Lines<T>, most: number): T[] {
+  function draw(model: string, lanes: readonly Lane<T>[], most: number): T[] {
     const taken: T[] = [];
-    while (taken.length < most) {
-      const next = head(from);
-      if (!next || (taken.length > 0 && next.line[0]!.alone)) break;
-      const row = next.line.shift()!;
-      next.lines.delete(next.source);
-      if (next.line.length > 0) next.lines.set(next.source, next.line);
-      taken.push(row);
-      if (row.alone) break;
+    for (const lane of lanes) {
+      for (let lines = lane.get(model); lines && taken.length < most; lines = lane.get(model)) {
+        const [source, line] = lines.entries().next().value!;
+        if (taken.length > 0 && line[0]!.alone) return taken;
+        const row = line.shift()!;
+        lines.delete(source);
+        if (line.length > 0) lines.set(source, line);
+        lane.delete(model);
+        if (lines.size > 0) lane.set(model, lines);
+        taken.push(row);
+        if (row.alone) return taken;
+      }
     }
     return taken;
   }
@@ -83,42 +81,41 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
       return size;
     },
     push(row) {
-      let lines = models.get(row.model);
-      if (!lines) models.set(row.model, (lines = { urgent: new Map(), ordinary: new Map() }));
-      const among = row.urgent ? lines.urgent : lines.ordinary;
-      const line = among.get(row.source);
+      const lane = row.urgent ? urgent : ordinary;
+      let lines = lane.get(row.model);
+      if (!lines) lane.set(row.model, (lines = new Map()));
+      const line = lines.get(row.source);
       if (line) line.push(row);
-      else among.set(row.source, [row]);
+      else lines.set(row.source, [row]);
       bytes += row.pixels.length;
       size += 1;
     },
     waiting() {
       const next = turn();
-      return next ? { model: next[0], rows: count(next[1]) } : null;
+      return next && { model: next.model, rows: next.lanes.reduce((sum, lane) => sum + rowsOf(lane.get(next.model)), 0) };
     },
     take(most) {
       const next = turn();
       if (!next) return [];
-      const [model, lines] = next;
-      const taken = draw(lines, most);
-      models.delete(model);
-      if (count(lines) > 0) models.set(model, lines);
-      return leave(taken);
+      passedOver = next.lanes[0] === urgent && ordinary.size > 0 ? passedOver + 1 : 0;
+      return leave(draw(next.model, next.lanes, most));
     },
     remove(matches) {
       const removed: T[] = [];
-      for (const [model, lines] of models) {
-        for (const among of [lines.urgent, lines.ordinary]) {
-          for (const [source, line] of among) {
+      for (const lane of [ordinary, urgent]) {
+        for (const [model, lines] of lane) {
+          for (const [source, line] of lines) {
             removed.push(...line.filter(matches));
             const kept = line.filter((row) => !matches(row));
-            if (kept.length > 0) among.set(source, kept);
-            else among.delete(source);
+            if (kept.length > 0) lines.set(source, kept);
+            else lines.delete(source);
           }
+          if (lines.size === 0) lane.delete(model);
         }
-        if (count(lines) === 0) models.delete(model);
       }
       return leave(removed);
     },
   };
 }
+
+const rowsOf = (lines: ReadonlyMap<string, readonly unknown[]> = new Map()): number => [...lines.values()].reduce((sum, line) => sum + line.length, 0);

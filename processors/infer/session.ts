@@ -15,16 +15,17 @@ export interface Session {
 
 const say = (dims: readonly (number | string)[]): string => `[${['N', ...dims.slice(1)].join(',')}]`;
 
-/** Throws when the provider refuses it, or TypeError, naming the file, when the graph is not what its card says. */
-export async function openSession(graph: Graph, provider: string, intraOpThreads: number): Promise<Session> {
-  const session = await InferenceSession.create(graph.path, {
+/** `bytes`: what is opened instead of its file. Throws when the provider refuses it, or TypeError, naming the file, when the graph is not what its card says. */
+export async function openSession(graph: Graph, provider: string, intraOpThreads: number, bytes: Uint8Array | null = null): Promise<Session> {
+  const options: InferenceSession.SessionOptions = {
     executionProviders: [provider],
     graphOptimizationLevel: 'all',
     executionMode: 'sequential',
     intraOpNumThreads: intraOpThreads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
-  });
+  };
+  const session = await (bytes ? InferenceSession.create(bytes, options) : InferenceSession.create(graph.path, options));
   try {
     const opened = { graph, dynamic: checkInput(graph, session), ...operations(graph, session) };
     await checkOutputs(graph, session);

@@ -1,7 +1,8 @@
 /** A worker thread: ONNX Runtime blocks the thread it runs on, so this one answers nothing else. */
 import { parentPort } from 'node:worker_threads';
 import type { FromWorker, Reply, RowAnswer, ToWorker } from './messages.ts';
-import { grey, openSession, type Outputs, type Session } from './session.ts';
+import { openFolded } from './open-folded.ts';
+import { grey, type Outputs, type Session } from './session.ts';
 
 type Ask<K extends ToWorker['kind']> = Extract<ToWorker, { kind: K }>;
 
@@ -11,14 +12,14 @@ const sessions = new Map<string, Session>();
 const tensors = new Map<number, Uint8Array<ArrayBuffer>>();
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-async function load({ graph, providers, intraOpThreads }: Ask<'load'>): Promise<Reply<'loaded'> | Reply<'refused'>> {
+async function load({ graph, providers, intraOpThreads, fold }: Ask<'load'>): Promise<Reply<'loaded'> | Reply<'refused'>> {
   const refused: string[] = [];
   for (const provider of providers) {
     try {
-      const session = await openSession(graph, provider, intraOpThreads);
+      const { session, folding } = await openFolded(graph, provider, intraOpThreads, fold);
       await release([graph.key]);
       sessions.set(graph.key, session);
-      return { kind: 'loaded', provider, refused, dynamic: session.dynamic };
+      return { kind: 'loaded', provider, refused, dynamic: session.dynamic, folding };
     } catch (error) {
       refused.push(`${provider}: ${reason(error)}`);
     }

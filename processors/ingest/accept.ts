@@ -5,6 +5,7 @@
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore } from '../../connectors/ports.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
+import { pictureDigest } from '../../schemas/picture-digest.ts';
 import type { Frame, ReplyTo } from '../../schemas/records.ts';
 
 export interface AcceptRules {
@@ -58,8 +59,9 @@ export async function accept(offered: Offered, rules: AcceptRules): Promise<Fram
   }
   const models = [...new Set(offered.models && offered.models.length > 0 ? offered.models : rules.models)];
   for (const model of models) checkModel(model, rules, offered.loggedAt);
-  // The blob is written before the record that names it.
-  const claim = image.length > rules.claimCheckBytes ? await rules.blobs.put(offered.id, image) : null;
+  // The blob is written before the record that names it. Its bytes are in its name: an id that comes again with another picture
+  // must not change the one that an earlier record names.
+  const claim = image.length > rules.claimCheckBytes ? await rules.blobs.put(`${offered.id}.${(await pictureDigest(image)).toString('hex', 0, 16)}`, image) : null;
   return {
     id: offered.id,
     tenant: offered.tenant,

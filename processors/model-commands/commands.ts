@@ -21,6 +21,8 @@ export interface ModelWorld {
   write(name: string, control: ModelControl): Promise<void>;
   /** Loads it and asks it about its golden image. Throws invalid_model. */
   tryOut(model: Model): Promise<void>;
+  /** What loading it folds, for a person. */
+  folds(model: Model): Promise<readonly string[]>;
   /** Throws invalid_model when frames cut for one cannot be answered by the other. */
   fits(next: Model, before: Model): void;
   /** Processes that run now and follow the topic, by their name there, with what each has said; null: nothing yet. */
@@ -89,7 +91,8 @@ async function list(world: ModelWorld, print: Print): Promise<void> {
       else {
         const { semantic_version, task, precision } = model.card;
         const chosen = control.version === version ? `  ◀ in use, ${describe(controlled(model, control))}` : '';
-        print(`  ${version.padEnd(4)} ${semantic_version.padEnd(8)} ${model.card.head ? 'head' : task}, ${precision}${chosen}`);
+        const folds = await world.folds(model);
+        print(`  ${version.padEnd(4)} ${semantic_version.padEnd(8)} ${model.card.head ? 'head' : task}, ${precision}${folds.length > 0 ? `, folded when loaded: ${folds.join('; ')}` : ''}${chosen}`);
       }
     }
     if (control.version === null) print(`  in use: the version of the settings${control.score !== null || Object.keys(control.classes).length > 0 ? `, ${JSON.stringify({ score: control.score, classes: control.classes })}` : ''}`);

@@ -1,6 +1,7 @@
 /** `models list|load|unload|use|thresholds|tune|quantise`: finds the repository and the log, and runs one command. */
 import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import { parseModelChoice } from '../../connectors/models/model-choice.ts';
@@ -11,6 +12,7 @@ import { topicDefaults } from '../assembly/topic-defaults.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openRunningLog } from '../connect.ts';
 import { createEngine, type Engine } from '../infer/engine.ts';
+import { foldGraph } from '../infer/fold/fold.ts';
 import { fits } from '../infer/serving.ts';
 import { followModelsTopic } from '../models-topic.ts';
 import { quantiseCommand } from '../quantise/main.ts';
@@ -78,11 +80,19 @@ async function tune(config: Config, wanted: readonly string[], print: (line: str
     const model = await repository.load(parseModelChoice(text));
     await withEngine(config, true, async (engine) => {
       await engine.load(model);
-      const { provider, policy } = engine.about(model);
-      print(`${tuneTable(keyOf(model), provider, policy)}\n`);
+      const { provider, policy, folding } = engine.about(model);
+      const asFile = folding.done.length > 0 ? await rowAsFile(config, model) : null;
+      print(`${tuneTable(keyOf(model), provider, policy, asFile === null ? null : { ms: asFile, done: folding.done })}\n`);
     });
   }
 }
+
+/** Milliseconds a row of the graph as its file has it. */
+const rowAsFile = (config: Config, model: Model): Promise<number> =>
+  withEngine({ ...config, settings: { ...config.settings, SACCADE_INFER_FOLD: false } }, false, async (engine) => {
+    await engine.load(model);
+    return engine.about(model).policy.measured[0]!.ms;
+  });
 
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function open(config: Config, closing: (close: () => Promise<void>) => void): Promise<ModelWorld> {
@@ -131,6 +141,7 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
     runs: async (group) => (await admin.liveGroups(group)).has(group),
     clock: systemClock,
     tryOut: (model) => tryOut(config, repository, model),
+    folds: async ({ path, card: { input, head } }) => (s.SACCADE_INFER_FOLD && !head ? (foldGraph(await readFile(path), input.name, input)?.done ?? []) : []),
     fits,
   };
 }

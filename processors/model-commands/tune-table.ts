@@ -9,7 +9,8 @@ export interface Tuned {
 
 const barWidth = 40;
 
-export function tuneTable(key: string, provider: string, { measured, rows: chosen, delayMs, buckets }: Tuned): string {
+/** `folded`: what was done to the graph when it was loaded, and milliseconds a row without. */
+export function tuneTable(key: string, provider: string, { measured, rows: chosen, delayMs, buckets }: Tuned, folded: { readonly ms: number; readonly done: readonly string[] } | null = null): string {
   const slowest = Math.max(...measured.map(({ ms }) => ms));
   const lines = measured.map(({ rows, ms }) => {
     const bar = '█'.repeat(Math.max(1, Math.round((ms / slowest) * barWidth)));
@@ -20,5 +21,6 @@ export function tuneTable(key: string, provider: string, { measured, rows: chose
     '  rows    ms/row   rows/s  (one worker)',
     ...lines,
     `  up to ${chosen} row${chosen === 1 ? '' : 's'} a run, in sizes ${buckets.join(', ')}; a row waits ${delayMs} ms for company`,
+    ...(folded ? [`  folded: ${folded.done.join('; ')} (a row takes ${folded.ms.toFixed(2)} ms as its file has it)`] : []),
   ].join('\n');
 }

@@ -1,8 +1,9 @@
 /** Looks up what is known of pictures that were seen before, so that they are neither decoded nor inferred again. */
-import { createHash, webcrypto } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { AnswerCache } from '../../connectors/ports.ts';
 import type { KnownAnswer } from '../../schemas/known-answer.ts';
 import type { Model, ModelCard } from '../../schemas/model-card.ts';
+import { pictureDigest } from '../../schemas/picture-digest.ts';
 import type { Frame } from '../../schemas/records.ts';
 
 export interface CacheRules {
@@ -29,9 +30,6 @@ export interface Picture {
   readonly wanted: readonly Model[];
 }
 
-/** SHA-256 takes 0.1 ms for 100 KB; what would hold up the event loop for longer than this is hashed beside it, at twice the cost. */
-const hashedBesideBytes = 512 * 1024;
-
 /** A frame with a deadline that nobody waits for is a live source's. */
 const isLive = ({ deadline, reply }: Pick<Frame, 'deadline' | 'reply'>): boolean => deadline !== null && reply === null;
 
@@ -53,7 +51,7 @@ export async function lookUp(
   const prepared = JSON.stringify(inputs);
   const contents = await Promise.all(
     pictures.map(async ({ frame, image }) => {
-      const hash = createHash('sha256').update(await sha256(image));
+      const hash = createHash('sha256').update(await pictureDigest(image));
       for (const part of [frame.tenant, prepared]) hash.update(`${Buffer.byteLength(part)}:${part}`);
       return hash.digest('hex');
     }),
@@ -70,6 +68,3 @@ export async function lookUp(
     return { content: contents[i]!, answers: known, ms };
   });
 }
-
-const sha256 = async (bytes: Buffer): Promise<Buffer> =>
-  bytes.length <= hashedBesideBytes ? createHash('sha256').update(bytes).digest() : Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes));

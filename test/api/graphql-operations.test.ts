@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { parse } from 'graphql';
 import { WebSocket } from 'ws';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { keptDocuments } from '../../processors/edge/graphql/documents.ts';
 import { graphqlEngine } from '../../processors/edge/graphql/engine.ts';
 import { type Deed, type Ledger, noLedger } from '../../processors/edge/ledger.ts';
 import { openMode } from '../../processors/edge/principal.ts';
@@ -16,6 +18,24 @@ test('fragments at the root hide nothing of what was asked', async () => {
   const about = async (query: string): Promise<string> => (await run({ query }, { principal, traceparent: undefined })).about;
   assert.equal(await about('{ models { name } ... on Query { stats { source } ...a } } fragment a on Query { ...b } fragment b on Query { result(id: "x") { id } }'), 'query models, stats, result');
   assert.equal(await about('mutation { ...a } fragment a on Mutation { infer(image: "") { id } ...a ...gone }'), 'mutation infer, ...a, ...gone');
+});
+
+test('of documents so many bytes are kept: no long ones, and those that were asked for last', () => {
+  const documents = keptDocuments();
+  const keep = (text: string): void => documents.keep(text, parse(text));
+  const numbered = (n: number): string => `{ a${n}: models { name } } # ${'x'.repeat(1_000)}`;
+  keep(`{ models { name } } # ${'x'.repeat(1_000_000)}`);
+  assert.equal(documents.held, 0);
+  for (let n = 0; n < 1_000; n++) {
+    keep(numbered(n));
+    assert.ok(documents.get(numbered(0)), 'it is asked for all the time');
+    assert.ok(documents.held <= 64 * 1024, `${documents.held}`);
+  }
+  keep(numbered(999));
+  assert.ok(documents.get(numbered(999)));
+  assert.equal(documents.get(numbered(500)), undefined);
+  const kept = Array.from({ length: 1_000 }, (_, n) => numbered(n)).filter((text) => documents.get(text));
+  assert.equal(documents.held, kept.join('').length);
 });
 
 describe('over the socket', { timeout: 60_000 }, () => {

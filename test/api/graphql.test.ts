@@ -83,13 +83,17 @@ describe('/graphql', { timeout: 120_000 }, () => {
       ['fragment a on Model { name }', /no operation/],
       [`{ ${Array.from({ length: 6 }, (_, n) => `a${n}: stats { uptimeSeconds }`).join(' ')} }`, /cost above 200/],
       ['{ predictions(limit: 500) { next } b: predictions(limit: 500) { next } c: predictions(limit: 500) { next } d: predictions(limit: 500) { next } }', /cost above 200/],
-      ['query ($n: Int = 500) { predictions(limit: $n) { next } b: predictions(limit: $n) { next } c: predictions(limit: $n) { next } d: predictions(limit: $n) { next } e: predictions(limit: $n) { next } f: predictions(limit: $n) { next } g: predictions(limit: $n) { next } h: predictions(limit: $n) { next } i: predictions(limit: $n) { next } j: predictions(limit: $n) { next } k: predictions(limit: $n) { next } l: predictions(limit: $n) { next } m: predictions(limit: $n) { next } o: predictions(limit: $n) { next } }', /cost above 200/],
+      ...['$n: Int = 500', '$constructor: Int = 500', '$n: Int'].map((said) => [`query (${said}) { ${'abcd'.split('').map((alias) => `${alias}: predictions(limit: ${said.split(':')[0]}) { next }`).join(' ')} }`, /cost above 200/] as const),
+      ['{ a: __schema { types { name } } b: __schema { types { name } } c: __schema { types { name } } d: __schema { types { name } } e: __schema { types { name } } f: __schema { types { name } } }', /cost above 200/],
       [`{ models { ${Array.from({ length: 500 }, (_, n) => `a${n}: name`).join(' ')} } }`, /400 fields/],
+      [`{ ...f0 } ${Array.from({ length: 300 }, (_, n) => `fragment f${n} on Query { ...f${n + 1} ...f${n + 1} }`).join(' ')}`, /400 fields and fragments/],
+      [`{ ...f0 } ${Array.from({ length: 30 }, (_, n) => `fragment f${n} on Query { ... on Query { ...f${n + 1} } ...f${n + 1} }`).join(' ')}`, /400 fields and fragments/],
+      [`{ models { name } } fragment unused on Query { ${'models { name } '.repeat(300)} }`, /400 fields and fragments/],
       [`{ ${'a { '.repeat(10)} b ${'} '.repeat(10)} }`, /deeper than 8/],
       [`{ models { name } } # ${'x'.repeat(10)}\n${'fragment f on Model { name } '.repeat(800)}`, /token/i],
       ['{ ...a } fragment a on Query { ...b } fragment b on Query { ...a models { name } }', /fragment/i],
     ] as const) {
-      const [code, message] = codeOf(await ask(query, {}, 400));
+      const [code, message] = codeOf(await ask(query, query.startsWith('query ($n: Int)') ? { n: 500 } : {}, 400));
       assert.equal(code, 'bad_request', query.slice(0, 80));
       assert.match(message, pattern, query.slice(0, 80));
     }

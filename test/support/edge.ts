@@ -5,6 +5,7 @@ import { Registry } from 'prom-client';
 import type { z } from 'zod';
 import { memoryBlobs } from '../../connectors/blobs/memory.ts';
 import { answerCache } from '../../connectors/cache/answers.ts';
+import { memoryCache } from '../../connectors/cache/memory.ts';
 import { cacheMetrics } from '../../connectors/cache/metrics.ts';
 import { memoryLog } from '../../connectors/memory/log.ts';
 import { loadModels, openRepository } from '../../connectors/models/repository.ts';
@@ -47,7 +48,7 @@ export interface EdgeUnderTest {
 const maxPixels = 10_000_000;
 const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null, seen: () => {} }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache; keys?: readonly Cache[] } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -98,7 +99,7 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const live = options.live ? await startLive({ log, registry, clock, groups: () => stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
   const catalog = { served: () => models, leaving: () => false, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), known: cache ? knownPictures({ rules: cache, models: fixedModels(models), current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), keys: options.keys ?? [memoryCache({ maxBytes: 1e6, clock })], known: cache ? knownPictures({ rules: cache, models: fixedModels(models), current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
   replies.deliverTo(edge);
   await pipeline.start();
   if (open) await edge.open();

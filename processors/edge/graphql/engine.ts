@@ -6,6 +6,7 @@ import {
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { asProblem, problemBody } from '../problem.ts';
 import type { Principal } from '../principal.ts';
+import { keptDocuments } from './documents.ts';
 import { checkLimits, fragmentsOf, mostTokens } from './limits.ts';
 
 /** What a resolver is given besides its arguments. */
@@ -45,9 +46,6 @@ export interface GraphqlEngine {
   run(request: Request, asked: Asked): Promise<Ran>;
 }
 
-/** Documents that were found good are not read again. */
-const keepDocuments = 200;
-
 const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** A record of timings as the list that GraphQL, which has no records, makes of it. */
@@ -68,18 +66,8 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
     root.subscribe = (_root, args, asked: Asked) => resolver(args, asked);
     root.resolve = (value) => value;
   }
-  const documents = new Map<string, DocumentNode>();
+  const documents = keptDocuments();
 
-  function read(text: string): DocumentNode {
-    const known = documents.get(text);
-    if (known) return known;
-    const document = parse(text, { maxTokens: mostTokens, noLocation: false });
-    return document;
-  }
-  function keep(text: string, document: DocumentNode): void {
-    if (documents.size >= keepDocuments) documents.delete(documents.keys().next().value!);
-    documents.set(text, document);
-  }
   function operationOf(document: DocumentNode, name: string | null | undefined): OperationDefinitionNode {
     const operation = getOperationAST(document, name);
     if (operation) return operation;
@@ -91,14 +79,15 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
     async run({ query: text, variables, operationName }, asked) {
       let about = '';
       try {
-        const document = read(text);
+        const known = documents.get(text);
+        const document = known ?? parse(text, { maxTokens: mostTokens });
         const operation = operationOf(document, operationName);
         about = describe(document, operation);
         checkLimits(document, operation, variables ?? {});
-        if (!documents.has(text)) {
+        if (!known) {
           const faults = validate(schema, document, undefined, { maxErrors: 10 });
           if (faults.length > 0) return { about, status: 400, answer: { errors: faults.map(worded) } };
-          keep(text, document);
+          documents.keep(text, document);
         }
         const run = { schema, document, contextValue: asked, variableValues: variables ?? {}, operationName: operationName ?? undefined, fieldResolver: field };
         if (operation.operation !== 'subscription') return { about, status: 200, answer: told(await execute(run)) };

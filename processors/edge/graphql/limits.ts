@@ -1,58 +1,76 @@
 /** What a document may ask for: counted before any of it is run, since one request can hold a thousand questions. */
-import { type DocumentNode, type FragmentDefinitionNode, Kind, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import { type DocumentNode, type FieldNode, type FragmentDefinitionNode, Kind, type OperationDefinitionNode, type SelectionSetNode, type ValueNode } from 'graphql';
 import { SaccadeError } from '../../../connectors/errors.ts';
 
 /** Tokens a document may have: parsing it costs by them. */
 export const mostTokens = 4_000;
-const mostFields = 400;
+/** Fields, spreads and inline fragments: as written in the document, and of the operation with each spread in full. */
+const mostSelections = 400;
 /** Introspection, as tools ask for it, is deeper than any question about data. */
 const deepest = { data: 8, introspection: 16 };
 
 /** Of a field of the root: what it costs to answer. A page costs by its length besides. */
-const costs: Readonly<Record<string, number>> = { predictions: 10, result: 10, stats: 40, drift: 40, models: 5, infer: 20 };
+const costs: ReadonlyMap<string, number> = new Map(Object.entries({ predictions: 10, result: 10, stats: 40, drift: 40, models: 5, infer: 20, __schema: 40, __type: 5 }));
 const mostCost = 200;
+/** Of a page whose length is not said: the schema's default. */
+const usualPage = 50;
 
-interface Measure {
-  fields: number;
-  cost: number;
-}
+type Variables = Readonly<Record<string, unknown>>;
 
 /** By name. */
 export const fragmentsOf = ({ definitions }: DocumentNode): ReadonlyMap<string, FragmentDefinitionNode> =>
   new Map(definitions.filter((one): one is FragmentDefinitionNode => one.kind === Kind.FRAGMENT_DEFINITION).map((one) => [one.name.value, one]));
 
 /** Throws bad_request that names the limit. */
-export function checkLimits(document: DocumentNode, operation: OperationDefinitionNode, variables: Readonly<Record<string, unknown>>): void {
+export function checkLimits(document: DocumentNode, operation: OperationDefinitionNode, variables: Variables): void {
+  // What the operation does not reach is validated as well.
+  const written = document.definitions.reduce((sum, one) => sum + ('selectionSet' in one ? selectionsIn(one.selectionSet) : 0), 0);
+  if (written > mostSelections) throw tooManySelections();
   const fragments = fragmentsOf(document);
-  const measure: Measure = { fields: 0, cost: 0 };
+  let [selections, cost] = [0, 0];
 
-  function walk({ selections }: SelectionSetNode, depth: number, limit: number, seen: readonly string[]): void {
-    for (const selection of selections) {
+  function walk(set: SelectionSetNode, depth: number, limit: number, within: readonly string[]): void {
+    for (const selection of set.selections) {
+      // Not fields alone: of fragments that each spread the next one twice, thirty are a thousand million and have no field.
+      selections += 1;
+      if (selections > mostSelections) throw tooManySelections();
       if (selection.kind === Kind.FRAGMENT_SPREAD) {
         const fragment = fragments.get(selection.name.value);
         // Of itself: validation refuses it, after this.
-        if (fragment && !seen.includes(fragment.name.value)) walk(fragment.selectionSet, depth, limit, [...seen, fragment.name.value]);
-        continue;
+        if (fragment && !within.includes(fragment.name.value)) walk(fragment.selectionSet, depth, limit, [...within, fragment.name.value]);
+      } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+        walk(selection.selectionSet, depth, limit, within);
+      } else {
+        const allowed = depth === 1 && selection.name.value.startsWith('__') ? deepest.introspection : limit;
+        if (depth > allowed) throw tooMuch(`deeper than ${allowed}`);
+        if (depth === 1) cost += costOf(selection, operation, variables);
+        if (cost > mostCost) throw tooMuch(`a cost above ${mostCost} (${[...costs].map((each) => each.join(' ')).join(', ')}; a page one for ten items)`);
+        if (selection.selectionSet) walk(selection.selectionSet, depth + 1, allowed, within);
       }
-      if (selection.kind === Kind.INLINE_FRAGMENT) {
-        walk(selection.selectionSet, depth, limit, seen);
-        continue;
-      }
-      const name = selection.name.value;
-      const allowed = depth === 1 && name.startsWith('__') ? deepest.introspection : limit;
-      measure.fields += 1;
-      if (measure.fields > mostFields) throw tooMuch(`more than ${mostFields} fields`);
-      if (depth > allowed) throw tooMuch(`deeper than ${allowed}`);
-      if (depth === 1) {
-        const first = selection.arguments?.find((argument) => argument.name.value === 'limit')?.value;
-        const page = first?.kind === Kind.INT ? Number(first.value) : first?.kind === Kind.VARIABLE ? Number(variables[first.name.value] ?? 50) : name === 'predictions' ? 50 : 0;
-        measure.cost += (costs[name] ?? 1) + (Number.isFinite(page) ? Math.max(0, page) / 10 : 0);
-        if (measure.cost > mostCost) throw tooMuch(`a cost above ${mostCost} (${Object.entries(costs).map(([field, cost]) => `${field} ${cost}`).join(', ')}; a page one for ten items)`);
-      }
-      if (selection.selectionSet) walk(selection.selectionSet, depth + 1, allowed, seen);
     }
   }
   walk(operation.selectionSet, 1, deepest.data, []);
 }
 
+const selectionsIn = ({ selections }: SelectionSetNode): number => selections.reduce((sum, one) => sum + 1 + ('selectionSet' in one && one.selectionSet ? selectionsIn(one.selectionSet) : 0), 0);
+
+function costOf({ name, arguments: given }: FieldNode, operation: OperationDefinitionNode, variables: Variables): number {
+  const own = costs.get(name.value) ?? 1;
+  if (name.value !== 'predictions') return own;
+  const page = numberOf(given?.find((argument) => argument.name.value === 'limit')?.value, operation, variables);
+  return own + Math.max(0, page ?? usualPage) / 10;
+}
+
+/** Null: it is none, or is not said. */
+function numberOf(value: ValueNode | undefined, operation: OperationDefinitionNode, variables: Variables): number | null {
+  if (value?.kind === Kind.INT) return Number(value.value);
+  if (value?.kind !== Kind.VARIABLE) return null;
+  const name = value.name.value;
+  // Own ones only: a variable may be named `constructor`.
+  if (Object.hasOwn(variables, name)) return typeof variables[name] === 'number' ? variables[name] : null;
+  const fallback = operation.variableDefinitions?.find(({ variable }) => variable.name.value === name)?.defaultValue;
+  return fallback?.kind === Kind.INT ? Number(fallback.value) : null;
+}
+
 const tooMuch = (what: string): SaccadeError => new SaccadeError('bad_request', `The query asks for too much: ${what}.`);
+const tooManySelections = (): SaccadeError => tooMuch(`more than ${mostSelections} fields and fragments`);

@@ -81,7 +81,7 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
 
   return {
     query: {
-      predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), ask),
+      predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), { ask, now: now() }),
       stats: (args, { principal }) => statsOf(principal.tenant, read(statsQuerySchema, args), { ask, now: now(), startedAt }),
       drift: (args, { principal }) => driftOf(principal.tenant, read(driftQuerySchema, args), { ask, now: now() }),
       models: () => describeModels(catalog),

@@ -23,7 +23,7 @@ export function historyRoutes(server: FastifyInstance, { ask, clock, startedAt }
     querystring: historyQuerySchema,
     response: { 200: historySchema, ...refusals },
   };
-  app.get('/v1/predictions', { schema: predictions, config }, (request) => historyOf(request.principal.tenant, request.query, ask));
+  app.get('/v1/predictions', { schema: predictions, config }, (request) => historyOf(request.principal.tenant, request.query, { ask, now: clock.now() }));
 
   const stats = {
     tags,

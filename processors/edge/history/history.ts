@@ -1,49 +1,88 @@
 /** A page of what has been seen, newest first. */
 import type { History, HistoryQuery } from '../../../schemas/api/history.ts';
-import type { AskStore } from '../store-reader.ts';
-import { cursorOf, placeOf } from './cursor.ts';
-import { columns, seenOfStored, type StoredPrediction } from './stored-prediction.ts';
+import { type AskStore, remembered } from '../store-reader.ts';
+import { cursorOf, type Place, placeOf } from './cursor.ts';
+import { columns, named, seenOfStored, type StoredPrediction } from './stored-prediction.ts';
+import { type Window, windowsBack } from './windows.ts';
 
 /** Each where its filter is given: fixed text, whose values the store binds. */
-const conditions: Record<Exclude<keyof HistoryQuery, 'limit'>, string> = {
+const filters: Record<Exclude<keyof HistoryQuery, 'since' | 'until' | 'limit' | 'cursor'>, string> = {
   source: 'source = {source:String}',
   model: 'model = {model:String}',
   label: '(has(labels.label, {label:String}) OR has(detections.label, {label:String}))',
   status: 'status = {status:String}',
   min_score: 'arrayMax(arrayPushBack(arrayConcat(labels.score, detections.score), toFloat32(-1))) >= toFloat32({min_score:Float64})',
-  since: "captured_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')",
-  until: "captured_at < fromUnixTimestamp64Milli({until:Int64}, 'UTC')",
-  cursor: "(predictions_raw.captured_at, predictions_raw.id) < (fromUnixTimestamp64Milli({cursor_ms:Int64}, 'UTC'), {cursor_id:UUID})",
 };
 const scoreOfLabel = `arrayExists((name, score) -> name = {label:String} AND score >= toFloat32({min_score:Float64}),
   arrayConcat(labels.label, detections.label), arrayConcat(labels.score, detections.score))`;
+const from = "captured_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')";
+const to = "captured_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
+const order = 'ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC';
 
 type Placed = Pick<StoredPrediction, 'id' | 'captured_ms'>;
 
-/** Throws bad_request for a cursor that is none, store_unavailable. */
-export async function historyOf(tenant: string, query: HistoryQuery, ask: AskStore): Promise<History> {
-  const { limit, cursor, ...filters } = query;
-  const place = cursor === undefined ? null : placeOf(cursor);
-  const given = (Object.keys(conditions) as (keyof typeof conditions)[]).filter((name) => query[name] !== undefined);
-  const where = given.map((name) => (name === 'min_score' && query.label !== undefined ? scoreOfLabel : conditions[name]));
-  const order = 'ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC';
-  // First which rows, from the few columns that say so, then all of those: FINAL reads whatever it is asked for of every row in question.
-  const found = await ask<Placed>(
-    `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw FINAL
-     WHERE ${['tenant = {tenant:String}', ...where].join('\n       AND ')}
-     ${order} LIMIT {rows:UInt32}`,
-    // One more than is shown tells whether there is a next page.
-    { tenant, ...filters, rows: limit + 1, ...(place && { cursor_ms: place.capturedMs, cursor_id: place.id }) },
-  );
+const placed = ({ id, captured_ms }: Placed): Place => ({ capturedMs: captured_ms, id });
+
+/** A client that repeats its request gives the row another time. How far apart the two may lie, for the walk to meet one of them only. */
+const repeatsMs = 86_400_000;
+
+/**
+ * FINAL would merge the rows of whole weeks to show fifty. So what matches is found first, repeats and all, by the few columns that
+ * say so; then FINAL, which goes by the id, tells which of it stands. What stands has matched itself, so nothing is missed.
+ * Throws bad_request for a cursor that is none, store_unavailable.
+ */
+export async function historyOf(tenant: string, query: HistoryQuery, { ask, now }: { readonly ask: AskStore; readonly now: number }): Promise<History> {
+  const { limit, cursor, since = -Infinity, until = Infinity, ...values } = query;
+  let below = cursor === undefined ? null : placeOf(cursor);
+  const given = (Object.keys(filters) as (keyof typeof filters)[]).filter((name) => query[name] !== undefined);
+  const matches = ['tenant = {tenant:String}', ...given.map((name) => (name === 'min_score' && query.label !== undefined ? scoreOfLabel : filters[name]))];
+
+  const found: StoredPrediction[] = [];
+  // One more than is shown tells whether there is a next page.
+  const missing = (): number => limit + 1 - found.length;
+  for (const window of windowsBack({ since, until: Math.min(until, below ? below.capturedMs + 1 : Infinity), now })) {
+    let full: boolean;
+    do {
+      const wanted = missing();
+      const met = await candidates(window, wanted);
+      if (met.length > 0) {
+        found.push(...(await standing(met)));
+        below = placed(met.at(-1)!);
+      }
+      full = met.length === wanted;
+    } while (full && missing() > 0);
+    if (missing() <= 0) break;
+  }
   const page = found.slice(0, limit);
-  const [first, last] = [page[0], page.at(-1)];
-  if (!first || !last) return { items: [], next: null };
-  // Ids in the text, which travels as a body: parameters travel in the URL, whose length servers bound. Before FINAL, which goes by them.
-  const rows = await ask<StoredPrediction>(
-    `SELECT ${columns} FROM predictions_raw FINAL PREWHERE predictions_raw.id IN (${page.map(({ id }) => `'${id}'`).join(', ')})
-     WHERE tenant = {tenant:String} AND captured_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC') AND captured_at <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-     ${order}`,
-    { tenant, first: last.captured_ms, last: first.captured_ms },
-  );
-  return { items: rows.map(seenOfStored), next: found.length > limit ? cursorOf({ capturedMs: last.captured_ms, id: last.id }) : null };
+  return { items: page.map(seenOfStored), next: found.length > limit ? cursorOf(placed(page.at(-1)!)) : null };
+
+  /** What comes next in the window. */
+  function candidates(window: Window, rows: number): Promise<Placed[]> {
+    const bounds = [
+      ...(window.from === -Infinity ? [] : [from]),
+      ...(window.to === Infinity ? [] : [to]),
+      ...(below === null ? [] : ["(predictions_raw.captured_at, predictions_raw.id) < (fromUnixTimestamp64Milli({below_ms:Int64}, 'UTC'), {below_id:UUID})"]),
+    ];
+    return ask<Placed>(
+      `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw
+       WHERE ${[...matches, ...bounds].join('\n         AND ')}
+       ${order} LIMIT {rows:UInt32} ${remembered}`,
+      { tenant, ...values, ...finite(window), rows, ...(below && { below_ms: below.capturedMs, below_id: below.id }) },
+    );
+  }
+
+  /** Those of them that no repeat has replaced: the row of an id, where it is one of the places they stand at. */
+  async function standing(met: readonly Placed[]): Promise<StoredPrediction[]> {
+    const places = new Set(met.map(({ id, captured_ms }) => `${captured_ms} ${id}`));
+    const rows = await ask<StoredPrediction>(
+      `SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(met)}
+       WHERE ${[...matches, from, to].join('\n         AND ')}
+       ${order} ${remembered}`,
+      { tenant, ...values, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs },
+    );
+    return rows.filter(({ id, captured_ms }) => places.has(`${captured_ms} ${id}`));
+  }
 }
+
+/** As parameters: those that bound something. */
+const finite = (window: Window): Partial<Window> => Object.fromEntries(Object.entries(window).filter(([, ms]) => Number.isFinite(ms)));

@@ -2,8 +2,8 @@
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Outcome, Result } from '../../../schemas/api/result.ts';
 import type { RecentResults } from '../recent-results.ts';
-import type { AskStore } from '../store-reader.ts';
-import { columns, outcomeOf, outcomeOfStored, type StoredPrediction } from './stored-prediction.ts';
+import { type AskStore, remembered } from '../store-reader.ts';
+import { columns, named, outcomeOf, outcomeOfStored, type StoredPrediction } from './stored-prediction.ts';
 
 export interface ResultAsked {
   readonly tenant: string;
@@ -18,10 +18,20 @@ export interface ResultAsked {
 /** How long after its acceptance a frame may be on its way: an hour behind, a pipeline has long stopped accepting. */
 export const pendingMs = 3_600_000;
 
-const stored = `
-  SELECT ${columns} FROM predictions_raw FINAL
+const versions = `
+  SELECT ${columns} FROM predictions_raw
   WHERE tenant = {tenant:String} AND predictions_raw.frame_id = {id:UUID} AND ({model:String} = '' OR model = {model:String})
-  ORDER BY model LIMIT 64`;
+  ORDER BY model LIMIT 64 ${remembered}`;
+
+/**
+ * Rows of one id are of one frame, so they all meet here: where each id is there once, no repeat has to be told from its original, and
+ * FINAL, which merges every part that such an id could lie in, is spared.
+ */
+async function storedOf(tenant: string, id: string, model: string | undefined, ask: AskStore): Promise<StoredPrediction[]> {
+  const rows = await ask<StoredPrediction>(versions, { tenant, id, model: model ?? '' });
+  if (new Set(rows.map((row) => row.id)).size === rows.length) return rows;
+  return ask<StoredPrediction>(`SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(rows)} WHERE tenant = {tenant:String} ORDER BY model`, { tenant });
+}
 
 /** Throws not_found; store_unavailable where nothing is known here and the store cannot be asked. */
 export async function resultOf({ tenant, id, model, accepted }: ResultAsked, { ask, results, now }: { readonly ask: AskStore; readonly results: RecentResults; now(): number }): Promise<Result> {
@@ -30,7 +40,7 @@ export async function resultOf({ tenant, id, model, accepted }: ResultAsked, { a
   const awaited = here.filter(({ prediction }) => !prediction).map((one) => one.model);
   if (settled.length > 0 && awaited.length === 0) return { id, status: 'done', outcomes: settled };
 
-  const rows = await ask<StoredPrediction>(stored, { tenant, id, model: model ?? '' }).catch((error: unknown) => {
+  const rows = await storedOf(tenant, id, model, ask).catch((error: unknown) => {
     // What is known here is an answer all the same.
     if (here.length > 0) return [];
     throw error;

@@ -1,7 +1,7 @@
 /** Counts, throughput and latency from the rollups; classes and confidence from the rows of the same time. */
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Latency, Stats, StatsQuery } from '../../../schemas/api/stats.ts';
-import type { AskStore } from '../store-reader.ts';
+import { type AskStore, remembered } from '../store-reader.ts';
 
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
@@ -29,7 +29,7 @@ const counts = `
     toUnixTimestamp(toStartOfInterval(bucket, toIntervalSecond({step:UInt32}))) AS at, sum(n) AS count,
     sumIf(n, status = 'ok') AS ok, sumIf(n, status = 'dropped') AS dropped, sumIf(n, status = 'dead_lettered') AS dead_lettered,
     sumIf(latency_ms_sum, status = 'ok') AS latency_sum, sumMapIf(latency_bins, status = 'ok') AS bins, sum(scored) AS scores, sum(score_sum) AS score_total
-  FROM (${counted}) GROUP BY GROUPING SETS ((model, version), (status, stage, reason), (at)) HAVING count > 0 ORDER BY model, version, at, count DESC`;
+  FROM (${counted}) GROUP BY GROUPING SETS ((model, version), (status, stage, reason), (at)) HAVING count > 0 ORDER BY model, version, at, count DESC ${remembered}`;
 
 /** One reading of the rows for classes and confidence. */
 const seen = `
@@ -41,7 +41,7 @@ const seen = `
     FROM predictions_raw FINAL
     WHERE status = 'ok' AND ${wanted} AND accepted_at >= {since:DateTime('UTC')} AND accepted_at < {until:DateTime('UTC')}
   )
-  GROUP BY GROUPING SETS ((label), (bin)) ORDER BY count DESC, label`;
+  GROUP BY GROUPING SETS ((label), (bin)) ORDER BY count DESC, label ${remembered}`;
 const mostListed = 50;
 
 interface CountRow {

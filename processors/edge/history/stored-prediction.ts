@@ -34,7 +34,7 @@ export interface StoredPrediction {
   readonly trace_id: string | null;
 }
 
-/** Of predictions_raw, FINAL. */
+/** Of predictions_raw. */
 export const columns = `
   toString(id) AS id, toString(frame_id) AS frame_id, source, sequence,
   toUnixTimestamp64Milli(captured_at) AS captured_ms, toUnixTimestamp64Milli(accepted_at) AS accepted_ms, toUnixTimestamp64Milli(completed_at) AS completed_ms,
@@ -42,6 +42,12 @@ export const columns = `
   arrayZip(labels.label, labels.score) AS named,
   arrayZip(detections.label, detections.score, detections.x1, detections.y1, detections.x2, detections.y2) AS boxes,
   timings_ms, cached, trace_id`;
+
+/**
+ * Ids as a condition, for PREWHERE: FINAL goes by them, so before it. In the text, which travels as a body: parameters travel in
+ * the URL, whose length servers bound.
+ */
+export const named = (rows: readonly Pick<StoredPrediction, 'id'>[]): string => `predictions_raw.id IN (${rows.map(({ id }) => `'${id}'`).join(', ')})`;
 
 /** As it came through the log. Its embedding is left out: no client is told it. */
 const asLogged = (row: StoredPrediction): Answered & Pick<Prediction, 'id' | 'source' | 'sequence' | 'stage' | 'captured_at' | 'completed_at'> => ({

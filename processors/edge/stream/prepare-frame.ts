@@ -58,12 +58,12 @@ export function framePreparer({ desk, rules, registry, clock, limits, metrics }:
           const total = clock.now() - receivedAt;
           metrics.answered(model, total / 1000);
           span.end(200);
-          session.answered(sequence, { type: 'result', sequence, ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - now, total } }, clock.now() - now);
+          session.answered({ type: 'result', sequence, ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - now, total } }, clock.now() - now);
         } catch (thrown) {
           const error = asSaccadeError(thrown);
           span.end(error.status, error);
           // The edge stops: the client asks another one.
-          session.answered(sequence, error.code === 'not_ready' ? null : errorOutcome(sequence, error), error.code === 'not_ready' ? null : clock.now() - now);
+          session.answered(error.code === 'not_ready' ? null : errorOutcome(sequence, error), error.code === 'not_ready' ? null : clock.now() - now);
         }
       }
 

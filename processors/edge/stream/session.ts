@@ -5,23 +5,15 @@
 import type { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
 import { freely, type Tap, type Verdict } from '../ledger.ts';
+import type { About } from './about.ts';
 import type { Budget } from './budget.ts';
 import type { StreamConfig } from './config.ts';
+import { inOrder } from './in-order.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
 import type { Link } from './link.ts';
 import type { StreamMetrics } from './metrics.ts';
 import type { Pace } from '../pace.ts';
-import { closeCodes, type DropReason, type FromServer, type Opening, type SentFrame, type StreamOutcome } from './protocol.ts';
-
-export interface About {
-  readonly tenant: string;
-  readonly session: string;
-  readonly source: string;
-  readonly model: string;
-  readonly policy: Opening['policy'];
-  /** The highest sequence whose outcome the client has from another edge; -1: none. */
-  readonly acknowledged: number;
-}
+import { closeCodes, type DropReason, type FromServer, type SentFrame, type StreamOutcome } from './protocol.ts';
 
 /** A frame that has no ack yet. */
 export interface FrameInHand {
@@ -56,7 +48,7 @@ export interface Session {
   acknowledged(frame: FrameInHand): void;
   refused(frame: FrameInHand, error: SaccadeError): void;
   /** What became of a frame (null: it will not be known here), and how long the pipeline took over it (null: it never had it). */
-  answered(sequence: number, outcome: StreamOutcome | null, tookMs: number | null): void;
+  answered(outcome: StreamOutcome | null, tookMs: number | null): void;
   /** Takes no more, and lets its client go as soon as nothing of it is in the pipeline. */
   stop(): void;
   /** Nobody will come back for it. */
@@ -85,8 +77,7 @@ export interface SessionOptions {
 export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
-  /** By sequence, in its order: what has no outcome yet, or one that waits for an earlier one's. */
-  const pending = new Map<number, { outcome: StreamOutcome | null }>();
+  const pending = inOrder();
   let queue: FrameInHand[] = [];
   let highest = about.acknowledged;
   /** In the queue again, and counted by the limits already. */
@@ -118,11 +109,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
 
   /** Tells what is next in order, as far as it is known. */
   function flush(): void {
-    for (const [sequence, { outcome }] of pending) {
-      if (outcome === null) break;
-      pending.delete(sequence);
+    for (let outcome = pending.next(); outcome; outcome = pending.next()) {
       const json = JSON.stringify(outcome);
-      if (!discarded) kept.add(sequence, json);
+      if (!discarded) kept.add(outcome.sequence, json);
       const more = grant();
       link?.send(more > 0 ? `${json.slice(0, -1)},"credits":${more}}` : json);
     }
@@ -132,14 +121,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
 
   function leaveIfDone(): void {
     if (stopping && inPipeline === 0) {
-      say({ type: 'bye', unanswered: [...pending.keys()] });
+      say({ type: 'bye', unanswered: pending.sequences() });
       link?.close(closeCodes.stopping, 'The edge is stopping: connect again and resume.');
     } else if (ending && pending.size === 0) link?.close(closeCodes.done, 'All is answered.');
-  }
-
-  function settle(sequence: number, outcome: StreamOutcome): void {
-    const one = pending.get(sequence);
-    if (one) one.outcome = outcome;
   }
 
   const letGo = (frame: FrameInHand): void => budget.give(frame.image.length);
@@ -147,7 +131,17 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
   function drop(frame: FrameInHand, reason: DropReason): void {
     letGo(frame);
     metrics.dropped(reason);
-    settle(frame.sequence, { type: 'dropped', sequence: frame.sequence, reason });
+    pending.settle({ type: 'dropped', sequence: frame.sequence, reason });
+  }
+
+  /** What became of these the client has: from another edge, where it was meanwhile. Told here too it would be told twice. */
+  function knownElsewhere(acknowledged: number): void {
+    highest = Math.max(highest, acknowledged);
+    pending.forget(acknowledged);
+    while (queue.length > 0 && queue[0]!.sequence <= acknowledged) {
+      letGo(queue.shift()!);
+      metrics.dropped('elsewhere');
+    }
   }
 
   /** A live picture loses its worth by waiting: the newest stay. */
@@ -189,12 +183,13 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       link = next;
       tap = next.tap;
       kept.acknowledge(acknowledged);
+      knownElsewhere(acknowledged);
       credits = 0;
       const { session: id, source, model, policy } = about;
       const received = highest < 0 ? null : highest;
       say({ type: 'welcome', session: id, source, model, policy, resume, received, missing_to: kept.missingTo, frame_bytes: limits.frameBytes, credits: grant() });
       for (const json of kept.all()) next.send(json);
-      leaveIfDone();
+      flush();
     },
     detach(gone) {
       if (link === gone) link = null;
@@ -213,7 +208,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       metrics.offered();
       budget.take(image.length);
       const receivedAt = clock.now();
-      pending.set(sequence, { outcome: null });
+      pending.expect(sequence);
       queue.push({ sequence, capturedAt: capturedAt ?? receivedAt, receivedAt, image });
       if (live) trim();
       else if (budget.over) pauseWhileFull();
@@ -263,12 +258,12 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     refused(frame, error) {
       letGo(frame);
       metrics.refused(error.code);
-      session.answered(frame.sequence, errorOf(frame.sequence, error), null);
+      session.answered(errorOf(frame.sequence, error), null);
     },
-    answered(sequence, outcome, tookMs) {
+    answered(outcome, tookMs) {
       inPipeline -= 1;
       if (live) pace.back(tookMs);
-      if (outcome) settle(sequence, outcome);
+      if (outcome) pending.settle(outcome);
       flush();
       if (queue.length > 0) wake(session);
     },

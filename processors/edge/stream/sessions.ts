@@ -1,9 +1,10 @@
 /** The sessions of one edge: those with a socket, and those whose client may still come back. */
 import { randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../../connectors/errors.ts';
+import type { About } from './about.ts';
 import type { StreamConfig } from './config.ts';
 import type { Opening } from './protocol.ts';
-import type { About, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface Opened {
   readonly session: Session;

@@ -1,7 +1,7 @@
 /** The book of the run: what was offered, what became of the offer, and which outcomes are still owed. */
 import { createHash } from 'node:crypto';
-import { frameIdFromProducer, predictionId } from '../../../schemas/ids.ts';
-import type { FrameKind } from './kinds.ts';
+import { frameIdFromProducer, frameIdFromRequest, predictionId } from '../../../schemas/ids.ts';
+import { type FrameKind, kinds } from './kinds.ts';
 
 /** acknowledged: the pipeline has said that it has it; refused: that it has not; unacknowledged: nobody knows. */
 export type State = 'waiting' | 'acknowledged' | 'refused' | 'unacknowledged';
@@ -45,10 +45,11 @@ export function createLedger(tenant: string, now: () => number = Date.now): Ledg
   return {
     frames,
     offer({ bytes, ...frame }) {
+      const digest = digestOf(bytes);
       const offered: OfferedFrame = {
         ...frame,
-        frameId: frameIdFromProducer(tenant, frame.source, frame.key),
-        digest: digestOf(bytes),
+        frameId: kinds[frame.kind].via === 'http' ? frameIdFromRequest(tenant, frame.source, frame.key, digest) : frameIdFromProducer(tenant, frame.source, frame.key),
+        digest,
         offeredAt: now(),
         state: 'waiting',
         acknowledgedAt: null,

@@ -1,0 +1,76 @@
+/**
+ * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential. An edge that has
+ * too much to do is asked again and again, by clients that do not heed Retry-After too; they must not take the time of those who
+ * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../../connectors/ports.ts';
+import { tooMany } from './inquiries.ts';
+import { problemBody, retryAfterSeconds } from './problem.ts';
+
+export interface Overload {
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  /** Whether a picture for the model whose answer is waited for would be overloaded now; null: the model that is meant without a name. */
+  full(model: string | null): boolean;
+  refused(): void;
+}
+
+export interface Shedding {
+  /** From now on it is asked; until then nothing is refused here. */
+  by(overload: Overload): void;
+  /** Answers the request or hands it on. */
+  pass(request: IncomingMessage, response: ServerResponse, on: () => void): void;
+}
+
+const pictures = /^\/v1\/(?:batch_)?infer(?:\?|$)/;
+/** That are made to wait: each keeps a socket, and what of its body has arrived. */
+const mostHeld = 1_024;
+
+/** `headers`: what every answer has. */
+export function shedding(headers: Readonly<Record<string, string>>): Shedding {
+  const body = JSON.stringify(problemBody(tooMany()));
+  const head = { ...headers, 'content-type': 'application/problem+json; charset=utf-8', 'content-length': Buffer.byteLength(body), 'retry-after': String(retryAfterSeconds) };
+  const refusedAt = new WeakMap<Socket, number>();
+  let overload: Overload | null = null;
+  let held = 0;
+
+  function behind({ full }: Overload, { method, url = '', headers: { origin } }: IncomingMessage): boolean {
+    // A page of elsewhere can read no answer without the headers that the routes give it.
+    if (method !== 'POST' || origin !== undefined || !pictures.test(url)) return false;
+    const query = url.indexOf('?');
+    if (query < 0) return full(null);
+    const asked = new URLSearchParams(url.slice(query));
+    return asked.get('wait') !== '0' && full(asked.get('model') || null);
+  }
+
+  function refuse({ clock, refused }: Overload, request: IncomingMessage, response: ServerResponse): void {
+    refusedAt.set(request.socket, clock.now());
+    refused();
+    response.writeHead(503, head).end(body);
+  }
+
+  /** It is not let in then even where there is room: who was let in and has waited before would be answered late all the same. */
+  async function hold(by: Overload, request: IncomingMessage, response: ServerResponse, ms: number): Promise<void> {
+    const left = new AbortController();
+    const leave = (): void => left.abort();
+    response.once('close', leave);
+    held += 1;
+    await by.clock.sleep(ms, left.signal);
+    held -= 1;
+    response.off('close', leave);
+    if (!left.signal.aborted) refuse(by, request, response);
+  }
+
+  return {
+    by(those) {
+      overload = those;
+    },
+    pass(request, response, on) {
+      if (overload === null || !behind(overload, request)) return on();
+      const early = (refusedAt.get(request.socket) ?? Number.NEGATIVE_INFINITY) + retryAfterSeconds * 1_000 - overload.clock.now();
+      if (early <= 0 || held >= mostHeld) refuse(overload, request, response);
+      else void hold(overload, request, response, early);
+    },
+  };
+}

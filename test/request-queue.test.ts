@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { mock, test, type TestContext } from 'node:test';
+import { letRest } from '../connectors/kafka/request-queue.ts';
+
+interface Queue {
+  push(request: { entry: object; expectResponse: boolean; sendRequest: () => void }): void;
+  fulfillRequest(response: { correlationId: number; payload: null; size: number }): void;
+  maybeThrottle(ms: number): void;
+}
+
+/** A copy of kafkajs's that shares nothing with any other. */
+function copyOfKafkajs(): { new (options: object): Queue; readonly prototype: never } {
+  const require = createRequire(import.meta.url);
+  for (const path of Object.keys(require.cache)) if (path.includes('/kafkajs/')) delete require.cache[path];
+  return require('kafkajs/src/network/requestQueue') as never;
+}
+
+const Original = copyOfKafkajs();
+const Resting = copyOfKafkajs();
+letRest(Resting);
+
+const logger = { debug() {}, warn() {} };
+const startedAt = 1_700_000_000_000;
+
+/** A queue of this kind, and what has left by it; the clock stands. */
+function queueOf(t: TestContext, Kind: typeof Original, maxInFlightRequests: number | null = null) {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: startedAt });
+  t.after(() => mock.timers.reset());
+  const timers = t.mock.method(globalThis, 'setTimeout');
+  const queue = new Kind({ maxInFlightRequests, requestTimeout: 1_000, enforceRequestTimeout: false, clientId: 'test', broker: 'nowhere', logger });
+  const sent: number[] = [];
+  const push = (correlationId: number): void =>
+    queue.push({ entry: { correlationId, resolve() {}, reject() {} }, expectResponse: true, sendRequest: () => void sent.push(correlationId) });
+  const answer = (correlationId: number): void => queue.fulfillRequest({ correlationId, payload: null, size: 0 });
+  return { queue, sent, push, answer, timers: () => timers.mock.callCount() };
+}
+
+function timersOf(t: TestContext, Kind: typeof Original): number {
+  const { push, answer, timers } = queueOf(t, Kind);
+  push(1);
+  answer(1);
+  return timers();
+}
+
+test('kafkajs by itself sets a timer though nothing waits', (t) => {
+  assert.equal(timersOf(t, Original), 1);
+});
+
+test('a queue in which nothing waits sets no timer', (t) => {
+  assert.equal(timersOf(t, Resting), 0);
+});
+
+test('a request of a throttled client leaves when the throttle ends', (t) => {
+  const { queue, sent, push, timers } = queueOf(t, Resting);
+  queue.maybeThrottle(50);
+  push(1);
+  push(2);
+  mock.timers.tick(49);
+  assert.deepEqual(sent, []);
+  mock.timers.tick(1);
+  assert.deepEqual(sent, [1, 2]);
+  assert.equal(timers(), 1);
+});
+
+test('a throttle that becomes longer meanwhile is kept to', (t) => {
+  const { queue, sent, push } = queueOf(t, Resting);
+  queue.maybeThrottle(50);
+  push(1);
+  queue.maybeThrottle(80);
+  mock.timers.tick(79);
+  assert.deepEqual(sent, []);
+  mock.timers.tick(1);
+  assert.deepEqual(sent, [1]);
+});
+
+test('with as many on their way as may be, the next leaves with the first answer', (t) => {
+  const { sent, push, answer } = queueOf(t, Resting, 1);
+  push(1);
+  push(2);
+  assert.deepEqual(sent, [1]);
+  answer(1);
+  assert.deepEqual(sent, [1, 2]);
+});
