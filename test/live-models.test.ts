@@ -120,9 +120,9 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     let sent = 0;
     while (!over()) {
       await client.paced(sent++, model === A ? small : face);
-      await eventually(() => client.outcomes().length > sent - 3, 'answers to keep up', 60_000);
+      await eventually(() => client.outcomes().length > sent - 3, 'answers to keep up', 240_000);
     }
-    await eventually(() => client.outcomes().length >= sent, 'every outcome', 60_000);
+    await eventually(() => client.outcomes().length >= sent, 'every outcome', 240_000);
     await client.close();
     assert.deepEqual(client.outcomes().map(({ sequence }) => sequence), [...Array(sent).keys()], 'one for each, in order');
     return client.outcomes().map(({ type, code }) => (type === 'error' ? String(code) : type));
@@ -143,13 +143,13 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     // Nobody waits for these, so they must not come faster than others are answered.
     const sending = urls.map(async (url) => {
       for (let told = 0; !load.signal.aborted; told = b.length) {
-        await eventually(() => b.length > told || load.signal.aborted, 'another answer', 60_000);
+        await eventually(() => b.length > told || load.signal.aborted, 'another answer', 240_000);
         accepted.push(await ask(url, B, '&wait=0'));
       }
     });
     const others = [...calling(a, A), ...calling(b, B), ...sending];
     const streamed = stream(urls[0]!, 'gate', A, () => load.signal.aborted);
-    await eventually(() => a.length > 5 && b.length > 5, 'load', 60_000);
+    await eventually(() => a.length > 5 && b.length > 5, 'load', 240_000);
     assert.deepEqual(seen(b), ['422 unknown_model']);
 
     const loaded = await done('load', B);
@@ -157,7 +157,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     // By now every door of every process: none refuses any more.
     const from = b.length + urls.length;
     const ofB = stream(urls[1]!, 'yard', B, () => b.slice(-4).some(({ code }) => code === 'unknown_model') && b.length > from + 40);
-    await eventually(() => b.length > from + 10, 'answers of the new one', 60_000);
+    await eventually(() => b.length > from + 10, 'answers of the new one', 240_000);
     assert.deepEqual(seen(b.slice(from)), ['200 null']);
     assert.match(await done('list'), /ultraface {2}\(served by 3 processes\)/);
 
@@ -167,7 +167,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     const unloading = done('unload', B);
     assert.match(await unloading, /ultraface is gone/);
     const gone = b.length + urls.length;
-    await eventually(() => b.length > gone + 40, 'refusals', 60_000);
+    await eventually(() => b.length > gone + 40, 'refusals', 240_000);
     load.abort();
     await Promise.all(others);
 
@@ -182,7 +182,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     const asked = [...b, ...accepted].filter(({ status }) => status < 300);
     const owed = asked.length + backlog + toldB.filter((each) => each === 'result').length;
     assert.equal(new Set(asked.map(({ id }) => id)).size, asked.length);
-    await eventually(async () => (await count(store, `select count() as n from predictions where model = '${B}'`)) >= owed, `${owed} rows`, 60_000);
+    await eventually(async () => (await count(store, `select count() as n from predictions where model = '${B}'`)) >= owed, `${owed} rows`, 240_000);
     assert.equal(await count(store, `select count() as n from outcomes where model = '${B}' and status = 'ok'`), owed);
     assert.equal(await count(store, `select count() as n from outcomes where model = '${B}' and stage != 'ingest' and status != 'ok'`), 0, 'nothing is refused behind the doors');
     process.stdout.write(`${JSON.stringify({ other: a.length, answered: owed, refused: b.filter(({ status }) => status >= 400).length })}\n`);
