@@ -209,6 +209,10 @@ describe("the embedded ClickHouse speaks ClickHouse's HTTP protocol", { timeout:
   test('changes nothing for a GET, and answers no browser', async () => {
     assert.equal((await ask(`/?query=${encodeURIComponent('DROP TABLE t')}`)).status, 403);
     assert.equal((await post('SELECT 1', '', { origin: 'https://elsewhere.example' })).status, 403);
+    const { port } = new URL(chdb.url);
+    // Of a page whose name was made to lead here a browser says nothing else.
+    const { stdout } = await promisify(execFile)('curl', ['-sS', '-o', '/dev/null', '-w', '%{http_code}', '-H', `Host: evil.example:${port}`, `${chdb.url}/?query=SELECT+1`]);
+    assert.equal(stdout, '403');
     assert.equal((await post('EXISTS t')).status, 200);
   });
 

@@ -87,6 +87,61 @@ describe('what comes while a send is on its way', () => {
   });
 });
 
+describe('while the stages are busy', () => {
+  /** Sleeps until it is woken. */
+  function company() {
+    const state = { now: 0, busy: true, sleeps: [] as { readonly ms: number; readonly wake: () => void }[] };
+    return { state, of: { clock: { now: () => state.now, sleep: (ms: number) => new Promise<void>((wake) => state.sleeps.push({ ms, wake })) }, busy: () => state.busy, everyMs: 25 } };
+  }
+
+  test('a send waits for company until so long after the last one, which does not', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const { state, of } = company();
+    const together = gathering(producer, of);
+    const first = together.send([record('a')]);
+    assert.equal(gates.length, 1, 'there was none before it');
+    state.now = 10;
+    gates[0]!.open();
+    await first;
+    const sends = [together.send([record('b')])];
+    await eventually(async () => state.sleeps.length === 1, 'it waits');
+    assert.equal(state.sleeps[0]!.ms, 15);
+    sends.push(together.send([record('c')]));
+    state.now = 25;
+    state.sleeps[0]!.wake();
+    await eventually(async () => gates.length === 2, 'a second send');
+    gates[1]!.open();
+    await Promise.all(sends);
+    state.now = 60;
+    const late = together.send([record('d')]);
+    gates[2]!.open();
+    await late;
+    assert.deepEqual(await valuesOf('t'), ['a', 'b', 'c', 'd']);
+    assert.equal(state.sleeps.length, 1, 'long after it');
+  });
+
+  test('and when they are not, or the clock was set back, it does not wait, or not for longer', async () => {
+    const { producer, gates } = await gated();
+    const { state, of } = company();
+    const together = gathering(producer, of);
+    const sent = async (value: string): Promise<void> => {
+      const send = together.send([record(value)]);
+      gates.at(-1)!.open();
+      await send;
+    };
+    state.now = 1_000_000;
+    await sent('a');
+    state.busy = false;
+    await sent('b');
+    assert.equal(state.sleeps.length, 0);
+    state.busy = true;
+    state.now = 0;
+    void together.send([record('c')]);
+    await eventually(async () => state.sleeps.length === 1, 'it waits');
+    assert.equal(state.sleeps[0]!.ms, 25);
+  });
+});
+
 describe('while the log is away', () => {
   test('who comes meanwhile fails with the send that is on its way, not after one of its own', async () => {
     const { producer, gates } = await gated();

@@ -41,12 +41,18 @@ function killHard(edge: Saccade): void {
   process.kill(worker!, 'SIGKILL');
 }
 
+interface Picture {
+  readonly image: Buffer;
+  /** Its best, by which its answers are told from those of the others. */
+  readonly label: string;
+}
+
 interface Asked {
   readonly key: string;
-  /** Ids of all 200s there were. */
-  readonly ids: string[];
+  readonly picture: Picture;
+  /** Of its answer; null: it got none. */
+  readonly id: string | null;
   readonly tries: number;
-  readonly answered: boolean;
 }
 
 describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () => {
@@ -57,10 +63,9 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
   let urls: string[] = [];
   let haproxy: ReturnType<typeof startHaproxy>;
   let url: string;
-  let small: Buffer;
+  const pictures: Picture[] = [];
 
   before(async () => {
-    small = await sharp('media/coffee.jpg').resize(224, 168).jpeg().toBuffer();
     pipeline = startSaccade(data, ['--source', 'none', '--stages', 'ingest,preprocess,infer,sink'], env);
     await pipeline.ready();
     edges = [0, 1].map(() => startSaccade(data, ['--stages', 'edge'], env));
@@ -69,6 +74,12 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     url = `http://127.0.0.1:${port}`;
     haproxy = startHaproxy(configOf(port, urls));
     await eventually(async () => (await fetch(`${url}/ready`).catch(() => null))?.status === 200, 'the proxy');
+    for (const name of ['coffee', 'chelsea', 'astronaut']) {
+      const image = await sharp(`media/${name}.jpg`).resize(224, 168).jpeg().toBuffer();
+      const response = await post(image, {});
+      pictures.push({ image, label: labelOf(await response.json()) });
+    }
+    assert.equal(new Set(pictures.map(({ label }) => label)).size, pictures.length, 'each is told from the others');
   });
   after(async () => {
     await haproxy?.stop();
@@ -77,20 +88,21 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     rmSync(data, { recursive: true, force: true, maxRetries: 20 });
   });
 
-  /** Each request until it is answered, under one key. */
-  async function ask(key: string): Promise<Asked> {
-    const ids: string[] = [];
+  const post = (image: Buffer, headers: Record<string, string>) => fetch(`${url}/v1/infer`, { method: 'POST', headers: { 'content-type': 'image/jpeg', ...headers }, body: new Uint8Array(image) });
+  const labelOf = (answer: unknown): string => (answer as { predictions: { label: string }[] }).predictions[0]!.label;
+
+  /** Each request until it is answered, under one key; the answer is that of its own picture. */
+  async function ask(key: string, picture: Picture): Promise<Asked> {
     for (let tries = 1; tries <= 20; tries++) {
-      try {
-        const response = await fetch(`${url}/v1/infer`, { method: 'POST', headers: { 'content-type': 'image/jpeg', 'idempotency-key': key }, body: new Uint8Array(small) });
-        const body = (await response.json()) as { id: string };
-        if (response.status === 200) return { key, ids: [...ids, body.id], tries, answered: true };
-      } catch {
-        // The connection broke: whether the frame was taken is not known, which is what the key is for.
+      // Null: the connection broke. Whether the frame was taken is not known, which is what the key is for.
+      const answer = await post(picture.image, { 'idempotency-key': key }).then(async (response) => (response.status === 200 ? ((await response.json()) as { id: string }) : null)).catch(() => null);
+      if (answer !== null) {
+        assert.equal(labelOf(answer), picture.label, `the answer under ${key} is another picture's`);
+        return { key, picture, id: answer.id, tries };
       }
       await sleep(200);
     }
-    return { key, ids, tries: 20, answered: false };
+    return { key, picture, id: null, tries: 20 };
   }
 
   /** A stream that comes back whenever its socket goes, until it is over and all that was sent is answered. */
@@ -109,10 +121,14 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
       session = String(client.welcome().session);
       next = ((client.welcome().received as number | null) ?? -1) + 1;
       while (client.closed() === null && !done()) {
-        if (client.credits() > 0 && !over()) client.frame(next++, small);
-        for (const { sequence, type } of client.outcomes().filter((one) => one.sequence! > acknowledged)) {
+        if (client.credits() > 0 && !over()) {
+          client.frame(next, pictures[next % pictures.length]!.image);
+          next += 1;
+        }
+        for (const { sequence, type, ...outcome } of client.outcomes().filter((one) => one.sequence! > acknowledged)) {
           assert.equal(sequence, acknowledged + 1, 'in order, and none left out');
           acknowledged = sequence!;
+          if (type === 'result') assert.equal(labelOf(outcome), pictures[sequence! % pictures.length]!.label, `frame ${sequence} of ${source} has another one's answer`);
           outcomes.set(sequence!, String(type));
         }
         await sleep(20);
@@ -126,7 +142,7 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     const answers: Asked[] = [];
     const loading = new AbortController();
     const callers = Array.from({ length: 6 }, async (_, caller) => {
-      for (let i = 0; !loading.signal.aborted; i++) answers.push(await ask(`caller-${caller}-${i}`));
+      for (let i = 0; !loading.signal.aborted; i++) answers.push(await ask(`caller-${caller}-${i}`, pictures[(caller + i) % pictures.length]!));
     });
     let over = false;
     const streams = ['gate', 'yard', 'roof', 'hall'].map((source) => streamThrough(source, () => over));
@@ -141,11 +157,10 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     loading.abort();
     await Promise.all(callers);
 
-    const failed = answers.filter(({ answered }) => !answered);
+    const failed = answers.filter(({ id }) => id === null);
     assert.ok(failed.length / answers.length < 0.001, `${failed.length} of ${answers.length} requests were left without an answer`);
     const repeated = answers.filter(({ tries }) => tries > 1);
-    const ids = new Map(answers.filter(({ answered }) => answered).map(({ key, ids: [id] }) => [key, id]));
-    assert.equal(new Set(ids.values()).size, answers.length - failed.length, 'a result of its own for each key');
+    assert.equal(new Set(answers.map(({ id }) => id).filter((id) => id !== null)).size, answers.length - failed.length, 'a result of its own for each key');
     assert.ok(done.some(({ sockets }) => sockets > 1), 'streams were cut');
     for (const { outcomes } of done) {
       assert.ok(outcomes.size > 0);
@@ -153,10 +168,10 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
     }
     // The same key again, at the other edge, is the same frame.
     const [first] = repeated.length > 0 ? repeated : answers;
-    assert.equal((await ask(first!.key)).ids[0], ids.get(first!.key));
+    assert.equal((await ask(first!.key, first!.picture)).id, first!.id);
     // What an edge answered before it died is known to the one that lives.
     const early = answers.slice(0, 20);
-    for (const { ids: [id] } of early) {
+    for (const { id, picture: { label } } of early) {
       let said = '';
       for (let tries = 0; tries < 100; tries++) {
         const response = await fetch(`${url}/v1/results/${id}`);
@@ -165,12 +180,19 @@ describe('two edges behind a proxy', { skip: needsHaproxy || needsKafka }, () =>
         await sleep(200);
       }
       assert.match(said, /^200 .*"done"/);
+      assert.ok(said.includes(`"${label}"`), `${said} is another picture's`);
     }
     const store = storeOf(runFileOf(data));
-    const expected = answers.length + done.reduce((sum, { outcomes }) => sum + outcomes.size, 0);
+    // Those that told which label is whose came without a key.
+    const expected = pictures.length + answers.length + done.reduce((sum, { outcomes }) => sum + outcomes.size, 0);
     await eventually(async () => (await count(store, 'select count() as n from predictions')) >= expected, 'all rows', 60_000);
     assert.equal(await count(store, 'select count() as n from predictions'), expected);
     assert.equal(await count(store, 'select uniqExact(id) as n from predictions'), expected);
+    // The same key with another picture is refused by an edge that remembers the key; by another one it is answered as what it is.
+    const other = pictures.find((picture) => picture !== first!.picture)!;
+    const response = await post(other.image, { 'idempotency-key': first!.key });
+    if (response.status === 200) assert.equal(labelOf(await response.json()), other.label);
+    else assert.equal(response.status, 422);
     await store.close();
     process.stdout.write(`${JSON.stringify({ requests: answers.length, failed: failed.length, repeated: repeated.length, sockets: done.map(({ sockets }) => sockets), frames: done.map(({ outcomes }) => outcomes.size) })}\n`);
   });

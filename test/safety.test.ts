@@ -163,8 +163,8 @@ test('a client that takes its time with headers or body is cut off, others are s
       socket.on('data', (chunk) => (heard += String(chunk))).on('error', () => {}).on('close', () => (clearInterval(drip), resolve(heard)));
     });
   const cut = Promise.all([
-    slow('GET /health HTTP/1.1\r\nhost: x\r\n', 'x-a: b\r\n'),
-    slow('POST /v1/infer HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\ncontent-length: 100000\r\n\r\n', 'a'),
+    slow('GET /health HTTP/1.1\r\nhost: localhost\r\n', 'x-a: b\r\n'),
+    slow('POST /v1/infer HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/jpeg\r\ncontent-length: 100000\r\n\r\n', 'a'),
     slow('', ''),
   ]);
   assert.equal((await fetch(`${edge.url}/health`)).status, 200);

@@ -91,6 +91,16 @@ describe('clients that are slow or silent', () => {
       await back.close();
     }));
 
+  test('one whose bytes are no WebSocket frame is closed with 1002', () =>
+    withEdge({}, async (edge) => {
+      const socket = await bareSocket(edge, 'source=confused');
+      const came: Buffer[] = [];
+      socket.on('data', (bytes: Buffer) => came.push(bytes));
+      socket.write(Buffer.alloc(6, 0xff));
+      await eventually(() => Buffer.concat(came).includes(Buffer.from([0x88, 2, 1002 >> 8, 1002 & 0xff])), 'the frame that closes it');
+      await eventually(() => socket.destroyed, 'its end');
+    }));
+
   test('one that answers pings and sends no frame is idle; one whose life is over is told to come back; a message that trickles is cut', () =>
     withEdge({ stream: { pingMs: 200, idleMs: 1_200, lifeMs: 3_000, frameMs: 1_200 } }, async (edge) => {
       const idle = await streamClient(edge.url, { source: 'idle' });
@@ -348,6 +358,22 @@ describe('what is not taken now', () => {
       await Promise.all([...patient, live].map((client) => client.close()));
     });
   });
+});
+
+describe('an answer that does not come in time', () => {
+  for (const [policy, limit] of [['drop_oldest', { liveMs: 300 }], ['wait', { answerMs: 300 }]] as const) {
+    test(`is told as an error of its number, and the stream goes on: ${policy}`, () =>
+      withEdge({ stages: [], stream: limit }, async (edge) => {
+        const client = await streamClient(edge.url, { source: 'gate', policy });
+        for (const i of upTo(3)) {
+          await client.paced(i, small);
+          await answered(client, i + 1);
+        }
+        assert.deepEqual(client.outcomes().map(({ type, sequence, code }) => [type, sequence, code]), upTo(3).map((i) => ['error', i, 'deadline_exceeded']));
+        assert.equal(await framesIn(edge), 3, 'each was accepted');
+        await client.close();
+      }));
+  }
 });
 
 describe('the edge stops', () => {

@@ -136,6 +136,7 @@ describe('/v1/stream', () => {
       ['a frame shorter than its header', (c) => c.socket.send(Buffer.alloc(11)), 4400, /11/],
       ['a frame from the far future', (c) => c.frame(0, small, 2 ** 52), 4400, /captured_at/],
       ['a flood beyond its credits', (c) => { for (let i = 0; i < 40; i++) c.frame(i, small); }, 4429, /credits/],
+      ['text that is not UTF-8', (c) => c.socket.send(Buffer.from([0xff, 0xfe]), { binary: false }), 1007, /^/],
       ['a message above the limit', (c) => c.socket.send(Buffer.alloc(4 * 1024 * 1024 + 100)), 1009, /^/],
       ['a second opening', (c) => c.say({ type: 'open', source: 'again' }), 4400, /open already/],
       ['a frame before the opening', (c) => c.frame(0, small), 4400, /before the session is open/, null],

@@ -18,6 +18,8 @@ export interface HttpOptions {
   readonly broken: (error: Error) => void;
 }
 
+/** A page whose own name was made to lead to loopback (DNS rebinding) sends neither of the headers that tell a browser. */
+const ownName = /^(127\.0\.0\.1|localhost)(:\d+)?$/;
 const lingerMs = 5_000;
 
 export function clickhouseHttp(engine: Engine, options: HttpOptions): Server {
@@ -34,7 +36,7 @@ export function clickhouseHttp(engine: Engine, options: HttpOptions): Server {
 
 async function serve(req: IncomingMessage, res: ServerResponse, engine: Engine, { maxBodyBytes }: HttpOptions): Promise<void> {
   // No browser has business here: a web page could otherwise reach the store through its visitor's loopback.
-  if (req.headers.origin !== undefined || req.headers['sec-fetch-site'] !== undefined)
+  if (req.headers.origin !== undefined || req.headers['sec-fetch-site'] !== undefined || !ownName.test(req.headers.host ?? 'localhost'))
     throw new Exception(497, 'ACCESS_DENIED', 'The embedded ClickHouse answers no browsers.', 403);
   const path = new URL(req.url ?? '/', 'http://localhost').pathname;
   if (path === '/ping' || path === '/replicas_status') return void res.setHeader('Content-Type', 'text/plain; charset=UTF-8').end('Ok.\n');

@@ -21,10 +21,10 @@ const headEnd = Buffer.from('\r\n\r\n');
 /** A request with this body; its parts are sent as they are, not copied together. */
 export function requestOf(path: string, type: string, body: readonly Buffer[]): Buffer[] {
   const length = body.reduce((sum, part) => sum + part.length, 0);
-  return [Buffer.from(`POST ${path} HTTP/1.1\r\nhost: bench\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n`), ...body];
+  return [Buffer.from(`POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n`), ...body];
 }
 
-export const getOf = (path: string): Buffer[] => [Buffer.from(`GET ${path} HTTP/1.1\r\nhost: bench\r\n\r\n`)];
+export const getOf = (path: string): Buffer[] => [Buffer.from(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`)];
 
 export function openConnection(url: string): Connection {
   const { hostname, port } = new URL(url);

@@ -16,7 +16,7 @@ import type { Intake } from './intake.ts';
 import type { Kept } from './keep.ts';
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const names = (): string[] => models.all().map(({ card }) => card.name);
@@ -46,6 +46,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     keys,
     known: known ?? undefined,
     refusal: intake.refusalOfRequests,
+    able,
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });
 }

@@ -1,6 +1,7 @@
 /** The server of ClickHouse's HTTP interface, with who may ask decided, limited and recorded as on the edge. */
 import type { Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { refuseForeignNames } from '../edge/foreign-pages.ts';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
 import type { ProblemLog } from '../edge/problem.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from '../edge/tls.ts';
@@ -13,10 +14,14 @@ export interface SqlDoorOptions extends DoorOptions {
   /** As the edge's: a key must not travel in the open here either. */
   readonly tls?: TlsFiles | undefined;
   readonly logger?: ProblemLog;
+  /** It asks nobody who they are; absent: it does. */
+  readonly open?: boolean;
+  /** Whose hosts are names of this machine too. */
+  readonly origins?: readonly string[];
 }
 
 /** Throws invalid_config for a certificate that cannot be used. */
-export function sqlDoor({ authenticate, guard, tls, logger, ...options }: SqlDoorOptions): FastifyInstance {
+export function sqlDoor({ authenticate, guard, tls, logger, open = false, origins = [], ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
   const settings = { logger: false, forceCloseConnections: true } as const;
   const http = { maxHeaderSize: 256 * 1024 };
@@ -25,6 +30,7 @@ export function sqlDoor({ authenticate, guard, tls, logger, ...options }: SqlDoo
     const stop = keepCertificate(app.server as unknown as HttpsServer, tls, logger);
     app.addHook('onClose', async () => stop());
   }
+  if (open) refuseForeignNames(app, origins);
   // First: it puts the key where the authentication looks for it.
   credentialsHook(app);
   installPrincipals(app, authenticate);

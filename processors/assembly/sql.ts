@@ -41,7 +41,7 @@ function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
 }
 
 async function openDoor({ settings: s, ending, say, logger }: Foundation, ask: Ask, { authenticate, guard, tls }: Access, port: number): Promise<void> {
-  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate, guard, tls, logger: logger.child({ stage: 'edge' }) });
+  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate, guard, tls, open: s.SACCADE_AUTH === 'open', origins: s.SACCADE_CORS, logger: logger.child({ stage: 'edge' }) });
   ending.add('SQL port', () => app.close());
   try {
     say(`sql         ${await app.listen({ host: s.HOST, port })} (ClickHouse's HTTP interface, read-only)`);

@@ -6,6 +6,7 @@ import { openStore } from '../connect.ts';
 import { ownReplies } from '../edge/own-replies.ts';
 import { connectionLimits, httpServer } from '../edge/server.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
+import { ableModel } from './able-models.ts';
 import { beginMetadata, openAccess } from './access.ts';
 import { makeChain } from './chain.ts';
 import { openDoors } from './doors.ts';
@@ -35,10 +36,11 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const { pipeline, steps } = chain;
   intake.watch();
 
+  const ofStages = (): Record<string, string> => ({ ...pipeline.troubles(), ...inference.troubles() });
   const access = await openAccess(base, metadata);
   const server = await httpServer({
     metrics: base.metrics,
-    troubles: () => ({ ...pipeline.troubles(), ...edge?.troubles(), ...inference.troubles() }),
+    troubles: () => ({ ...ofStages(), ...edge?.troubles() }),
     degraded: () => ({ ...inference.degraded(), ...masking.degraded(), ...intake.degraded() }),
     unchecked: inference.unchecked,
     stuck: () => pipeline.stuck(),
@@ -46,13 +48,15 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     logger: logger.child({ stage: 'edge' }),
     authenticate: access.authenticate,
     open: s.SACCADE_AUTH === 'open',
+    // Health and metrics alone may be asked for by any name, from outside.
+    loopback: s.SACCADE_AUTH === 'open' && base.wants('edge'),
     guard: access.guard,
     tls: access.tls,
     origins: s.SACCADE_CORS,
     trustedProxies: s.SACCADE_TRUSTED_PROXIES,
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
-  const edge = await openDoors(base, server, intake, inference, masking.masker, kept, access);
+  const edge = await openDoors(base, server, intake, inference, masking.masker, kept, access, (model) => ableModel(model, ofStages()));
   if (edge) replies.deliverTo(edge);
   const sql = openSql(base, server, access);
   access.routes(server.app);

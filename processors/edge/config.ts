@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { graphqlConfig } from './graphql/config.ts';
 import { streamConfig } from './stream/config.ts';
 
 export const edgeConfig = z.strictObject({
@@ -18,6 +19,9 @@ export const edgeConfig = z.strictObject({
   /** Several hundred people are no overload: so many go in as long as their answers take no longer than so many times the target. */
   paceCalm: z.number().int().min(0).default(192),
   calmTargets: z.number().min(1).default(4),
+  /** While so many pictures wait for their answers, those that come are sent on so often at most, in milliseconds. */
+  gatherFrom: z.number().int().positive().default(8),
+  gatherMs: z.number().int().min(0).default(25),
   /** Bytes of one request with several pictures. */
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */
@@ -25,6 +29,7 @@ export const edgeConfig = z.strictObject({
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
   stream: streamConfig.prefault({}),
+  graphql: graphqlConfig.prefault({}),
 });
 
 export type EdgeConfig = z.infer<typeof edgeConfig>;

@@ -65,6 +65,8 @@ export interface EdgeOptions {
   readonly known?: FindKnown | undefined;
   /** Why nothing is accepted at present, or null; absent: nothing is ever in the way. */
   readonly refusal?: () => string | null;
+  /** Whether the stages of this model work, as far as this process knows of them; absent: it knows of none. */
+  readonly able?: (model: string) => boolean;
 }
 
 export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
@@ -81,7 +83,7 @@ export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
 
 /** Adds the routes; they answer 503 until open() has resolved. */
 export async function createEdge(options: EdgeOptions): Promise<Edge> {
-  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, vigil = noVigil, ledger = noLedger } = options;
+  const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, able = () => true, vigil = noVigil, ledger = noLedger } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
   const inquiries = openInquiries({ ...options, desk, quota, results, keys: usedKeys(options.keys), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
@@ -101,14 +103,17 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     inferRoutes(scope, intake);
     batchRoutes(scope, intake);
   });
-  await server.app.register(async (scope) => {
-    protocolErrors(scope);
-    protocolRoutes(scope, { catalog, ready: () => desk.ready && refusal() === null });
-    protocolInfer(scope, intake, catalog, ledger);
-  });
+  await server.app.register(
+    async (scope) => {
+      protocolErrors(scope);
+      protocolRoutes(scope, { catalog, ready: () => desk.ready && refusal() === null, able });
+      protocolInfer(scope, intake, catalog, ledger);
+    },
+    { prefix: '/v2' },
+  );
   const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, vigil, ledger, limits: config.stream });
   // After the streams, whose plug-in for WebSockets it shares.
-  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
+  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, limits: config.graphql, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     awaits: desk.awaits,

@@ -1,6 +1,6 @@
 /** Many requests, few sends: a request to the log costs the same for one record and for twenty. */
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
+import type { Clock, LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
 
 /** Of one send: what comes beyond it waits for the next, so that nobody waits for the copying of too much. */
 const sendBytes = 1024 * 1024;
@@ -22,13 +22,25 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** When a send waits for company: it costs the log and those who read it as much as ten records do. */
+export interface Company {
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
+  /** Whether what is sent now would only wait further on. */
+  busy(): boolean;
+  /** From the beginning of one send to that of the next while it is busy, in milliseconds. */
+  readonly everyMs: number;
+}
+
+const never: Company = { clock: { now: () => 0, sleep: async () => {} }, busy: () => false, everyMs: 0 };
+
 /**
- * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone. A record that the log
- * refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
+ * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone, unless all are busy. A record
+ * that the log refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
  */
-function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
+function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, busy, everyMs }: Company): Pick<LogProducer, 'send'> {
   const waiting: Waiting[] = [];
   let sending = false;
+  let begunAt = Number.NEGATIVE_INFINITY;
 
   function take(): Waiting[] {
     let bytes = 0;
@@ -52,7 +64,13 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'se
 
   async function run(): Promise<void> {
     sending = true;
-    while (waiting.length > 0) await leave(take());
+    while (waiting.length > 0) {
+      const early = busy() ? begunAt + everyMs - clock.now() : 0;
+      // The clock may have been set back.
+      if (early > 0) await clock.sleep(Math.min(early, everyMs));
+      begunAt = clock.now();
+      await leave(take());
+    }
     sending = false;
   }
 
@@ -66,13 +84,13 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'se
 }
 
 /** The same for each set of topics by itself: one that is held, for more partitions say, holds nothing up that goes elsewhere. */
-export function gathering(producer: Pick<LogProducer, 'send'>): Pick<LogProducer, 'send'> {
+export function gathering(producer: Pick<LogProducer, 'send'>, company: Company = never): Pick<LogProducer, 'send'> {
   const lanes = new Map<string, Pick<LogProducer, 'send'>>();
   return {
     send(records) {
       const topics = [...new Set(records.map(({ topic }) => topic))].sort().join(' ');
       let lane = lanes.get(topics);
-      if (!lane) lanes.set(topics, (lane = gatheringOf(producer)));
+      if (!lane) lanes.set(topics, (lane = gatheringOf(producer, company)));
       return lane.send(records);
     },
   };

@@ -29,6 +29,8 @@ export interface Inquirer {
   readonly traceparent: string;
   /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
   readonly startedAt: number;
+  /** The same from the client, in milliseconds, where that is less; absent: it waits as long as the edge does. */
+  readonly timeoutMs?: number | undefined;
   /** False: nobody waits for the answers, so nothing is dropped because it is late. */
   readonly waits: boolean;
 }
@@ -90,7 +92,9 @@ interface Prepared {
 }
 
 export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
-  const log = gathering(producer);
+  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
+  let awaited = 0;
+  const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
   const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
   const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least, calm }));
@@ -109,8 +113,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, waits }: Inquirer): Promise<Prepared> {
-    const deadline = waits ? startedAt + config.requestTimeoutMs : null;
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
+    const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
     const pace = waits && rules.models.includes(model) ? paces.of(model) : null;
     pace?.take();
@@ -156,9 +160,6 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     }
     return prepared;
   }
-
-  /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
-  let awaited = 0;
 
   return {
     full,

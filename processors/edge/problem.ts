@@ -4,7 +4,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import type { Problem } from '../../schemas/api/problem.ts';
 import { parseTraceparent } from '../../schemas/trace-context.ts';
-import { methodsByPath } from './methods.ts';
+import { isNowhere, methodsByPath, nowhere } from './methods.ts';
 
 export interface ProblemLog {
   warn(fields: object, message: string): void;
@@ -95,16 +95,9 @@ function traceIdOf(request: FastifyRequest, reply: FastifyReply): string | undef
 /** Without a log, failures go unrecorded. */
 export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
   const methodsOf = methodsByPath(app);
-  function nowhere(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const methods = methodsOf(request.url.split('?', 1)[0]!);
-    const asked = `${request.method} ${request.url.slice(0, 200)}`;
-    if (methods.length === 0) return sendProblem(reply, new SaccadeError('not_found', asked));
-    return sendProblem(reply.header('allow', methods.join(', ')), new SaccadeError('method_not_allowed', `${asked}; it takes ${methods.join(', ')}.`));
-  }
   app.setErrorHandler((error: unknown, request: FastifyRequest, reply) => {
     const problem = asProblem(error);
-    // Whatever else is wrong with it: nobody is there to take it.
-    if (request.is404 && problem.status < 500 && problem.status !== 429) return nowhere(request, reply);
+    if (isNowhere(request, problem)) return sendProblem(reply, nowhere(request, reply, methodsOf));
     if (log && problem.status >= 500 && !expected.has(problem.code)) {
       const fields = {
         code: problem.code,
@@ -121,5 +114,5 @@ export function installProblems(app: FastifyInstance, log?: ProblemLog): void {
     const errors = faultsOf(error);
     return sendProblem(reply, problem, errors ? { errors } : {});
   });
-  app.setNotFoundHandler(nowhere);
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, nowhere(request, reply, methodsOf)));
 }

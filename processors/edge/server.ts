@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { refuseForeignPages } from './foreign-pages.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
@@ -35,6 +36,8 @@ export interface ServerOptions extends OpsOptions {
   readonly authenticate: Authenticate;
   /** It asks nobody who they are. */
   readonly open?: boolean;
+  /** It is open, and for this machine alone: pages of other sites are refused, and names that are not this machine's; absent: no. */
+  readonly loopback?: boolean;
   /** Adds what watches over every request, after it is known who asks. */
   readonly guard?: (app: FastifyInstance) => void;
   readonly tls?: TlsFiles | undefined;
@@ -89,6 +92,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, safe, options.origins ?? []);
+  refuseForeignPages(app, { open: options.loopback ?? false, origins: options.origins ?? [] });
   app.addHook('onResponse', async ({ raw }) => {
     // An upgrade that is refused has left the HTTP server and its limits of time: whoever was refused could keep the connection for ever.
     if (leavesHttp(raw)) raw.socket.destroy();

@@ -3,13 +3,21 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
+import { ableModel } from '../../processors/assembly/able-models.ts';
 import type { InferResponse } from '../../schemas/api/inference-protocol.ts';
 import { type EdgeUnderTest, picture, startEdgeUnderTest } from '../support/edge.ts';
 
+test('a model is unable by its own trouble, or by one of what every model needs', () => {
+  assert.equal(ableModel('a', {}), true);
+  assert.equal(ableModel('a', { 'infer.b': 'halted', sink: 'the store is away', edge: 'it is stopping' }), true);
+  for (const stage of ['infer.a', 'preprocess', 'engine', 'pipeline']) assert.equal(ableModel('a', { [stage]: 'halted' }), false, stage);
+});
+
 describe('/v2', () => {
   let edge: EdgeUnderTest;
+  const unable = new Set<string>();
   before(async () => {
-    edge = await startEdgeUnderTest({ maxBatchBytes: 5_000_000 });
+    edge = await startEdgeUnderTest({ maxBatchBytes: 5_000_000, able: (model) => !unable.has(model) });
   });
   after(() => edge.close());
 
@@ -50,6 +58,57 @@ describe('/v2', () => {
     assert.deepEqual(await get('/v2/models/nanodet/ready'), [200, { name: 'nanodet', ready: true }]);
     await refused(await fetch(`${edge.url}/v2/models/resnet`), 404, /resnet/);
     await refused(await fetch(`${edge.url}/v2/models/nanodet/versions/7/ready`), 404, /7.*1 is/);
+  });
+
+  test('a model whose stages do not work is not ready, and the others are', async () => {
+    unable.add('nanodet');
+    assert.deepEqual(await get('/v2/models/nanodet/ready'), [503, { name: 'nanodet', ready: false }]);
+    assert.deepEqual(await get('/v2/models/nanodet/versions/1/ready'), [503, { name: 'nanodet', ready: false }]);
+    assert.deepEqual(await get('/v2/models/efficientnet-lite0/ready'), [200, { name: 'efficientnet-lite0', ready: true }]);
+    assert.deepEqual(await get('/v2/health/ready'), [200, { ready: true }]);
+    unable.clear();
+  });
+
+  test('what of the protocol is not served is refused in its words', async () => {
+    const send = (method: string, path: string, body?: string) => fetch(`${edge.url}${path}`, { method, ...(body === undefined ? {} : { body, headers: { 'content-type': 'text/x-odd' } }) });
+    for (const [method, path, body] of [
+      ['GET', '/v2/models/nanodet/config'],
+      ['GET', '/v2/models/nanodet/versions/1/stats'],
+      ['POST', '/v2/repository/index', '{}'],
+      ['POST', '/v2/systemsharedmemory/region/mine/register', '{}'],
+      ['GET', '/v2/cudasharedmemory/status'],
+      ['POST', '/v2/nothing', ' '.repeat(6_000_000)],
+    ] as const) {
+      await refused(await send(method, path, body), 404, new RegExp(`nothing at this address. ${method} ${path}`));
+    }
+    await refused(await send('GET', '/v2/models/stats'), 404, /No model 'stats'/);
+    const wrong = await send('GET', '/v2/models/nanodet/infer');
+    assert.equal(wrong.headers.get('allow'), 'POST');
+    await refused(wrong, 405, /it takes POST/);
+    assert.match((await send('GET', '/v2nd')).headers.get('content-type')!, /problem\+json/, 'elsewhere as before');
+  });
+
+  test('parameters of Triton are heeded, or refused by name', async () => {
+    const inputs = [bytes(base64('coffee'))];
+    const asking = (parameters: object) => json('efficientnet-lite0', { inputs, parameters });
+    for (const parameters of [{ timeout: 60_000_000 }, { timeout: 0, priority: 3 }, { sequence_id: 0, sequence_start: false, sequence_end: false }, { mine: 'x' }]) await answered(await asking(parameters));
+    // A picture of its own: the answer to one that is in flight could be there in time.
+    const fresh = await sharp(picture('coffee')).resize(500).jpeg().toBuffer();
+    await refused(await json('efficientnet-lite0', { inputs: [bytes(fresh.toString('base64'))], parameters: { timeout: 1 } }), 504, /deadline/);
+    for (const [parameters, pattern] of [
+      [{ timeout: -1 }, /parameters\.timeout/],
+      [{ timeout: '1s' }, /parameters\.timeout/],
+      [{ timeout: 0.5 }, /parameters\.timeout/],
+      [{ sequence_id: 7, sequence_start: false, sequence_end: false }, /parameters\.sequence_id/],
+      [{ sequence_id: 'seven' }, /parameters\.sequence_id/],
+      [{ sequence_id: 7, sequence_start: true }, /parameters\.sequence_start/],
+      [{ sequence_end: true }, /parameters\.sequence_end/],
+    ] as const) {
+      await refused(await asking(parameters), 400, pattern);
+    }
+    const shared = { shared_memory_region: 'mine', shared_memory_byte_size: 100 };
+    await refused(await json('nanodet', { inputs: [{ ...inputs[0], data: undefined, parameters: shared }] }), 400, /inputs\.image\.parameters\.shared_memory_region/);
+    await refused(await json('nanodet', { inputs, outputs: [{ name: 'labels', parameters: shared }] }), 400, /outputs\.labels\.parameters\.shared_memory_region/);
   });
 
   test('JSON: what is in two pictures', async () => {

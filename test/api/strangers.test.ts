@@ -44,6 +44,13 @@ describe('programs of others', { skip: needsPython, timeout: 290_000 }, () => {
     assert.deepEqual(seen.json_counts, counts);
     assert.match(seen.unknown as string, /resnet/);
     assert.match(seen.wrong_output as string, /logits/);
+    // The client knows an error by its one field; anything else it words as JSON that it cannot read.
+    for (const what of ['config', 'statistics', 'index', 'register', 'shared_memory']) assert.match(seen[what] as string, /^There is nothing at this address\. [A-Z]+ \/v2\//, what);
+    assert.match(seen.input_region as string, /inputs\.image\.parameters\.shared_memory_/);
+    assert.match(seen.output_region as string, /outputs\.labels\.parameters\.shared_memory_/);
+    assert.equal(seen.patient, null);
+    assert.match(seen.impatient as string, /deadline/);
+    assert.match(seen.sequence as string, /parameters\.sequence_start/);
   });
 
   const schemathesis = (url: string, checks: readonly string[], ...more: string[]) =>

@@ -35,6 +35,11 @@ several = [client.async_infer("efficientnet-lite0", [image]) for image in [http.
 raw = http.InferInput("image", [1, 224, 224, 3], "UINT8")
 raw.set_data_from_numpy(np.zeros((1, 224, 224, 3), dtype=np.uint8))
 
+in_region = http.InferInput("image", [1], "BYTES")
+in_region.set_shared_memory("region", 100)
+out_region = http.InferRequestedOutput("labels")
+out_region.set_shared_memory("region", 100)
+
 print(json.dumps({
     "live": client.is_server_live(),
     "ready": client.is_server_ready(),
@@ -54,4 +59,14 @@ print(json.dumps({
     "pixels": list(client.infer("efficientnet-lite0", [raw]).as_numpy("scores").shape),
     "unknown": refusal(lambda: ask("resnet")),
     "wrong_output": refusal(lambda: ask("nanodet", outputs=["logits"])),
+    "config": refusal(lambda: client.get_model_config("nanodet")),
+    "statistics": refusal(lambda: client.get_inference_statistics("nanodet", "1")),
+    "index": refusal(lambda: client.get_model_repository_index()),
+    "register": refusal(lambda: client.register_system_shared_memory("region", "/region", 100)),
+    "shared_memory": refusal(lambda: client.get_system_shared_memory_status()),
+    "input_region": refusal(lambda: client.infer("nanodet", [in_region])),
+    "output_region": refusal(lambda: client.infer("efficientnet-lite0", [raw], outputs=[out_region])),
+    "patient": refusal(lambda: ask("nanodet", timeout=60_000_000, priority=1)),
+    "impatient": refusal(lambda: ask("nanodet", timeout=1)),
+    "sequence": refusal(lambda: ask("nanodet", sequence_id=7, sequence_start=True)),
 }))

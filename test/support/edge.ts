@@ -21,6 +21,7 @@ import { openMode } from '../../processors/edge/principal.ts';
 import { type ConnectionLimits, type HttpServer, httpServer } from '../../processors/edge/server.ts';
 import type { TlsFiles } from '../../processors/edge/tls.ts';
 import type { Access } from '../../processors/assembly/access.ts';
+import type { graphqlConfig } from '../../processors/edge/graphql/config.ts';
 import type { streamConfig } from '../../processors/edge/stream/config.ts';
 import type { ProblemLog } from '../../processors/edge/problem.ts';
 import { inferStage } from '../../processors/infer/infer.ts';
@@ -48,7 +49,7 @@ export interface EdgeUnderTest {
 const maxPixels = 10_000_000;
 const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null, seen: () => {} }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; live?: boolean; cache?: Cache; keys?: readonly Cache[] } = {}): Promise<EdgeUnderTest> {
+export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; graphql?: z.input<typeof graphqlConfig>; live?: boolean; cache?: Cache; keys?: readonly Cache[]; able?: (model: string) => boolean } = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
@@ -92,14 +93,14 @@ export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxI
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
   const access: Partial<Access> & Pick<Access, 'authenticate' | 'guard' | 'routes'> = (await options.access?.({ producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
   const { limits, tls, origins } = options;
-  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, open: options.access === undefined, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
+  const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, open: options.access === undefined, loopback: options.access === undefined, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
   access.routes(server.app);
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
-  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, ...options.pace, stream: options.stream });
+  const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, ...options.pace, stream: options.stream, graphql: options.graphql });
   const live = options.live ? await startLive({ log, registry, clock, groups: () => stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
   const catalog = { served: () => models, leaving: () => false, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), keys: options.keys ?? [memoryCache({ maxBytes: 1e6, clock })], known: cache ? knownPictures({ rules: cache, models: fixedModels(models), current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null) });
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), keys: options.keys ?? [memoryCache({ maxBytes: 1e6, clock })], known: cache ? knownPictures({ rules: cache, models: fixedModels(models), current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null), ...(options.able ? { able: options.able } : {}) });
   replies.deliverTo(edge);
   await pipeline.start();
   if (open) await edge.open();

@@ -5,9 +5,11 @@ import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { problems } from '../openapi/problems.ts';
 import type { Vigil } from '../principal.ts';
+import type { GraphqlConfig } from './config.ts';
 import type { GraphqlEngine } from './engine.ts';
 import { type GraphqlOptions, resolversOf } from './resolvers.ts';
 import { serveGraphql } from './socket.ts';
+import { openSockets } from './sockets.ts';
 
 const body = z.object({
   query: z.string().describe('The document.'),
@@ -32,7 +34,9 @@ const schema = {
 const mostDocumentBytes = 64 * 1024;
 
 /** After the WebSocket plug-in. */
-export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions & { readonly vigil: Vigil }): void {
+export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions & { readonly vigil: Vigil; readonly limits: GraphqlConfig }): void {
+  const sockets = openSockets(options);
+  server.addHook('preClose', async () => sockets.close());
   let engine: Promise<GraphqlEngine> | null = null;
   const load = (): Promise<GraphqlEngine> => (engine ??= import('./engine.ts').then(({ graphqlEngine }) => graphqlEngine(resolversOf(options))));
   const bodyLimit = Math.ceil((options.intake.rules.maxImageBytes * 4) / 3) + mostDocumentBytes;
@@ -56,12 +60,22 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions &
     url: '/graphql',
     exposeHeadRoute: false,
     config,
+    onRequest: async (request) => {
+      if (request.headers.upgrade !== undefined) sockets.admit(request.principal);
+    },
     handler: () => {
       throw new SaccadeError('upgrade_required', 'Open it as a WebSocket with the subprotocol graphql-transport-ws, or POST.');
     },
     wsHandler(socket, request) {
       if (socket.protocol !== 'graphql-transport-ws') return socket.close(4406, 'Subprotocol not acceptable');
-      serveGraphql(socket, { engine: load(), principal: request.principal, address: request.ip, vigil: options.vigil, ledger: options.ledger });
+      const { principal } = request;
+      try {
+        // Again: many may have been let in while none of them was open yet.
+        sockets.admit(principal);
+      } catch {
+        return socket.close(1013, 'Too many sockets are open: try again later');
+      }
+      serveGraphql(socket, { ...options, engine: load(), principal, address: request.ip, raw: request.raw.socket, sockets });
     },
   });
 }

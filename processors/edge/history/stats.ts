@@ -31,7 +31,7 @@ const counts = `
     sumIf(latency_ms_sum, status = 'ok') AS latency_sum, sumMapIf(latency_bins, status = 'ok') AS bins, sum(scored) AS scores, sum(score_sum) AS score_total
   FROM (${counted}) GROUP BY GROUPING SETS ((model, version), (status, stage, reason), (at)) HAVING count > 0 ORDER BY model, version, at, count DESC ${remembered}`;
 
-/** One reading of the rows for classes and confidence. */
+/** One reading of the rows for classes and confidence. By PREWHERE the rows of that time alone are merged by FINAL, not those of its weeks. */
 const seen = `
   SELECT if(grouping(label) = 0, 'label', 'bin') AS by, label, least(9, greatest(0, toInt32(floor(score * 10)))) AS bin, count() AS count, avg(score) AS mean_score
   FROM
@@ -39,7 +39,8 @@ const seen = `
     SELECT arrayJoin(if(notEmpty(detections.label), arrayZip(detections.label, detections.score), arraySlice(arrayReverseSort(pair -> pair.2, arrayZip(labels.label, labels.score)), 1, 1))) AS pair,
       pair.1 AS label, pair.2 AS score
     FROM predictions_raw FINAL
-    WHERE status = 'ok' AND ${wanted} AND accepted_at >= {since:DateTime('UTC')} AND accepted_at < {until:DateTime('UTC')}
+    PREWHERE accepted_at >= {since:DateTime('UTC')} AND accepted_at < {until:DateTime('UTC')}
+    WHERE status = 'ok' AND ${wanted}
   )
   GROUP BY GROUPING SETS ((label), (bin)) ORDER BY count DESC, label ${remembered}`;
 const mostListed = 50;

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { type InferInput, type InferRequest, inferRequestSchema } from '../../../schemas/api/inference-protocol.ts';
+import { refuseSharedMemory } from './parameters.ts';
 
 export interface TakenInput extends Omit<InferInput, 'data'> {
   readonly data: readonly unknown[] | null;
@@ -26,6 +27,7 @@ export function takeRequest(body: Buffer, jsonLength: string | undefined): Taken
   const taken = inputs.map((input): TakenInput => {
     const size = input.parameters?.binary_data_size;
     const { data, ...about } = input;
+    refuseSharedMemory(input.parameters, `inputs.${input.name.slice(0, 40)}`);
     if (size === undefined) return data === undefined ? refuse(`inputs.${input.name}: it has neither data nor binary_data_size.`) : { ...about, data, bytes: null };
     if (data !== undefined) refuse(`inputs.${input.name}: it has both data and binary_data_size.`);
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || at + size > body.length) refuse(`inputs.${input.name}.parameters.binary_data_size: ${size} bytes are not there.`);

@@ -2,6 +2,7 @@
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { InferRequest, InferResponse, ModelMetadata } from '../../../schemas/api/inference-protocol.ts';
 import type { Detection, Label, Prediction } from '../../../schemas/records.ts';
+import { refuseSharedMemory } from './parameters.ts';
 
 interface Tensor {
   readonly name: string;
@@ -72,6 +73,7 @@ export function render(tensors: readonly Tensor[], { outputs, parameters }: Pick
   const rendered = wanted.map(({ name, parameters: own }) => {
     const tensor = tensors.find((one) => one.name === name);
     if (!tensor) throw new SaccadeError('bad_request', `outputs: there is none called ${name.slice(0, 40)} (there are ${tensors.map((one) => one.name).join(', ')}).`);
+    refuseSharedMemory(own, `outputs.${name}`);
     if (own?.classification !== undefined) throw new SaccadeError('bad_request', `outputs.${name}.parameters.classification: ask for labels and scores instead.`);
     const { datatype, shape, data } = tensor;
     if (!(own?.binary_data ?? parameters?.binary_data_output ?? false)) return { name, datatype, shape: [...shape], data: [...data] };

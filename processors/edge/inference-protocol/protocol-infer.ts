@@ -16,6 +16,7 @@ import { startRequestSpan } from '../spans.ts';
 import { takeRequest } from './message.ts';
 import { render, tensorsOf } from './outputs.ts';
 import { picturesOf } from './pictures.ts';
+import { timeoutOf } from './parameters.ts';
 import { atVersion, failures, modelAt, ofModel, tags } from './protocol-routes.ts';
 
 const lengthHeader = 'inference-header-content-length';
@@ -30,7 +31,7 @@ const schema = {
   description:
     'One input, `image`: BYTES [n] or [n, 1], each an encoded JPEG, PNG or WebP (base64 in JSON), or UINT8 [n, height, width, 3], RGB pixels. ' +
     'Each picture takes the same way as one of POST /v1/infer. An Idempotency-Key K makes the picture at index i the frame of the key K.i. ' +
-    'Rows with fewer labels or boxes than the longest are filled up with "", 0 and -1; `counts` says how many boxes there are.',
+    'Rows with fewer labels or boxes than the longest are filled up with "", 0 and -1; `counts` says how many boxes there are. The parameter `timeout` (microseconds) is how long the answer is waited for, `priority` changes nothing; sequences and shared memory are refused.',
   headers: z.looseObject({
     [lengthHeader]: z.string().optional().describe('Bytes of the JSON, where binary tensors follow it.'),
     'idempotency-key': z.string().max(256).optional(),
@@ -75,13 +76,14 @@ export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: 
     // Before the body was read it was counted as what a request with one picture is.
     if ((asked.inputs[0]?.shape[0] ?? 0) > 1) await ledger.count(request.principal, 'batch', reply);
     const pictures = await picturesOf(asked.inputs);
+    const timeoutMs = timeoutOf(asked);
     // Asked for in vain is told before anything is inferred.
     render(tensorsOf(card.task, []), asked);
     const key = request.headers['idempotency-key'];
     const span = startRequestSpan('POST /v2/infer', typeof request.headers.traceparent === 'string' ? request.headers.traceparent : undefined, startedAt);
     void reply.header('traceparent', span.traceparent);
     try {
-      const inquirer = { tenant: request.principal.tenant, traceparent: span.traceparent, startedAt, waits: true };
+      const inquirer = { tenant: request.principal.tenant, traceparent: span.traceparent, startedAt, waits: true, timeoutMs };
       const sent = await inquiries.ask(pictures.map((image, index) => ({ image, model: card.name, key: typeof key === 'string' && key !== '' ? `${key}.${index}` : null })), inquirer);
       const predictions = await Promise.all(sent.map((one, index) => answered(one, index, startedAt)));
       const { outputs, binary: bytes } = render(tensorsOf(predictions[0]!.task ?? card.task, predictions), asked);
@@ -98,8 +100,8 @@ export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: 
 
   const app = server.withTypeProvider<ZodTypeProvider>();
   const options = { onRequest: admitMany, config: { needs: 'operator' } } as const;
-  app.post('/v2/models/:model/infer', { ...options, schema: { ...schema, params: ofModel } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
-  app.post('/v2/models/:model/versions/:version/infer', { ...options, schema: { ...schema, params: atVersion } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
+  app.post('/models/:model/infer', { ...options, schema: { ...schema, params: ofModel } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
+  app.post('/models/:model/versions/:version/infer', { ...options, schema: { ...schema, params: atVersion } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
 }
 
 const unpackers = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;

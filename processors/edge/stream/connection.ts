@@ -5,6 +5,7 @@ import { asSaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
 import type { Tap } from '../ledger.ts';
 import type { ProblemLog } from '../problem.ts';
+import { takePulse } from '../pulse.ts';
 import type { StreamConfig } from './config.ts';
 import type { Link } from './link.ts';
 import { closeCodes, type Opening, readFrame, readMessage } from './protocol.ts';
@@ -37,8 +38,6 @@ export interface ConnectionOptions {
 const lingerMs = 1_000;
 /** What the protocol allows a reason, in bytes. */
 const reasonBytes = 123;
-/** Bytes of pongs and the like, which are not the beginning of a message. */
-const smallBytes = 256;
 
 const shortened = (reason: string): string => {
   const bytes = Buffer.from(reason);
@@ -51,8 +50,9 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
   /** What it was closed with by us; null while it is open. */
   let code: number | null = null;
   let paused = false;
-  let [heardAt, framedAt, pingedAt] = [since, since, 0];
-  let [readBefore, arrivingSince] = [raw.bytesRead, 0];
+  let framedAt = since;
+  // Before what is done with a message: that it came counts whatever it is.
+  const pulse = takePulse({ socket, raw, limits, clock });
 
   function close(why: number, reason: string): void {
     if (code !== null) return;
@@ -80,16 +80,11 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
     resume() {
       paused = false;
       // Nobody could be heard meanwhile.
-      heardAt = framedAt = clock.now();
+      framedAt = clock.now();
+      pulse.heard();
       socket.resume();
     },
   };
-
-  function heard(): void {
-    heardAt = clock.now();
-    readBefore = raw.bytesRead;
-    arrivingSince = 0;
-  }
 
   /** Throws bad_request. */
   function take(data: Buffer, isBinary: boolean): void {
@@ -118,24 +113,14 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
   }
 
   socket.on('message', (data, isBinary) => {
-    heard();
     if (code === null) guarded(() => take(data as Buffer, isBinary));
   });
-  socket.on('pong', heard);
-  socket.on('ping', heard);
   socket.on('close', (given) => {
     session?.detach(link);
     closed(code ?? given, session);
     code ??= given;
   });
   if (opening) guarded(() => void (session = open(opening, link)));
-
-  /** A message that trickles in: its bytes are in memory before anybody has counted them. */
-  function trickles(now: number): boolean {
-    if (raw.bytesRead - readBefore <= smallBytes) arrivingSince = 0;
-    else if (arrivingSince === 0) arrivingSince = now;
-    return arrivingSince !== 0 && now - arrivingSince > limits.frameMs;
-  }
 
   return {
     check(now) {
@@ -146,17 +131,12 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
       if (now - since > limits.lifeMs) return close(closeCodes.lifetime, 'The socket has reached its longest life: connect again and resume.');
       if (session !== null && !session.credited) framedAt = now;
       if (now - framedAt > limits.idleMs) return close(closeCodes.timeout, 'No frame for a long time.');
-      if (trickles(now)) return close(closeCodes.timeout, 'A message took too long to arrive.');
-      session?.nudge();
-      if (now - heardAt <= limits.pingMs) return;
-      if (pingedAt <= heardAt) {
-        pingedAt = now;
-        socket.ping();
-      } else if (now - pingedAt > limits.pingMs) {
-        // Nobody is there to be told.
-        code = 1006;
-        socket.terminate();
-      }
+      const trouble = pulse.check(now);
+      if (trouble === 'trickling') return close(closeCodes.timeout, 'A message took too long to arrive.');
+      if (trouble === null) return session?.nudge();
+      // Nobody is there to be told.
+      code = 1006;
+      socket.terminate();
     },
     close,
     terminate: () => socket.terminate(),

@@ -1,6 +1,6 @@
 /** GET /v1/stream: video over a WebSocket. Frames into `frames`, outcomes back in order. The README describes the protocol. */
 import websocket from '@fastify/websocket';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
 import { type AcceptRules, checkModel } from '../../ingest/accept.ts';
@@ -50,13 +50,6 @@ export interface Streams {
 
 const checkEveryMs = 1_000;
 const closeMs = 1_500;
-
-/** A page of another site must not stream through a browser that may. Programs send no Origin. */
-function refuseForeignPages(request: FastifyRequest): void {
-  const { origin, host } = request.headers;
-  if (origin === undefined) return;
-  if (!URL.canParse(origin) || new URL(origin).host !== host) throw new SaccadeError('forbidden', `A page of ${origin.slice(0, 100)} may not stream to here.`);
-}
 
 export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
   const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil, ledger } = options;
@@ -121,7 +114,6 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     // What counts as predict is each of its frames.
     config: { needs: 'operator', rate: 'read' },
     onRequest: async (request) => {
-      refuseForeignPages(request);
       if (stopping) throw notReady(true);
       if (connections.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${connections.size} sockets are open.`);
       // A query that makes no sense is refused with words, which a close code has few of.

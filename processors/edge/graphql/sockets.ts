@@ -1,0 +1,63 @@
+/** The WebSockets of /graphql: how many there are and whose, what their operations hold in memory, and which have had their time. */
+import { SaccadeError } from '../../../connectors/errors.ts';
+import type { Clock } from '../../../connectors/ports.ts';
+import type { Principal } from '../principal.ts';
+import type { GraphqlConfig } from './config.ts';
+
+/** One that is open. */
+export interface Served {
+  /** Once a second. */
+  check(now: number): void;
+  close(code: number, reason: string): void;
+}
+
+export interface GraphqlSockets {
+  /** Throws overloaded, rate_limited when this principal may open none at present. */
+  admit(principal: Principal): void;
+  /** Answers what to call when it has closed. */
+  add(principal: Principal, served: Served): () => void;
+  /** Holds what a message takes until the answered function is called. Throws overloaded. */
+  hold(bytes: number): () => void;
+  /** Closes all. */
+  close(): void;
+}
+
+const checkEveryMs = 1_000;
+
+export function openSockets({ limits, clock }: { readonly limits: GraphqlConfig; readonly clock: Clock }): GraphqlSockets {
+  const sockets = new Map<Served, Principal>();
+  let held = 0;
+  const closing = new AbortController();
+  const sizeOf = (of: Principal): number => [...sockets.values()].filter(({ id }) => id === of.id).length;
+
+  async function watch(): Promise<void> {
+    while (!closing.signal.aborted) {
+      await clock.sleep(checkEveryMs, closing.signal);
+      const now = clock.now();
+      for (const socket of sockets.keys()) socket.check(now);
+    }
+  }
+  void watch();
+
+  return {
+    admit(principal) {
+      if (sockets.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${sockets.size} sockets are open.`);
+      // Where nobody is asked who they are, everybody is the same.
+      if (principal.kind !== 'open' && sizeOf(principal) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
+    },
+    add(principal, served) {
+      sockets.set(served, principal);
+      return () => void sockets.delete(served);
+    },
+    hold(bytes) {
+      // One is always let in, else a bound below the largest message would refuse that for ever.
+      if (held > 0 && held + bytes > limits.totalBytes) throw new SaccadeError('overloaded', `${held} bytes of operations are in hand.`);
+      held += bytes;
+      return () => void (held -= bytes);
+    },
+    close() {
+      closing.abort();
+      for (const socket of sockets.keys()) socket.close(1001, 'The edge is stopping');
+    },
+  };
+}
