@@ -25,6 +25,7 @@ import { decodeAnswer, encodeAnswer, type KnownAnswer } from '../schemas/known-a
 import type { Frame, Tensor } from '../schemas/records.ts';
 import { distinct } from './distinct.ts';
 import { quantile } from './quantiles.ts';
+import { fixedModels } from '../schemas/model-set.ts';
 
 const picture = readFileSync(new URL('../media/coffee.jpg', import.meta.url));
 const modelName = 'efficientnet-lite0';
@@ -114,7 +115,7 @@ interface Way {
 }
 
 async function wayWith(answers: AnswerCache | null, engineOf: Engine, models: Awaited<ReturnType<typeof loadModels>>): Promise<Way> {
-  const preprocess = preprocessStage({ models, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock, cache: answers && { answers, live: true, except: [] } });
+  const preprocess = preprocessStage({ models: fixedModels(models), blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock, cache: answers && { answers, live: true, except: [] } });
   const infer = inferStage({ serving: always(models[0]!), engine: engineOf, clock, answers });
   await preprocess.start?.();
 

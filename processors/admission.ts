@@ -15,7 +15,8 @@ export interface AdmissionOptions {
   readonly log: Log;
   readonly producer: LogProducer;
   readonly clock: Clock;
-  readonly models: readonly string[];
+  /** Names, read anew at each look. */
+  readonly models: () => readonly string[];
   /** Inputs besides frames.in. */
   readonly tenantTopics?: readonly string[];
   /** Null: no quota; what lies in the overflow lane is still read, and its sources come back. */
@@ -70,8 +71,8 @@ export function createAdmission({ log, producer, clock, models, tenantTopics = [
     return opening;
   }
 
-  const behind: readonly (readonly [stage: string, topic: string])[] = [['preprocess', 'frames'], ...models.map((model) => [`infer.${model}`, tensorTopic(model)] as const)];
-  const shared = room({ clock, look: () => Promise.all(behind.map(async ([stage, topic]) => sum(await unfinished(log, groupOf(stage), topic)))) });
+  const behind = (): (readonly [stage: string, topic: string])[] => [['preprocess', 'frames'], ...models().map((model) => [`infer.${model}`, tensorTopic(model)] as const)];
+  const shared = room({ clock, look: () => Promise.all(behind().map(async ([stage, topic]) => sum(await unfinished(log, groupOf(stage), topic)))) });
 
   return {
     quota: limited,

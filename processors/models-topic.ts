@@ -1,13 +1,10 @@
-/** The topic `models`, read: by a process that infers to switch, by one that does not to know what answers there. */
-import { asSaccadeError, withoutCredentials } from '../connectors/errors.ts';
-import { parseModelChoice } from '../connectors/models/model-choice.ts';
-import type { Repository } from '../connectors/models/repository.ts';
+/** The topic `models`, read: what is asked for of each model, and what each process says of those it serves. */
+import { withoutCredentials } from '../connectors/errors.ts';
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
-import type { Model } from '../schemas/model-card.ts';
-import { asItIs, controlled, modelControlSchema, type ModelControl } from '../schemas/model-control.ts';
+import { asItIs, modelControlSchema, type ModelControl } from '../schemas/model-control.ts';
+import { isReportKey, type ModelReport, readerOfReport, readReport, reportKey } from '../schemas/model-report.ts';
 import { modelsTopic } from '../schemas/topics.ts';
 import { type ControlTable, followTable } from './runtime/control-table.ts';
-import type { Settings } from './settings.ts';
 
 export interface ModelsTopicOptions {
   readonly log: Log;
@@ -16,13 +13,27 @@ export interface ModelsTopicOptions {
   readonly say: (message: string) => void;
   /** Told what was written for a model; nonsense is left out. */
   readonly changed: (name: string, control: ModelControl) => void;
+  /** Names this process among those that follow the topic; a random name unless given. */
+  readonly reader?: string;
 }
 
 export interface ModelsTopic {
   /** How this model is to be served; `asItIs` where nothing, or nonsense, is written. */
   control(name: string): ModelControl;
+  /** Models for which something is written. */
+  names(): readonly string[];
+  /** Null removes what is written. */
+  write(name: string, control: ModelControl | null): Promise<void>;
+  /** What processes have said, by reader; of one that has died it stays. */
+  reports(): ReadonlyMap<string, ModelReport | null>;
+  /** Null takes it back. */
+  report(reader: string, report: ModelReport | null): Promise<void>;
+  /** Resolves once all that was acknowledged before the call has been read, and told. Throws log_unavailable. */
+  caughtUp(): Promise<void>;
   close(): Promise<void>;
 }
+
+const encode = (value: unknown): Buffer | null => (value === null ? null : Buffer.from(JSON.stringify(value)));
 
 /** Resolves when all that is written has been read. Throws log_unavailable. */
 export async function followModelsTopic({ changed, say, ...at }: ModelsTopicOptions): Promise<ModelsTopic> {
@@ -40,39 +51,17 @@ export async function followModelsTopic({ changed, say, ...at }: ModelsTopicOpti
     ...at,
     topic: modelsTopic,
     changed(name, value) {
-      const control = read(name, value);
+      const control = isReportKey(name) ? null : read(name, value);
       if (control) changed(name, control);
     },
   });
-  return { control: (name) => read(name, table.get(name)) ?? asItIs, close: () => table.close() };
-}
-
-export interface ChosenModels {
-  /** The model as it is to answer now: its version and thresholds. */
-  current(model: Model): Model;
-  close(): Promise<void>;
-}
-
-export interface ChosenOptions extends Omit<ModelsTopicOptions, 'changed'> {
-  readonly repository: Repository;
-  readonly settings: Settings;
-}
-
-/** For a process that does not infer. What cannot be read from the repository changes nothing: there it is not served either. */
-export async function followChosenModels({ repository, settings, ...at }: ChosenOptions): Promise<ChosenModels> {
-  const choices = settings.SACCADE_MODELS.map(parseModelChoice);
-  const chosen = new Map<string, Model>();
-  let changes: Promise<void> = Promise.resolve();
-  const apply = async (name: string, control: ModelControl): Promise<void> => {
-    const choice = choices.find((one) => one.name === name);
-    if (!choice) return;
-    try {
-      chosen.set(name, controlled(await repository.load({ name, version: control.version ?? choice.version }), control));
-    } catch (error) {
-      at.say(`${name}: ${asSaccadeError(error).detail}`);
-    }
+  return {
+    control: (name) => read(name, table.get(name)) ?? asItIs,
+    names: () => [...table.entries().keys()].filter((name) => !isReportKey(name)),
+    write: (name, control) => table.put(name, encode(control)),
+    reports: () => new Map([...table.entries()].filter(([key]) => isReportKey(key)).map(([key, value]) => [readerOfReport(key), readReport(value)])),
+    report: (reader, report) => table.put(reportKey(reader), encode(report)),
+    caughtUp: () => table.caughtUp(),
+    close: () => table.close(),
   };
-  const topic = await followModelsTopic({ ...at, changed: (name, control) => void (changes = changes.then(() => apply(name, control))) });
-  await changes;
-  return { current: (model) => chosen.get(model.card.name) ?? model, close: () => topic.close() };
 }

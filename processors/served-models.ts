@@ -1,25 +1,31 @@
-/** The models of a process that infers: read from the repository, run by one engine, and steered by the topic `models`. */
+/** The models of a process that infers: read from the repository and run by one engine, as the set of models asks for them. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Registry } from 'prom-client';
 import { SaccadeError } from '../connectors/errors.ts';
 import { type ModelChoice, parseModelChoice } from '../connectors/models/model-choice.ts';
 import type { Repository } from '../connectors/models/repository.ts';
-import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
+import type { Clock } from '../connectors/ports.ts';
 import { keyOf, type Model } from '../schemas/model-card.ts';
+import type { ModelControl } from '../schemas/model-control.ts';
 import type { Config } from './config.ts';
 import { inferConfig, type InferConfig } from './infer/config.ts';
 import { createEngine, type Engine } from './infer/engine.ts';
 import { checkGolden, type CutPicture } from './infer/golden.ts';
 import { inferMetrics } from './infer/metrics.ts';
-import { type Fallback, type Serving, startServing } from './infer/serving.ts';
-import { followModelsTopic, type ModelsTopic } from './models-topic.ts';
+import { type Fallback, type Served, type Serving, startServing } from './infer/serving.ts';
+import type { LiveModels } from './model-set.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { decodeImage } from './preprocess/decode.ts';
 import { cutTensor } from './preprocess/tensor.ts';
 
 export interface ServedModels {
   readonly engine: Engine;
-  /** By the model's name. */
+  /** By the model's name; one for as long as the process lives, also where the model leaves and comes back. Throws unknown_model. */
   serving(name: string): Serving;
+  /** What answers under the name now; null: nothing does. */
+  answering(name: string): Served | null;
+  /** Brings what answers under the name into line with what is asked for. Throws invalid_model when it is asked for and nothing answers. */
+  follow(name: string): Promise<void>;
   /** Version, execution provider and rows of a run, for a person. */
   describe(name: string): string;
   /** Those that answer though their cards name no picture to try them on, NAME@VERSION. */
@@ -33,8 +39,7 @@ export interface ServedModelsOptions {
   readonly repository: Repository;
   readonly settings: Config['settings'];
   readonly engine: InferConfig;
-  readonly log: Log;
-  readonly producer: LogProducer;
+  readonly models: Pick<LiveModels, 'all' | 'find' | 'control'>;
   readonly clock: Clock;
   readonly metrics: Registry;
   readonly say: (message: string) => void;
@@ -53,23 +58,19 @@ export function engineSettings({ settings: s, given }: Config): InferConfig {
   });
 }
 
-/**
- * The models of the settings as the topics and preprocess know them; where one is not what its card says, its fallback.
- * Throws invalid_model.
- */
-export function readModels(repository: Repository, { SACCADE_MODELS, SACCADE_FALLBACK }: Config['settings']): Promise<Model[]> {
-  return Promise.all(
-    SACCADE_MODELS.map(async (wanted) => {
-      const choice = parseModelChoice(wanted);
-      try {
-        return await repository.load(choice);
-      } catch (error) {
-        const fallback = await fallbackOf(repository, SACCADE_FALLBACK, choice);
-        if (!fallback) throw error;
-        return repository.load({ name: choice.name, version: fallback.version });
-      }
-    }),
-  );
+/** The models of the settings as the topics and preprocess know them. Throws invalid_model. */
+export const readModels = (repository: Repository, settings: Config['settings']): Promise<Model[]> =>
+  Promise.all(settings.SACCADE_MODELS.map((wanted) => readModel(repository, settings, parseModelChoice(wanted))));
+
+/** A model, or its fallback where it is not what its card says. Throws invalid_model. */
+export async function readModel(repository: Repository, { SACCADE_FALLBACK }: Pick<Config['settings'], 'SACCADE_FALLBACK'>, choice: ModelChoice): Promise<Model> {
+  try {
+    return await repository.load(choice);
+  } catch (error) {
+    const fallback = await fallbackOf(repository, SACCADE_FALLBACK, choice).catch(() => null);
+    if (!fallback) throw error;
+    return repository.load({ name: choice.name, version: fallback.version });
+  }
 }
 
 async function fallbackOf(repository: Repository, set: readonly string[] = [], choice: ModelChoice): Promise<Fallback | null> {
@@ -89,49 +90,67 @@ export async function checkModel(repository: Repository, engine: Engine, model: 
   if (image) await checkGolden(engine, model, cutPicture, image);
 }
 
-/** Resolves when every model answers, as the topic says. Throws invalid_model, log_unavailable. */
+/**
+ * Resolves when every model answers, as the topic says. Throws invalid_model for one that the settings name; one that was loaded
+ * while others ran does not keep those from their work.
+ */
 export async function openServedModels(options: ServedModelsOptions): Promise<ServedModels> {
-  const { repository, settings: s, log, producer, clock, say } = options;
+  const { repository, settings: s, models, clock, say } = options;
   const servings = new Map<string, Serving>();
+  const applied = new Map<string, ModelControl>();
+  const choices = s.SACCADE_MODELS.map(parseModelChoice);
   const { entry } = options;
+  const up = (): [string, Serving][] => [...servings].filter(([, { idle }]) => !idle);
   const engine = createEngine({
     ...options.engine,
     clock,
     log: say,
     ...(entry ? { entry } : {}),
-    lost: (key, reason) => [...servings.values()].find((one) => keyOf(one.current().model) === key)?.lost(reason),
+    lost: (key, reason) => up().find(([, one]) => keyOf(one.current().model) === key)?.[1].lost(reason),
   });
-  let topic: ModelsTopic | null = null;
+
+  async function begin(name: string): Promise<void> {
+    const version = choices.find((choice) => choice.name === name)?.version ?? null;
+    const serving = await startServing({
+      name,
+      read: (asked) => repository.load({ name, version: asked ?? version }),
+      check: (model) => checkModel(repository, engine, model),
+      engine,
+      fallbackOf: (asked) => fallbackOf(repository, s.SACCADE_FALLBACK, { name, version: asked ?? version }),
+      control: models.control(name),
+      log: say,
+    });
+    servings.set(name, serving);
+  }
+
+  async function follow(name: string): Promise<void> {
+    const serving = servings.get(name);
+    if (!models.find(name)) return serving?.leave();
+    const control = models.control(name);
+    const before = applied.get(name);
+    applied.set(name, control);
+    if (!serving) return begin(name);
+    // Another state alone is nothing to what answers; the same written again is a wish to try again.
+    const onlyState = before !== undefined && before.state !== control.state && isDeepStrictEqual({ ...before, state: null, since: 0 }, { ...control, state: null, since: 0 });
+    if (serving.idle || (before !== control && !onlyState)) await serving.apply(control);
+  }
 
   const close = async (): Promise<void> => {
-    await topic?.close();
     await Promise.all([...servings.values()].map((serving) => serving.close()));
     await engine.close();
   };
 
   try {
-    topic = await followModelsTopic({ log, producer, clock, say, changed: (name, control) => void servings.get(name)?.apply(control) });
-    for (const { name, version } of s.SACCADE_MODELS.map(parseModelChoice)) {
-      const control = topic.control(name);
-      const serving = await startServing({
-        name,
-        read: (asked) => repository.load({ name, version: asked ?? version }),
-        check: (model) => checkModel(repository, engine, model),
-        engine,
-        fallbackOf: (asked) => fallbackOf(repository, s.SACCADE_FALLBACK, { name, version: asked ?? version }),
-        control,
-        log: say,
+    for (const { card: { name } } of models.all()) {
+      await follow(name).catch((error: unknown) => {
+        if (choices.some((choice) => choice.name === name)) throw error;
       });
-      servings.set(name, serving);
-      // Written while it was loading.
-      const now = topic.control(name);
-      if (JSON.stringify(now) !== JSON.stringify(control)) await serving.apply(now);
     }
   } catch (error) {
     await close();
     throw error;
   }
-  inferMetrics(options.metrics, engine, [...servings.values()]);
+  inferMetrics(options.metrics, engine, () => servings.values());
   return {
     engine,
     serving(name) {
@@ -139,13 +158,18 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
       if (!found) throw new SaccadeError('unknown_model', name);
       return found;
     },
+    answering(name) {
+      const found = servings.get(name);
+      return found && !found.idle ? found.current() : null;
+    },
+    follow,
     describe(name) {
       const { model } = servings.get(name)!.current();
       const { provider, policy } = engine.about(model);
       return `${keyOf(model)} on ${provider}${policy.rows > 1 ? `, up to ${policy.rows} rows a run` : ''}`;
     },
-    unchecked: () => [...servings.values()].map((serving) => serving.current().model).filter(({ card }) => !card.golden).map(keyOf),
-    degraded: () => Object.fromEntries([...servings].flatMap(([name, serving]) => (serving.degraded() ? [[`model ${name}`, serving.degraded()!]] : []))),
+    unchecked: () => up().map(([, serving]) => serving.current().model).filter(({ card }) => !card.golden).map(keyOf),
+    degraded: () => Object.fromEntries(up().flatMap(([name, serving]) => (serving.degraded() ? [[`model ${name}`, serving.degraded()!]] : []))),
     close,
   };
 }

@@ -31,18 +31,15 @@ export interface Stages {
 export const stageFamilies = ['ingest', 'preprocess', 'infer', 'sink', 'drift', 'keep', 'edge'] as const;
 export type StageFamily = (typeof stageFamilies)[number];
 
-/** Only the stages wanted are made: a sink needs a store, infer an engine. `edge` is not a step: it has clients, not a group. */
+/** Only the stages wanted are made: a sink needs a store, infer an engine; `models` are those of the start. `edge` is not a step: it has clients, not a group. */
 export function topology(wanted: readonly StageFamily[], models: readonly Model[], make: { [K in keyof Stages]: () => Stages[K] }): Step[] {
-  const tensors = Object.fromEntries(models.map(({ card: { name } }) => [name, tensorTopic(name)]));
-  const answers = { predictions: 'predictions', replies: 'replies' };
   const chain: Record<Exclude<StageFamily, 'edge'>, () => Step[]> = {
     ingest: () => Object.entries(make.ingest()).map(([topic, ingest]) => step(ingest, topic, { frames: 'frames', overflow: overflowTopic, predictions: 'predictions' })),
-    preprocess: () => {
-      const preprocess = make.preprocess();
-      const to = { ...tensors, ...answers };
-      return [step(preprocess, 'frames', to), { ...step(make.overflow()(preprocess), overflowTopic, to), bypassable: false }];
-    },
-    infer: (infer = make.infer()) => models.map((model) => step(infer(model), tensorTopic(model.card.name), answers)),
+    preprocess: (preprocess = make.preprocess(), to = { '*': tensorTopic('*'), ...answers }) => [
+      step(preprocess, 'frames', to),
+      { ...step(make.overflow()(preprocess), overflowTopic, to), bypassable: false },
+    ],
+    infer: (infer = make.infer()) => models.map((model) => inferStep(infer(model), model)),
     sink: () => Object.entries(make.sink()).map(([topic, sink]) => step(sink, topic, {})),
     keep: () => Object.entries(make.keep()).map(([topic, keep]) => ({ ...step(keep, topic, { kept: keptTopic }), begins: 'latest' })),
     drift: ({ drift, notify } = make.drift()) => [
@@ -55,6 +52,9 @@ export function topology(wanted: readonly StageFamily[], models: readonly Model[
 
 /** A group is named after its stage, so each model's group scales on its own lag. */
 export const groupOf = (stage: string): string => `saccade.${stage}`;
+
+const answers = { predictions: 'predictions', replies: 'replies' };
+export const inferStep = (stage: Stage<never>, { card }: Model): Step => step(stage, tensorTopic(card.name), answers);
 
 const step = (stage: Stage<never>, from: string, to: Record<string, string>): Step => ({ stage, from, group: groupOf(stage.name), to });
 

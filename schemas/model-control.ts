@@ -1,10 +1,20 @@
-/** A value of the topic `models`: how a model is to be served from now on, by its name. No value: as the settings say. */
+/** A value of the topic `models`: whether and how a model is to be served from now on, by its name. No value: as the settings say. */
 import { z } from 'zod';
 import type { Model } from './model-card.ts';
 
 const fraction = z.number().min(0).max(1);
 
+/**
+ * loading: every process makes ready to answer, no door lets it be asked for yet; draining: no door lets it be asked for any
+ * more, what was let in is answered; null, as in every record before there were states: served where the settings name it.
+ */
+export const modelStates = ['loading', 'served', 'draining', 'gone'] as const;
+export type ModelState = (typeof modelStates)[number];
+
 export const modelControlSchema = z.strictObject({
+  state: z.enum(modelStates).nullable().default(null),
+  /** When it came to be in that state, in milliseconds since the epoch. */
+  since: z.number().int().nonnegative().default(0),
   /** null: the version of the settings. */
   version: z.string().regex(/^\d+$/).nullable(),
   /** In place of the card's; a class that is not named keeps the card's. */
@@ -14,7 +24,7 @@ export const modelControlSchema = z.strictObject({
 
 export type ModelControl = z.infer<typeof modelControlSchema>;
 
-export const asItIs: ModelControl = { version: null, score: null, classes: {} };
+export const asItIs: ModelControl = { state: null, since: 0, version: null, score: null, classes: {} };
 
 /** The classes a control names that the model does not have. */
 export function unknownClasses({ classes }: ModelControl, { card, labels }: Model): string[] {

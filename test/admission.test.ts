@@ -152,7 +152,7 @@ describe('the lanes', () => {
 
   async function start(log: Log, stages: readonly StageFamily[]): Promise<{ stop(): Promise<void>; pipeline: Pipeline; admission: Admission }> {
     const producer = await log.producer();
-    const admission = createAdmission({ log, producer, clock: systemClock, models: ['m'], tenantTopics: ['frames.in.acme'], rules });
+    const admission = createAdmission({ log, producer, clock: systemClock, models: () => ['m'], tenantTopics: ['frames.in.acme'], rules });
     const cast = (stage: unknown): Stage<never> => stage as Stage<never>;
     const pipeline = await pipelineOn(
       log,

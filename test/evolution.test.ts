@@ -14,6 +14,7 @@ import { avroSchema } from '../schemas/topics.ts';
 import { needsKafka, needsRegistry, registryUrl } from './support/components.ts';
 import { testKafkaLog, testTopic, uniqueName, until } from './support/kafka.ts';
 import { pipelineOn, readAll } from './support/pipeline.ts';
+import { fixedModels } from '../schemas/model-set.ts';
 
 type Fields = { fields: { name: string; type: unknown; default?: unknown }[] };
 const changed = (name: string, change: (schema: Fields) => void): string => {
@@ -54,7 +55,7 @@ describe('schema versions side by side, through the chain', { skip: needsKafka |
     const blobs = memoryBlobs();
     const rules = { maxImageBytes: 4_000_000, claimCheckBytes: 1_000_000, models: [model], blobs };
     const ingest = { stage: ingestStage({ rules, tenant: 'default' }) as never, from: names.in, group: uniqueName('ingest'), to: { frames: names.frames, predictions: names.other } };
-    const preprocess = { stage: preprocessStage({ models, blobs, limits: preprocessConfig.parse({}), clock }) as never, from: names.frames, group: uniqueName('preprocess'), to: { [model]: names.tensors, predictions: names.other, replies: names.other } };
+    const preprocess = { stage: preprocessStage({ models: fixedModels(models), blobs, limits: preprocessConfig.parse({}), clock }) as never, from: names.frames, group: uniqueName('preprocess'), to: { [model]: names.tensors, predictions: names.other, replies: names.other } };
     // In the middle of an upgrade: ingest writes the next version of a frame, preprocess does not know it yet.
     const pipelines = [await pipelineOn(log, [ingest], { registry: newer }), await pipelineOn(log, [preprocess], { registry: current })];
     for (const pipeline of pipelines) await pipeline.start();

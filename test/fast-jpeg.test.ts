@@ -261,7 +261,7 @@ describe('the cutter', () => {
   const pool = fastJpegPool();
   /** Pictures that the fast path was asked for: its tensors do not tell. */
   let asked = 0;
-  const both = cutter(inputs, limits, { ...pool, cut: (...picture) => ((asked += 1), pool.cut(...picture)) });
+  const both = cutter(() => inputs, limits, { ...pool, cut: (...picture) => ((asked += 1), pool.cut(...picture)) });
   after(() => both.stop());
 
   test('takes the fast path for a plain JPEG, and has the tensors of the slow one, bit by bit', async () => {
@@ -296,7 +296,7 @@ describe('the cutter', () => {
   });
 
   test('refuses by pixels before it decodes', () =>
-    assert.rejects(cutter(inputs, { ...limits, maxPixels: 1000 }).cut(plain, inputs), (error) => error instanceof SaccadeError && error.code === 'too_many_pixels'));
+    assert.rejects(cutter(() => inputs, { ...limits, maxPixels: 1000 }).cut(plain, inputs), (error) => error instanceof SaccadeError && error.code === 'too_many_pixels'));
 
   test('says of a truncated one what libvips says', () =>
     assert.rejects(both.cut(plain.subarray(0, plain.length >> 1), inputs), (error) => error instanceof SaccadeError && error.code === 'undecodable_image'));

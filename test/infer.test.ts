@@ -13,6 +13,7 @@ import { predictionId } from '../schemas/ids.ts';
 import type { Detection, Frame, Prediction, Tensor } from '../schemas/records.ts';
 import { disoriented, photo } from './reference/pictures.ts';
 import { always, engineWith, modelsNamed } from './support/models.ts';
+import { fixedModels } from '../schemas/model-set.ts';
 
 interface Reference {
   answers: Record<string, Record<string, { labels?: Score[]; embedding?: number[]; detections?: (Score & { box: [number, number, number, number] })[] }>>;
@@ -31,7 +32,7 @@ const never = new AbortController().signal;
 async function pipeline(wanted: readonly string[], entry?: URL) {
   const models = await modelsNamed(...wanted);
   const engine = await engineWith(models, clock, entry ? { entry } : {});
-  const preprocess = preprocessStage({ models, blobs, limits: preprocessConfig.parse({}), clock });
+  const preprocess = preprocessStage({ models: fixedModels(models), blobs, limits: preprocessConfig.parse({}), clock });
   const stages = new Map(models.map((model) => [model.card.name, inferStage({ serving: always(model), engine, clock })]));
   const tensorOf = async (image: Buffer, model: string): Promise<Tensor> => {
     const [outcome] = await preprocess.process([inputOf(frameOf(image, model))], never);

@@ -66,7 +66,7 @@ describe('a letterboxed tensor', () => {
     const quick = fastCutter()(jpeg, { width: 600, height: 301, grey: false }, [input], [used]);
     assert.equal(quick.tensors[0]!.buffer, used);
     assert.ok(slow.pixels.equals(quick.tensors[0]!));
-    const threads = cutter([input], limits);
+    const threads = cutter(() => [input], limits);
     t.after(() => threads.stop());
     await threads.start();
     const [tensor] = (await threads.cut(jpeg, [input])).tensors;

@@ -36,7 +36,7 @@ const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 test('lag and rate come from the log: ends minus commits, advance over time', async () => {
   let [ends, commits] = [at([100, 50]), at([90])];
-  const look = stageLag({ beginningOffsets: async () => at([0, 0]), endOffsets: async () => ends, committed: async () => commits }, [{ stage: 'preprocess', group: 'g', topic: 'frames' }]);
+  const look = stageLag({ beginningOffsets: async () => at([0, 0]), endOffsets: async () => ends, committed: async () => commits }, () => [{ stage: 'preprocess', group: 'g', topic: 'frames' }]);
   const watched = { stage: 'preprocess', group: 'g', topic: 'frames' };
   assert.deepEqual(await look(T0), [{ ...watched, lag: 60, rate: null }]);
   [ends, commits] = [at([120, 60]), at([110, 40])];
@@ -50,7 +50,7 @@ test('lag and rate come from the log: ends minus commits, advance over time', as
 test('lag and rate count from the first record there is, where nothing was committed or retention overtook the commit', async () => {
   let commits = at([]);
   const log = { beginningOffsets: async () => at([900, 40]), endOffsets: async () => at([1000, 50]), committed: async () => commits };
-  const look = stageLag(log, [{ stage: 'preprocess', group: 'g', topic: 'frames' }]);
+  const look = stageLag(log, () => [{ stage: 'preprocess', group: 'g', topic: 'frames' }]);
   const watched = { stage: 'preprocess', group: 'g', topic: 'frames' };
   assert.deepEqual(await look(T0), [{ ...watched, lag: 110, rate: null }]);
   commits = at([920, 10]);

@@ -26,7 +26,11 @@ describe('arguments', () => {
     [['thresholds', 'nanodet', '--class', 'person'], /--class: 'person'/],
     [['thresholds', 'nanodet', '--class', 'person=x'], /--class person: 'x'/],
     [['list', '--score', '1'], /--score belongs/],
-    [['drop'], /models drop.*list, use, thresholds, tune, quantise/],
+    [['load', 'nanodet@one'], /NAME@VERSION.*'nanodet@one'/],
+    [['load', 'nanodet', '--limit', 'soon'], /--limit is 'soon'/],
+    [['unload', 'nanodet@1'], /'nanodet@1'/],
+    [['use', 'nanodet@1', '--force'], /--force belongs to unload/],
+    [['drop'], /models drop.*list, load, unload, use, thresholds, tune, quantise/],
     [['list', '--colour'], /colour/],
   ] as const) {
     test(`are refused: ${argv.join(' ')}`, () =>

@@ -21,7 +21,7 @@ describe('lag near retention', () => {
     const consumer = await log.consumer({ group: 'g', topics: ['work'], from: 'earliest', maxBytes: 1e6, maxBytesPerPartition: 1e6, handlers: { assigned: (generation) => void (current = generation), records() {} } });
     await eventually(() => current > 0, 'assigned');
     return {
-      watch: nearRetention({ log, clock, groups: [{ stage: 'infer.x', group: 'g', topic: 'work', retentionMs: 6 * hour, own }] }),
+      watch: nearRetention({ log, clock, groups: () => [{ stage: 'infer.x', group: 'g', topic: 'work', retentionMs: 6 * hour, own }] }),
       send: (partition: number) => producer.send([{ topic: 'work', key: null, value: Buffer.from('x'), partition }]),
       commit: (partition: number, offset: number) => consumer.commit(current, [{ topic: 'work', partition, offset }]),
       pass: (ms: number) => void (now += ms),

@@ -11,6 +11,7 @@ import type { Emitted, Input, Outcome } from '../processors/stage.ts';
 import { predictionId } from '../schemas/ids.ts';
 import type { Frame, Prediction, Tensor } from '../schemas/records.ts';
 import { photo } from './reference/pictures.ts';
+import { fixedModels } from '../schemas/model-set.ts';
 
 const models = await loadModels(fileURLToPath(new URL('../models', import.meta.url)), ['efficientnet-lite0', 'nanodet', 'ultraface']);
 const limits = preprocessConfig.parse({});
@@ -31,7 +32,7 @@ const emitted = (outcome: Outcome): readonly Emitted[] => {
 };
 
 describe('the stage', () => {
-  const stage = preprocessStage({ models, blobs: noBlobs, limits, clock });
+  const stage = preprocessStage({ models: fixedModels(models), blobs: noBlobs, limits, clock });
   const run = async (...frames: Frame[]): Promise<readonly Outcome[]> => stage.process(frames.map(inputOf), new AbortController().signal);
 
   test('emits a tensor to the output of each model asked for, with the frame\'s identity', async () => {
@@ -65,7 +66,7 @@ describe('the stage', () => {
 
   test('fetches what travels as a claim check, and asks again when the store cannot answer', async () => {
     const blobs: BlobStore = { ...noBlobs, get: async (claim) => (claim === 'there' ? photo('coffee') : noBlobs.get(claim)) };
-    const claiming = preprocessStage({ models, blobs, limits, clock });
+    const claiming = preprocessStage({ models: fixedModels(models), blobs, limits, clock });
     const [found, missing] = await claiming.process(
       [frameOf({ image: null, claim: 'there' }), frameOf({ image: null, claim: 'gone' })].map(inputOf),
       new AbortController().signal,

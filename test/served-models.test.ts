@@ -6,16 +6,17 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { openRepository } from '../connectors/models/repository.ts';
-import type { Log } from '../connectors/ports.ts';
+import type { Clock, Log } from '../connectors/ports.ts';
 import { readConfig } from '../processors/config.ts';
 import { openMode } from '../processors/edge/principal.ts';
 import { httpServer } from '../processors/edge/server.ts';
 import { inferConfig } from '../processors/infer/config.ts';
 import { inferStage } from '../processors/infer/infer.ts';
+import { openModelSet } from '../processors/model-set.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
-import { cutPicture, openServedModels, readModels, type ServedModels } from '../processors/served-models.ts';
+import { cutPicture, openServedModels, readModel, readModels, type ServedModels } from '../processors/served-models.ts';
 import type { Input } from '../processors/stage.ts';
-import type { ModelControl } from '../schemas/model-control.ts';
+import { asItIs, type ModelControl } from '../schemas/model-control.ts';
 import type { Prediction, Tensor } from '../schemas/records.ts';
 import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
 import { photo } from './reference/pictures.ts';
@@ -25,7 +26,7 @@ import { eventually, quiet } from './support/pipeline.ts';
 const [faces] = await modelsNamed('ultraface');
 const { pixels, geometry } = await cutPicture(photo('astronaut'), faces!);
 const never = new AbortController().signal;
-const plain: ModelControl = { version: null, score: null, classes: {} };
+const plain = asItIs;
 
 /** A repository of versions of ultraface, each as its card was edited. */
 async function repositoryOf(versions: Record<string, (card: Record<string, unknown>) => Record<string, unknown>>): Promise<string> {
@@ -61,20 +62,28 @@ async function serve(root: string, { env = {}, control = null, entry }: { env?: 
   const said: string[] = [];
   const metrics = new Registry();
   const { settings } = readConfig([], { SACCADE_MODELS: 'ultraface', ...env }, '/nowhere/.env');
+  // Restarts of a worker wait for nobody.
+  const clock: Clock = { now: Date.now, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 20), signal) };
+  const repository = openRepository(root);
+  const say = (message: string): void => void said.push(message);
+  const read = await readModels(repository, settings);
+  const models = await openModelSet({ load: (choice) => readModel(repository, settings, choice), chosen: settings.SACCADE_MODELS, atStart: read, stages: ['infer'], log, producer, clock, reader: 'here', say });
   const served = await openServedModels({
-    repository: openRepository(root),
+    repository,
     settings,
+    models,
     engine: inferConfig.parse({ workers: 2, providers: ['cpu'], maxBatch: 1 }),
-    log,
-    producer,
-    // Restarts of a worker wait for nobody.
-    clock: { now: Date.now, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 20), signal) },
+    clock,
     metrics,
-    say: (message) => said.push(message),
+    say,
     ...(entry ? { entry } : {}),
   }).catch(async (error: unknown) => {
     await log.close();
     throw error;
+  });
+  await models.begin(async (name) => {
+    await served.follow(name);
+    return { version: served.answering(name)?.model.card.version ?? null, trouble: served.degraded()[`model ${name}`] ?? null };
   });
   const stage = inferStage({ serving: served.serving('ultraface'), engine: served.engine, clock: systemClock });
   return {
@@ -87,6 +96,7 @@ async function serve(root: string, { env = {}, control = null, entry }: { env?: 
       });
     },
     async close() {
+      await models.close();
       await served.close();
       await log.close();
     },
@@ -145,7 +155,7 @@ describe('a model that is served', () => {
     assert.equal(world.served.serving('ultraface').current().model.card.thresholds.score, 0.01);
   });
 
-  for (const [version, words] of [['3', /golden.*expects face 0\.1/], ['4', /sha256/], ['5', /another input.*SACCADE_MODELS=ultraface@5/s], ['9', /9.card\.json/]] as const) {
+  for (const [version, words] of [['3', /golden.*expects face 0\.1/], ['4', /sha256/], ['5', /another input.*load ultraface@5/s], ['9', /9.card\.json/]] as const) {
     test(`stays with what answers when version ${version} cannot be served, and says so`, async () => {
       await world.tell({ ...plain, version });
       await eventually(() => words.test(world.served.degraded()['model ultraface'] ?? ''), `version ${version} refused: ${JSON.stringify(world.served.degraded())}`);
@@ -166,7 +176,7 @@ describe('a model that is served', () => {
 describe('a start', () => {
   test('is with the version and thresholds that the topic holds', async (t) => {
     const root = await repositoryOf({ 1: asIs, 2: asIs });
-    const world = await serve(root, { control: { version: '1', score: 0.9, classes: {} } });
+    const world = await serve(root, { control: { ...plain, version: '1', score: 0.9 } });
     t.after(async () => (await world.close(), rm(root, { recursive: true })));
     assert.deepEqual(await answer(world), ['1', null]);
     assert.equal(world.served.serving('ultraface').current().model.card.thresholds.score, 0.9);

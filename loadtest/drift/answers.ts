@@ -15,6 +15,7 @@ import { systemClock as clock } from '../../processors/runtime/clock.ts';
 import type { Input, Outcome } from '../../processors/stage.ts';
 import type { Frame, Prediction, Tensor } from '../../schemas/records.ts';
 import { always } from '../../test/support/models.ts';
+import { fixedModels } from '../../schemas/model-set.ts';
 
 export const modelNames = ['efficientnet-lite0', 'nanodet'] as const;
 
@@ -52,7 +53,7 @@ export async function askModels(lots: ReadonlyMap<string, () => Promise<Buffer[]
     const engine = createEngine({ ...inferConfig.parse({ workers: 2, providers: ['cpu'], maxBatch: 1 }), clock });
     try {
       for (const model of models) await engine.load(model);
-      const preprocess = preprocessStage({ models, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock });
+      const preprocess = preprocessStage({ models: fixedModels(models), blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock });
       const stages = models.map((model) => inferStage({ serving: always(model), engine, clock }));
       for (const [name, make] of missing) {
         const asked = await ask(await make(), preprocess, stages);

@@ -16,8 +16,9 @@ import { alertColumns, alertsTable, windowColumns, windowsTable } from '../sink/
 import { keptColumns, keptTable } from '../sink/kept-rows.ts';
 import { sinkStage } from '../sink/sink.ts';
 import { tableSink } from '../sink/table-sink.ts';
+import type { Model } from '../../schemas/model-card.ts';
 import type { Stage } from '../stage.ts';
-import { type Stages, topology } from '../topology.ts';
+import { inferStep, type Stages, topology } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
@@ -37,13 +38,15 @@ function sinks(store: Store, clock: Clock): Record<string, Stage<never>> {
 }
 
 /** Nothing is consumed before pipeline.start(). */
-export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null, keep: Stages['keep']): { readonly pipeline: Pipeline; readonly steps: readonly Step[] } {
+export function makeChain(base: Foundation, { admission }: Intake, { served, answers, cacheRules, current }: Inference, store: Store | null, drift: Stages['drift'] | null, keep: Stages['keep']): { readonly pipeline: Pipeline; readonly steps: readonly Step[]; readonly inferStepOf: (model: Model) => Step } {
   const { settings: s, models, rules, blobs, clock, log, producer, registry, data, logger, metrics, ending, say } = base;
-  const steps = topology(s.SACCADE_STAGES, models, {
+  const infer = ({ card: { name } }: Model): Stage<never> => inferStage({ serving: served!.serving(name), engine: served!.engine, clock, answers }) as Stage<never>;
+  // One that was loaded while others ran, and cannot be here, waits for a process that can, or for a person.
+  const steps = topology(s.SACCADE_STAGES, models.all().filter(({ card }) => served?.answering(card.name)), {
     ingest: () => Object.fromEntries([[inputTopic, s.SACCADE_TENANT] as const, ...s.SACCADE_TENANT_TOPICS].map(([topic, tenant]) => [topic, ingestStage({ name: ingestOf(topic), rules, tenant, lanes: admission.lanesOf(topic) })])),
     preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS }), clock, cache: cacheRules, current }),
     overflow: () => admission.overflow,
-    infer: () => (model) => inferStage({ serving: served!.serving(model.card.name), engine: served!.engine, clock, answers }),
+    infer: () => infer,
     sink: () => sinks({ ...store!, migrate: () => patiently(() => store!.migrate(), { clock, say }) }, clock),
     keep: () => keep,
     drift: () => drift!,
@@ -69,5 +72,5 @@ export function makeChain(base: Foundation, { admission }: Intake, { served, ans
     admission.release();
     return pipeline.stop(stopLimitMs);
   });
-  return { pipeline, steps };
+  return { pipeline, steps, inferStepOf: (model) => inferStep(infer(model), model) };
 }

@@ -20,9 +20,11 @@ const mib = 1024 * 1024;
 
 /** Null where this process has no edge. */
 export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
-  const { settings: s, log, producer, registry, rules, blobs, clock, names, models, repository, startedAt, logger, metrics, ending, wants } = base;
+  const { settings: s, log, producer, registry, rules, blobs, clock, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
-  const live = await startLive({ log, registry, clock, groups: asFused(stagesToWatch(names, [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []), blobs, masker, logger: logger.child({ stage: 'live' }) });
+  const names = (): string[] => models.all().map(({ card }) => card.name);
+  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []);
+  const live = await startLive({ log, registry, clock, groups, blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));
   ending.add('idempotency keys', async () => void (await Promise.all(keys.map((cache) => cache.close()))));
@@ -39,7 +41,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     live,
     kept,
     store: openReadingStore(base),
-    catalog: { served: () => models.map(current), versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
+    catalog: { served: () => models.offered().flatMap((name) => models.find(name) ?? []).map(current), leaving: (name) => models.leaving(name) !== null, versions: repository.versions, card: (name, version) => repository.card({ name, version }) },
     startedAt,
     vigil,
     ledger,

@@ -1,19 +1,19 @@
 /** What every part of a process stands on: its place on the data folder, the local servers, the log, the registry, the topics. */
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { SaccadeError } from '../../connectors/errors.ts';
+import type { ModelChoice } from '../../connectors/models/model-choice.ts';
 import { openRepository, type Repository } from '../../connectors/models/repository.ts';
 import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
 import { startSpanExport } from '../../connectors/telemetry/spans.ts';
 import type { Stack } from '../../deploy/local/stack.ts';
-import type { Model } from '../../schemas/model-card.ts';
-import { recordLimitBytes, topicSpecs, type TopicSpec } from '../../schemas/topics.ts';
+import { topicSpecs, type TopicSpec } from '../../schemas/topics.ts';
 import { parseSources, type SourceSpec } from '../camera/source-spec.ts';
 import type { Config } from '../config.ts';
 import { connect, openBlobs, openLog, openRegistry } from '../connect.ts';
 import type { AcceptRules } from '../ingest/accept.ts';
-import { maskPolicyOf } from '../masking.ts';
-import { masksAnybody } from '../mask/policy.ts';
 import { camerasOf, inVain, type Place, portOf, takePlace } from '../joining.ts';
 import { checkPort } from '../preflight.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -21,8 +21,10 @@ import { openProducer } from '../runtime/open-producer.ts';
 import type { PausableProducer } from '../runtime/pausable-producer.ts';
 import { patiently } from '../runtime/patience.ts';
 import type { Shutdown } from '../runtime/shutdown.ts';
-import { readModels } from '../served-models.ts';
+import { type LiveModels, openModelSet } from '../model-set.ts';
+import { readModel, readModels } from '../served-models.ts';
 import type { StageFamily } from '../topology.ts';
+import { topicDefaults } from './topic-defaults.ts';
 
 /** Ends the process in order, with the exit code given. */
 export type End = (why: string, code: number) => Promise<void>;
@@ -41,14 +43,14 @@ export interface Foundation {
   readonly stack: Stack;
   readonly log: Log;
   readonly registry: SchemaRegistry;
-  readonly topics: readonly TopicSpec[];
+  /** Of this deployment, with those of these models. */
+  topicsOf(models: readonly string[]): TopicSpec[];
   readonly producer: PausableProducer;
   readonly metrics: Registry;
   readonly blobs: BlobStore;
   readonly repository: Repository;
-  /** Of the start; served-models.ts knows which versions answer by now. */
-  readonly models: readonly Model[];
-  readonly names: readonly string[];
+  /** Asked anew each time; served-models.ts knows which versions answer where they are inferred. */
+  readonly models: LiveModels;
   readonly sources: readonly SourceSpec[];
   readonly rules: AcceptRules;
   wants(stage: StageFamily): boolean;
@@ -63,8 +65,7 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   const data = resolve(s.SACCADE_DATA);
 
   const repository = openRepository(s.SACCADE_MODELS_DIR);
-  const models = await readModels(repository, s);
-  const names = models.map((model) => model.card.name);
+  const read = await readModels(repository, s);
   const place: Place = await takePlace(config, data, say);
   ending.add('data folder', () => place.release());
   for (const line of inVain(config, place.running)) say(`!! ${line}`);
@@ -82,22 +83,25 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   const log = openLog(config, stack, logger.child({ component: 'kafka' }));
   ending.add('log', () => log.close());
   const registry = openRegistry(config, stack);
-  const topics = topicSpecs(names, {
-    partitions: s.SACCADE_PARTITIONS,
-    replication: s.SACCADE_REPLICATION,
-    minInSync: Math.min(2, s.SACCADE_REPLICATION),
-    maxRecordBytes: recordLimitBytes,
-    rawHours: masksAnybody(maskPolicyOf(s)) ? s.SACCADE_MASK_RAW_HOURS : undefined,
-  }, [...s.SACCADE_TENANT_TOPICS.keys()]);
+  const topicsOf = (names: readonly string[]): TopicSpec[] => topicSpecs(names, topicDefaults(s), [...s.SACCADE_TENANT_TOPICS.keys()]);
   const patience = { clock, say };
-  await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
+  const prepare = async (names: readonly string[]): Promise<void> => {
+    const topics = topicsOf(names);
+    await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
+  };
+  await prepare(read.map((model) => model.card.name));
   const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);
   ending.add('producer', () => producer.close());
+  const modelOptions = { load: (choice: ModelChoice) => readModel(repository, s, choice), chosen: s.SACCADE_MODELS, atStart: read, stages: s.SACCADE_STAGES, log, producer, clock, reader: randomUUID(), say: (message: string) => logger.info({ component: 'models' }, message) };
+  const models = await patiently(() => openModelSet(modelOptions), patience);
+  ending.add('models', () => models.close());
+  if (models.all().length === 0) throw new SaccadeError('invalid_config', `Every model of SACCADE_MODELS (${s.SACCADE_MODELS.join(', ')}) was unloaded: load one with npm run saccade -- models load NAME, or name another.`);
+  await prepare(models.all().map((model) => model.card.name));
 
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
   const blobs = openBlobs(s, data);
-  const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, models: names, blobs };
+  const rules: AcceptRules = { maxImageBytes: s.SACCADE_MAX_IMAGE_BYTES, claimCheckBytes: s.SACCADE_CLAIM_CHECK_BYTES, get models() { return models.offered(); }, leaving: models.leaving, blobs };
   const wants = (stage: StageFamily): boolean => s.SACCADE_STAGES.includes(stage);
-  return { config, settings: s, data, clock, startedAt, logger, ending, port, stack, log, registry, topics, producer, metrics, blobs, repository, models, names, sources, rules, wants, say };
+  return { config, settings: s, data, clock, startedAt, logger, ending, port, stack, log, registry, topicsOf, producer, metrics, blobs, repository, models, sources, rules, wants, say };
 }

@@ -3,16 +3,14 @@ import { answerCache } from '../../connectors/cache/answers.ts';
 import { cacheMetrics } from '../../connectors/cache/metrics.ts';
 import type { Model } from '../../schemas/model-card.ts';
 import { openCache } from '../connect.ts';
-import { followChosenModels } from '../models-topic.ts';
 import { engineSettings, openServedModels } from '../served-models.ts';
+import type { Served } from '../infer/serving.ts';
 import type { Foundation } from './foundation.ts';
 import { knownPictures } from './known-pictures.ts';
 
 export async function openInference(base: Foundation) {
-  const { settings: s, config, models, repository, log, producer, clock, metrics, logger, ending, wants } = base;
-  const told = (stage: string) => (message: string) => logger.info({ stage }, message);
-  const steering = { repository, settings: s, log, producer, clock };
-  const opening = wants('infer') ? openServedModels({ ...steering, engine: engineSettings(config), metrics, say: told('infer') }) : null;
+  const { settings: s, config, models, repository, clock, metrics, logger, ending, wants } = base;
+  const opening = wants('infer') ? openServedModels({ repository, settings: s, models, clock, engine: engineSettings(config), metrics, say: (message) => logger.info({ stage: 'infer' }, message) }) : null;
   // Before it is open: leaving while models load would abort the process.
   if (opening) ending.add('engine', async () => (await opening).close());
   const served = await opening;
@@ -25,9 +23,7 @@ export async function openInference(base: Foundation) {
   // What the edge does not find is asked for again by preprocess, and counted there.
   const atTheEdge = cached && answerCache({ ...cached, metrics: { ...counted, lookedUp: (model, outcome) => outcome === 'hit' && counted.lookedUp(model, outcome) } });
   // The cache asks by the version that answers, and the edge tells which one that is.
-  const chosen = !served && ((answers && wants('preprocess')) || wants('edge')) ? await followChosenModels({ ...steering, say: told('preprocess') }) : null;
-  if (chosen) ending.add('models topic', () => chosen.close());
-  const by = (model: Model) => served?.serving(model.card.name).current() ?? { model: chosen?.current(model) ?? model, insteadOf: null };
+  const by = (model: Model): Served => served?.answering(model.card.name) ?? { model: models.current(model), insteadOf: null };
   const cacheRules = answers && { answers, live: s.SACCADE_CACHE === 'all', except: s.SACCADE_CACHE_EXCEPT };
   return {
     /** Null where this process does not infer. */
@@ -45,7 +41,7 @@ export async function openInference(base: Foundation) {
       return trouble ? { engine: trouble } : {};
     },
     unchecked: (): string[] => served?.unchecked() ?? [],
-    degraded: (): Record<string, string> => served?.degraded() ?? {},
+    degraded: (): Record<string, string> => ({ ...models.degraded(), ...served?.degraded() }),
   };
 }
 

@@ -6,7 +6,8 @@ import { nearRetention } from '../ingest/near-retention.ts';
 import { stagesToWatch } from '../topology.ts';
 import type { Foundation } from './foundation.ts';
 
-export function openIntake({ settings: s, log, producer, clock, names, topics, logger, ending }: Foundation) {
+export function openIntake({ settings: s, log, producer, clock, models, topicsOf, logger, ending }: Foundation) {
+  const names = (): string[] => models.all().map(({ card }) => card.name);
   const tenantTopics = [...s.SACCADE_TENANT_TOPICS.keys()];
   const { SACCADE_QUOTA_FPS: framesPerSecond, SACCADE_QUOTA_BURST: burst } = s;
   const admission = createAdmission({
@@ -22,7 +23,10 @@ export function openIntake({ settings: s, log, producer, clock, names, topics, l
   const acceptance = nearRetention({
     log,
     clock,
-    groups: stagesToWatch(names, tenantTopics).map((watched) => ({ ...watched, retentionMs: topics.find(({ name }) => name === watched.topic)!.retentionMs, own: tenantTopics.includes(watched.topic) })),
+    groups() {
+      const kept = new Map(topicsOf(names()).map(({ name, retentionMs }) => [name, retentionMs]));
+      return stagesToWatch(names(), tenantTopics).map((watched) => ({ ...watched, retentionMs: kept.get(watched.topic)!, own: tenantTopics.includes(watched.topic) }));
+    },
   });
   return {
     admission,

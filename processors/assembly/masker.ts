@@ -22,8 +22,8 @@ export async function openMasker(base: Foundation, { served }: Inference) {
 }
 
 /** Topics are created with the limit and never altered: one from before, or of somebody else's making, may keep pictures for longer. */
-async function rawPictures({ config, stack, topics, logger, settings: s }: Foundation): Promise<string | null> {
-  const limited = topics.filter(({ segmentMs }) => segmentMs !== undefined);
+async function rawPictures({ config, stack, topicsOf, models, logger, settings: s }: Foundation): Promise<string | null> {
+  const limited = topicsOf(models.all().map(({ card }) => card.name)).filter(({ segmentMs }) => segmentMs !== undefined);
   try {
     const longer = await keptTooLong(config, stack, limited, logger.child({ component: 'kafka' }));
     if (longer.length === 0) return null;

@@ -14,6 +14,7 @@ import { openDrift } from './drift.ts';
 import { type End, layFoundation } from './foundation.ts';
 import { openKept } from './keep.ts';
 import { openInference } from './inference.ts';
+import { followModels } from './follow-models.ts';
 import { openMasker } from './masker.ts';
 import { openIntake } from './intake.ts';
 import { openSql } from './sql.ts';
@@ -31,7 +32,8 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const masking = await openMasker(base, inference);
   const replies = ownReplies(base.producer);
   const kept = openKept(base, masking.masker);
-  const { pipeline, steps } = makeChain({ ...base, producer: replies.producer }, intake, inference, store, await openDrift(base), kept.stages);
+  const chain = makeChain({ ...base, producer: replies.producer }, intake, inference, store, await openDrift(base), kept.stages);
+  const { pipeline, steps } = chain;
   intake.watch();
 
   const ofStages = (): Record<string, string> => ({ ...pipeline.troubles(), ...inference.troubles() });
@@ -65,10 +67,11 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   const url = await server.listen(s.HOST, base.port);
   await sql.listen();
   await Promise.all([pipeline.start(), edge?.open()]);
+  await followModels(base, inference, chain, edge);
   if (store) await keepUp(base, store);
   ownTheFolder(base, url);
   openCameras(base, intake);
-  announce({ settings: s, models: base.models, served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
+  announce({ settings: s, models: base.models.all(), served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
   access.announce();
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
 }

@@ -19,7 +19,7 @@ export async function keepUp(base: Foundation, store: Store): Promise<void> {
 
 /** The first process owns run.json, and with it the expiry of blobs; those that join it must not take its place. */
 export function ownTheFolder(base: Foundation, url: string): void {
-  const { data, settings: s, startedAt, stack, clock, blobs, topics, logger, ending, wants } = base;
+  const { data, settings: s, startedAt, stack, clock, blobs, topicsOf, logger, ending, wants } = base;
   if (readRunFile(data)) return;
   const { kafka, registry, clickhouse, children } = stack;
   const edge = wants('edge');
@@ -27,7 +27,7 @@ export function ownTheFolder(base: Foundation, url: string): void {
   writeRunFile(data, own);
   ending.add('run file', () => removeRunFile(data));
   const closing = new AbortController();
-  const expiring = expireBlobs({ clock, blobs, ageMs: blobAgeMs(topics), signal: closing.signal, log: logger.child({ component: 'blobs' }) });
+  const expiring = expireBlobs({ clock, blobs, ageMs: blobAgeMs(topicsOf([])), signal: closing.signal, log: logger.child({ component: 'blobs' }) });
   ending.add('blob expiry', () => (closing.abort(), expiring));
 }
 

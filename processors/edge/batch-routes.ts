@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { type BatchItem, batchSchema } from '../../schemas/api/batch.ts';
+import { checkModel } from '../ingest/accept.ts';
 import { answerOf } from './answer.ts';
 import { type Intake, pictureRefusals } from './intake.ts';
 import { type AcceptedInquiry, type Inquiry, resultAt } from './inquiries.ts';
@@ -52,7 +53,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
     const { tenant } = request.principal;
     const model = request.query.model || rules.models[0]!;
     // Of every picture alike: said once, before any is sent.
-    if (!rules.models.includes(model)) throw new SaccadeError('unknown_model', `'${model.slice(0, 80)}' (served: ${rules.models.join(', ')}).`);
+    checkModel(model, rules);
     const waits = request.query.wait === '1';
     const images = await imagesOf(request, config.maxBatchBytes);
     const { traceparent: caller, 'idempotency-key': key } = request.headers;

@@ -73,6 +73,8 @@ export interface Edge extends Pick<ReplyDesk, 'awaits' | 'receive'> {
   /** Resolves when answers can be received. */
   open(): Promise<void>;
   troubles(): Record<string, string>;
+  /** Resolves when all that was let in before the call, by requests and by streams, is in the log, or has been refused. */
+  settled(): Promise<void>;
   /** Requests that wait for an answer. */
   readonly waiting: number;
   /** Refuses what comes from now on and waits for what came before: the pipeline and the server must still be running. */
@@ -122,6 +124,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
       const why = refusal();
       return why === null ? {} : { edge: why };
     },
+    settled: async () => void (await Promise.all([inquiries.settled(), streams.settled()])),
     get waiting() {
       return desk.waiting;
     },

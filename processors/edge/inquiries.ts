@@ -10,7 +10,7 @@ import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
-import { createPace, type Pace } from './pace.ts';
+import { createPace, type Pace, paceOfEach } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
 import { requestSource } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
@@ -70,6 +70,8 @@ export interface Inquiries {
    * a picture is its own. Throws what is wrong with all of them: not_ready, overloaded, log_unavailable.
    */
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
+  /** Resolves when what was let in before the call is in the log, or refused. */
+  settled(): Promise<void>;
   /** Whether a picture for the model whose answer is waited for would be overloaded now. */
   full(model: string): boolean;
 }
@@ -96,8 +98,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
   const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs, lateMs, first, most, least, calm })]));
-  const full = (model: string): boolean => paces.get(model)?.full ?? false;
+  const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least, calm }));
+  const full = (model: string): boolean => paces.known(model)?.full ?? false;
+  const sending = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. */
   async function recall(id: string, { image, model }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
@@ -114,7 +117,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
     const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
-    const pace = (waits && paces.get(model)) || null;
+    const pace = waits && rules.models.includes(model) ? paces.of(model) : null;
     pace?.take();
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
@@ -161,12 +164,15 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
 
   return {
     full,
+    settled: async () => void (await Promise.allSettled(sending)),
     async ask(inquiries, inquirer) {
       if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
       const identified = await keys.identify(inquirer.tenant, source, inquiries);
       let prepared: readonly (Prepared | SaccadeError)[] = [];
       try {
-        prepared = await send(inquiries, identified, inquirer);
+        const work = send(inquiries, identified, inquirer);
+        sending.add(work);
+        prepared = await work.finally(() => sending.delete(work));
       } finally {
         identified.forEach((one, i) => one instanceof SaccadeError || one.done(prepared[i] !== undefined && !(prepared[i] instanceof SaccadeError)));
       }

@@ -33,6 +33,7 @@ export const pictureRefusals = [
   'undecodable_image',
   'too_many_pixels',
   'unknown_model',
+  'model_unloading',
   'idempotency_key_reused',
   'inference_failed',
   'overloaded',

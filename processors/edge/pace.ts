@@ -87,3 +87,16 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
     },
   };
 }
+
+/** One for each model, made when it is first asked for: models come and go. */
+export function paceOfEach(make: () => Pace): { of(model: string): Pace; /** Makes none. */ known(model: string): Pace | undefined } {
+  const paces = new Map<string, Pace>();
+  return {
+    of(model) {
+      const pace = paces.get(model) ?? make();
+      paces.set(model, pace);
+      return pace;
+    },
+    known: (model) => paces.get(model),
+  };
+}

@@ -10,6 +10,7 @@ import { answersOf } from './answers.ts';
 import type { Engine, RowInput, RowResult } from './engine.ts';
 import { flights, type Landed } from './flights.ts';
 import type { Served, Serving } from './serving.ts';
+import type { RunPolicy } from './tuning.ts';
 
 export interface InferOptions {
   readonly serving: Serving;
@@ -107,8 +108,10 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
     };
   }
 
-  const policy = () => engine.about(serving.current().model).policy;
+  // A branch that is fused behind preprocess outlives its model.
+  const policy = (): Pick<RunPolicy, 'rows' | 'delayMs'> => (serving.idle ? { rows: 1, delayMs: 0 } : engine.about(serving.current().model).policy);
   const rowBytes = (): number => {
+    if (serving.idle) return 1;
     const { input } = serving.current().model.card;
     return input.height * input.width * 3;
   };

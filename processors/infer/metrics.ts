@@ -3,7 +3,7 @@ import { Gauge, type Registry } from 'prom-client';
 import type { Engine } from './engine.ts';
 import type { Serving } from './serving.ts';
 
-export function inferMetrics(registry: Registry, engine: Engine, servings: readonly Serving[]): void {
+export function inferMetrics(registry: Registry, engine: Engine, servings: () => Iterable<Serving>): void {
   const gauge = (name: string, help: string, labelNames: string[], read: (gauge: Gauge) => void): void => {
     new Gauge({
       name,
@@ -17,7 +17,7 @@ export function inferMetrics(registry: Registry, engine: Engine, servings: reado
     });
   };
   const each = (tell: (serving: Serving, model: string, version: string) => void): void => {
-    for (const serving of servings) tell(serving, serving.name, serving.current().model.card.version);
+    for (const serving of servings()) if (!serving.idle) tell(serving, serving.name, serving.current().model.card.version);
   };
   gauge('saccade_infer_workers', 'Inference worker threads.', [], (all) => all.set(engine.workers));
   gauge('saccade_model_info', 'The version that answers, the execution provider it runs on, and the version it stands in for.', ['model', 'version', 'provider', 'fallback_for'], (all) =>

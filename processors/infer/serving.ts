@@ -32,9 +32,17 @@ export interface Fallback {
 
 export interface Serving {
   readonly name: string;
+  /** Throws unknown_model while nothing answers. */
   current(): Served;
-  /** Brings up what is asked for beside what answers, then switches. Never rejects: what cannot be served changes nothing, and is told. */
+  /** Nothing answers: it has been left, and not been asked for again. */
+  readonly idle: boolean;
+  /**
+   * Brings up what is asked for beside what answers, then switches: what cannot be served changes nothing, and is told. Where
+   * nothing answers it begins anew, and throws what startServing throws.
+   */
   apply(control: ModelControl): Promise<void>;
+  /** Releases what answers once all that waits for it is answered; nothing does from then on, until something is asked for again. */
+  leave(): Promise<void>;
   /** A record ended a worker; `first`: for the first time. After several of them the fallback answers from then on. */
   crashed(first: boolean): void;
   answered(): void;
@@ -56,9 +64,9 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   let changes: Promise<unknown> = Promise.resolve();
   let control = options.control ?? asItIs;
   /** As its card says; `served` has the thresholds of the control. */
-  let loaded: Model;
+  let loaded: Model | null = null;
   let standIn: Model | null = null;
-  let served: Served;
+  let served: Served | null = null;
   let trouble: string | null = null;
   let victims = 0;
   let closed = false;
@@ -95,19 +103,21 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   async function change(next: ModelControl): Promise<void> {
     control = next;
+    if (loaded === null) return begin();
     // Without a version: that of the settings; whatever answers now may be it, or stand in for it.
     const wanted = await read(next.version).catch((error: unknown) => asSaccadeError(error, 'invalid_model'));
     if (!(wanted instanceof SaccadeError) && wanted.card.version === loaded.card.version) {
       trouble = null;
       return serve(loaded, null);
     }
-    const before = loaded;
+    const before: Model = loaded;
     try {
       if (wanted instanceof SaccadeError) throw wanted;
       fits(wanted, before);
-      serve(await bringUp(next.version), null);
+      const upcoming = await bringUp(next.version);
+      serve(upcoming, null);
       trouble = null;
-      log(`${keyOf(loaded)} answers now, in place of ${keyOf(before)}`);
+      log(`${keyOf(upcoming)} answers now, in place of ${keyOf(before)}`);
       const old = standIn;
       standIn = null;
       await release(before, old);
@@ -120,7 +130,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   /** Null when there is nothing that could stand in for what answers. */
   async function bringUpSecond(): Promise<Model | null> {
-    if (standIn) return standIn;
+    if (standIn || loaded === null || served === null) return standIn;
     // One that stands in has nobody behind it: two that point at each other would take turns for ever.
     const fallback = served.insteadOf === null ? await options.fallbackOf(loaded.card.version) : null;
     if (!fallback) return null;
@@ -151,35 +161,53 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
 
   async function begin(): Promise<void> {
     try {
-      return serve(await bringUp(control.version), null);
+      serve(await bringUp(control.version), null);
+      trouble = null;
     } catch (thrown) {
       const error = asSaccadeError(thrown, 'invalid_model');
       const fallback = await options.fallbackOf(control.version);
       if (!fallback) throw error;
-      serve(await bringUp(fallback.version).catch(() => Promise.reject(error)), fallback.failing);
-      say(`${name}@${served.insteadOf} cannot be served, ${keyOf(loaded)} answers instead: ${error.detail}`);
+      const second = await bringUp(fallback.version).catch(() => Promise.reject(error));
+      serve(second, fallback.failing);
+      say(`${name}@${fallback.failing} cannot be served, ${keyOf(second)} answers instead: ${error.detail}`);
     }
+  }
+
+  async function leave(): Promise<void> {
+    const left = [loaded, standIn];
+    loaded = null;
+    served = null;
+    standIn = null;
+    trouble = null;
+    await release(...left);
   }
 
   await begin();
   return {
     name,
-    current: () => served,
+    current() {
+      if (!served) throw new SaccadeError('unknown_model', name);
+      return served;
+    },
+    get idle() {
+      return served === null;
+    },
     apply: (next) => serially(() => change(next)),
+    leave: () => serially(leave),
     crashed(first) {
       if (first) victims += 1;
       if (victims < victimsToFallBack) return;
       const failing = loaded;
-      void serially(() => fallBack(failing, `it ended its worker on ${victimsToFallBack} records running`));
+      if (failing) void serially(() => fallBack(failing, `it ended its worker on ${victimsToFallBack} records running`));
     },
     answered: () => void (victims = 0),
     lost(reason) {
       const failing = loaded;
-      void serially(() => fallBack(failing, reason));
+      if (failing) void serially(() => fallBack(failing, reason));
     },
     second: () =>
       serially(async () => {
-        const insteadOf = loaded.card.version;
+        const insteadOf = loaded?.card.version ?? null;
         const model = await bringUpSecond().catch(() => null);
         return model && { model: controlled(model, control), insteadOf };
       }),
@@ -191,8 +219,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   };
 }
 
-/** The topic's tensors are cut for the version that was served when preprocess started. */
+/** The topic's tensors are cut for the version that was served when the model came. */
 export function fits(next: Model, before: Model): void {
   const [a, b] = [next, before].map(({ card: { input, task } }) => JSON.stringify([task, input.height, input.width, input.fit]));
-  if (a !== b) throw new SaccadeError('invalid_model', `${keyOf(next)} takes another input or has another task than ${keyOf(before)}: start the processes anew with SACCADE_MODELS=${keyOf(next)}.`);
+  if (a !== b) throw new SaccadeError('invalid_model', `${keyOf(next)} takes another input or has another task than ${keyOf(before)}: unload ${before.card.name}, and then load ${keyOf(next)}.`);
 }

@@ -12,8 +12,10 @@ export interface AcceptRules {
   readonly maxImageBytes: number;
   /** An image above this many bytes travels as a claim check. */
   readonly claimCheckBytes: number;
-  /** Models a frame that names none is for. */
+  /** Those that may be asked for, read anew for each frame: models come and go. A frame that names none is for all of them. */
   readonly models: readonly string[];
+  /** Since when a model is being unloaded; null: it is not. Absent: none ever is. */
+  readonly leaving?: (model: string) => number | null;
   readonly blobs: BlobStore;
 }
 
@@ -24,6 +26,8 @@ export interface Offered {
   readonly sequence: number | null;
   readonly capturedAt: number;
   readonly acceptedAt: number;
+  /** When it came into the log, where it lies there already: what came before a model began to be unloaded is still answered by it. */
+  readonly loggedAt?: number;
   readonly image: Buffer;
   readonly models: readonly string[] | null;
   readonly deadline: number | null;
@@ -33,7 +37,15 @@ export interface Offered {
 /** A frame that names more is refused, so that one record cannot demand a thousand outcomes. */
 export const maxModelsAsked = 32;
 
-/** Throws invalid_field, payload_empty, payload_too_large, unsupported_media_type, unknown_model, blobs_unavailable. */
+/** Throws unknown_model, model_unloading when no frame that comes now may ask for the model. */
+export function checkModel(model: string, { models, leaving }: Pick<AcceptRules, 'models' | 'leaving'>, loggedAt = Infinity): void {
+  if (models.includes(model)) return;
+  const since = leaving?.(model) ?? null;
+  if (since !== null && loggedAt <= since) return;
+  throw new SaccadeError(since === null ? 'unknown_model' : 'model_unloading', `'${model.slice(0, 80)}' (served: ${models.join(', ')}).`);
+}
+
+/** Throws invalid_field, payload_empty, payload_too_large, unsupported_media_type, unknown_model, model_unloading, blobs_unavailable. */
 export async function accept(offered: Offered, rules: AcceptRules): Promise<Frame> {
   const { image } = offered;
   if (image.length === 0) throw new SaccadeError('payload_empty');
@@ -46,9 +58,7 @@ export async function accept(offered: Offered, rules: AcceptRules): Promise<Fram
     throw new SaccadeError('invalid_field', `${offered.models?.length} models are named; at most ${maxModelsAsked} are allowed.`);
   }
   const models = [...new Set(offered.models && offered.models.length > 0 ? offered.models : rules.models)];
-  for (const model of models) {
-    if (!rules.models.includes(model)) throw new SaccadeError('unknown_model', `'${model.slice(0, 80)}' (served: ${rules.models.join(', ')}).`);
-  }
+  for (const model of models) checkModel(model, rules, offered.loggedAt);
   // The blob is written before the record that names it. Its bytes are in its name: an id that comes again with another picture
   // must not change the one that an earlier record names.
   const claim = image.length > rules.claimCheckBytes ? await rules.blobs.put(`${offered.id}.${(await pictureDigest(image)).toString('hex', 0, 16)}`, image) : null;

@@ -56,6 +56,7 @@ export function ingestStage({ name = 'ingest', rules, tenant, lanes }: IngestOpt
           sequence: described.sequence,
           capturedAt: described.captured_at ?? input.origin.timestamp,
           acceptedAt: input.origin.timestamp,
+          loggedAt: input.origin.timestamp,
           image: described.image,
           models: described.models,
           deadline: described.deadline,

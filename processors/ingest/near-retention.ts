@@ -15,7 +15,8 @@ export interface RetainedGroup {
 
 export interface NearRetentionOptions {
   readonly log: Pick<Log, 'committed' | 'offsetsAt' | 'beginningOffsets' | 'endOffsets'>;
-  readonly groups: readonly RetainedGroup[];
+  /** Read anew at each look. */
+  readonly groups: () => readonly RetainedGroup[];
   readonly clock: Clock;
 }
 
@@ -40,9 +41,9 @@ const hours = (ms: number): string => (ms >= 3_600_000 ? `${(ms / 3_600_000).toF
 const sentence = ({ stage, topic, retentionMs }: RetainedGroup): string => `${stage} is more than ${hours(retentionMs * resumeShare)} behind on ${topic}, which keeps records for ${hours(retentionMs)}.`;
 
 export function nearRetention({ log, groups, clock }: NearRetentionOptions): NearRetention {
-  const shortest = Math.min(...groups.map(({ retentionMs }) => retentionMs));
+  const shortest = Math.min(...groups().map(({ retentionMs }) => retentionMs));
   const everyMs = Math.min(mostEveryMs, shortest / 100);
-  let late = new Set<RetainedGroup>();
+  let late = new Map<string, RetainedGroup>();
 
   /** Whether the oldest record that the group has not finished is older than `ageMs`. */
   async function behindBy({ group, topic }: RetainedGroup, ageMs: number): Promise<boolean> {
@@ -62,8 +63,8 @@ export function nearRetention({ log, groups, clock }: NearRetentionOptions): Nea
   }
 
   async function look(): Promise<void> {
-    const found = await Promise.all(groups.map(async (each) => ((await behindBy(each, each.retentionMs * (late.has(each) ? resumeShare : share))) ? [each] : [])));
-    late = new Set(found.flat());
+    const found = await Promise.all(groups().map(async (each) => ((await behindBy(each, each.retentionMs * (late.has(each.stage) ? resumeShare : share))) ? [each] : [])));
+    late = new Map(found.flat().map((each) => [each.stage, each]));
   }
 
   return {
@@ -76,9 +77,9 @@ export function nearRetention({ log, groups, clock }: NearRetentionOptions): Nea
       }
     },
     refusal() {
-      const worst = [...late].find(({ own }) => !own);
+      const worst = [...late.values()].find(({ own }) => !own);
       return worst ? sentence(worst) : null;
     },
-    lateInputs: () => Object.fromEntries([...late].filter(({ own }) => own).map((each) => [each.stage, sentence(each)])),
+    lateInputs: () => Object.fromEntries([...late.values()].filter(({ own }) => own).map((each) => [each.stage, sentence(each)])),
   };
 }

@@ -14,7 +14,7 @@ export interface Behind {
 
 export interface RoomOptions {
   readonly clock: Clock;
-  /** The groups, in the same order each time. Throws log_unavailable. */
+  /** The groups, in the same order as long as there are as many. Throws log_unavailable. */
   look(): Promise<readonly Behind[]>;
 }
 
@@ -52,6 +52,8 @@ export function room({ clock, look }: RoomOptions): Room {
   let grantedAt = clock.now();
 
   function judge(now: Look): void {
+    // Of other groups than before: a model has come or gone.
+    if (looks[0]?.groups.length !== now.groups.length) looks = [];
     looks = [...looks.filter(({ at }) => at <= now.at && now.at - at <= paceOverMs), now];
     const first = looks[0]!;
     const seconds = (now.at - first.at) / 1000;

@@ -15,8 +15,8 @@ export interface LiveOptions {
   readonly log: Log;
   readonly registry: Pick<SchemaRegistry, 'decode'>;
   readonly clock: Clock;
-  /** The stages in the order of the chain; `infer.X` is the stage that runs model X. */
-  readonly groups: readonly WatchedGroup[];
+  /** The stages in the order of the chain, read anew at each look; `infer.X` is the stage that runs model X. */
+  readonly groups: () => readonly WatchedGroup[];
   /** Without it a frame that travels as a claim check is shown without its picture. */
   readonly blobs?: Pick<BlobStore, 'get'>;
   /** Without it pictures are shown as they came. */
@@ -65,7 +65,7 @@ export async function startLive({ log, registry, clock, groups, blobs, masker, l
   const views = tenantViews(() => startedAt, held.has);
 
   let trouble: string | null = null;
-  const unknown = (): StageState[] => groups.map((watched) => ({ ...watched, lag: null, rate: null }));
+  const unknown = (): StageState[] => groups().map((watched) => ({ ...watched, lag: null, rate: null }));
   let stages = unknown();
 
   const answers = predictionTap(

@@ -17,18 +17,21 @@ interface Look {
 }
 
 /** Each call looks at the log once. Throws log_unavailable. */
-export function stageLag(log: Pick<Log, 'beginningOffsets' | 'endOffsets' | 'committed'>, groups: readonly WatchedGroup[]): (now: number) => Promise<StageState[]> {
-  const looks = new Map<WatchedGroup, Look[]>();
+export function stageLag(log: Pick<Log, 'beginningOffsets' | 'endOffsets' | 'committed'>, groupsNow: () => readonly WatchedGroup[]): (now: number) => Promise<StageState[]> {
+  let looks = new Map<string, Look[]>();
   return async (now) => {
+    const groups = groupsNow();
     const topics = [...new Set(groups.map(({ topic }) => topic))];
     // Commits are read before ends: the other way round a record written and committed in between would make lag negative.
     const committed = await Promise.all(groups.map(({ group, topic }) => log.committed(group, topic)));
     const ends = new Map(await Promise.all(topics.map(async (topic) => [topic, await log.endOffsets(topic)] as const)));
     const begins = new Map(await Promise.all(topics.map(async (topic) => [topic, offsets(await log.beginningOffsets(topic))] as const)));
+    const earlierLooks = looks;
+    looks = new Map();
     return groups.map((watched, index) => {
       const look: Look = { at: now, committed: offsets(committed[index]!) };
-      const earlier = (looks.get(watched) ?? []).filter(({ at }) => now - at <= SPAN_MS);
-      looks.set(watched, [...earlier, look]);
+      const earlier = (earlierLooks.get(watched.stage) ?? []).filter(({ at }) => now - at <= SPAN_MS);
+      looks.set(watched.stage, [...earlier, look]);
       return { ...watched, lag: lagOf(begins.get(watched.topic)!, ends.get(watched.topic)!, look.committed), rate: rateOf(begins.get(watched.topic)!, earlier[0], look) };
     });
   };

@@ -1,9 +1,14 @@
 /** The commands themselves: everything is checked before anything is written to the topic. */
 import { SaccadeError } from '../../connectors/errors.ts';
+import type { Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
 import { asItIs, controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
+import type { ModelReport } from '../../schemas/model-report.ts';
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
+import { loadModel } from './load.ts';
+import { checkKnown, words } from './states.ts';
+import { unloadModel } from './unload.ts';
 
 /** What the commands need of the world; main.ts picks it, a test brings its own. */
 export interface ModelWorld {
@@ -20,12 +25,27 @@ export interface ModelWorld {
   folds(model: Model): Promise<readonly string[]>;
   /** Throws invalid_model when frames cut for one cannot be answered by the other. */
   fits(next: Model, before: Model): void;
+  /** Processes that run now and follow the topic, by their name there, with what each has said; null: nothing yet. */
+  processes(): Promise<ReadonlyMap<string, ModelReport | null>>;
+  /** Makes the model's topics. */
+  makeTopics(name: string): Promise<void>;
+  /** Next offset of each partition, by number. */
+  ends(topic: string): Promise<Ends>;
+  /** Records below these offsets that a stage has not finished, by the stage's group. */
+  left(topic: string, below: Ends): Promise<ReadonlyMap<string, number>>;
+  /** Whether any process runs the group. */
+  runs(group: string): Promise<boolean>;
+  readonly clock: Clock;
 }
 
-type Print = (line: string) => void;
+export type Ends = ReadonlyMap<number, number>;
+
+export type Print = (line: string) => void;
 
 export async function runModelCommand(world: ModelWorld, command: Exclude<ModelCommand, { name: 'tune' }>, print: Print): Promise<void> {
   if (command.name === 'list') return list(world, print);
+  if (command.name === 'load') return loadModel(world, command, print);
+  if (command.name === 'unload') return unloadModel(world, command, print);
   const { model: name } = command;
   await checkServed(world, name);
   const before = world.control(name);
@@ -50,17 +70,21 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
 
 /** A model has a topic of its own, which is made when a pipeline that serves it starts. */
 async function checkServed(world: ModelWorld, name: string): Promise<void> {
-  if (!(await world.names()).includes(name)) throw new SaccadeError('bad_request', `There is no model ${name} in the repository; there is ${(await world.names()).join(', ')}.`);
-  if ((await world.topics()).includes(tensorTopic(name))) return;
-  throw new SaccadeError('bad_request', `${name} is not served by the pipeline on this log. A new model needs a start of its processes with SACCADE_MODELS naming it.`);
+  await checkKnown(world, name);
+  const { state } = world.control(name);
+  if (state === 'served' || (state === null && (await world.topics()).includes(tensorTopic(name)))) return;
+  throw new SaccadeError('bad_request', `${name} is ${words[state ?? 'gone']}. To serve it: models load ${name}.`);
 }
 
 async function list(world: ModelWorld, print: Print): Promise<void> {
   const topics = await world.topics();
+  const processes = await world.processes();
   for (const name of await world.names()) {
     const control = world.control(name);
-    const served = topics.includes(tensorTopic(name));
-    print(`${name}${served ? '' : '  (no pipeline on this log has served it)'}`);
+    const serving = [...processes.values()].filter((report) => report?.models[name]?.version != null).length;
+    const known = topics.includes(tensorTopic(name));
+    const told = control.state !== null && control.state !== 'served' ? words[control.state] : serving > 0 ? `served by ${serving} process${serving === 1 ? '' : 'es'}` : known ? null : 'no pipeline on this log has served it';
+    print(`${name}${told === null ? '' : `  (${told})`}`);
     for (const version of await world.versions(name)) {
       const model = await world.read(name, version).catch((error: SaccadeError) => error);
       if (model instanceof SaccadeError) print(`  ${version.padEnd(4)} cannot be served: ${model.detail}`);

@@ -1,4 +1,5 @@
-/** `models list|use|thresholds|tune|quantise`: finds the repository and the log, and runs one command. */
+/** `models list|load|unload|use|thresholds|tune|quantise`: finds the repository and the log, and runs one command. */
+import { randomUUID } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +7,8 @@ import { asSaccadeError } from '../../connectors/errors.ts';
 import { parseModelChoice } from '../../connectors/models/model-choice.ts';
 import { openRepository, type Repository } from '../../connectors/models/repository.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
-import { modelsTopic, topicSpecs } from '../../schemas/topics.ts';
+import { deadLetterTopic, modelsTopic, tensorTopic, topicSpecs } from '../../schemas/topics.ts';
+import { topicDefaults } from '../assembly/topic-defaults.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openRunningLog } from '../connect.ts';
 import { createEngine, type Engine } from '../infer/engine.ts';
@@ -14,7 +16,10 @@ import { foldGraph } from '../infer/fold/fold.ts';
 import { fits } from '../infer/serving.ts';
 import { followModelsTopic } from '../models-topic.ts';
 import { quantiseCommand } from '../quantise/main.ts';
+import { groupsReading } from '../readers.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { tableGroups } from '../runtime/control-table.ts';
+import { unfinished } from '../runtime/lag.ts';
 import { checkModel, engineSettings } from '../served-models.ts';
 import { help, readArguments } from './arguments.ts';
 import { type ModelWorld, runModelCommand } from './commands.ts';
@@ -97,7 +102,8 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
   const replication = { partitions: 1, replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION), maxRecordBytes: 1024 * 1024 };
   await log.ensureTopics(topicSpecs([], replication).filter(({ name }) => name === modelsTopic));
   const producer = await log.producer();
-  const topic = await followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
+  const reader = randomUUID();
+  const topic = await followModelsTopic({ log, producer, clock: systemClock, reader, say: () => {}, changed: () => {} });
   closing(async () => {
     await Promise.all([topic.close(), producer.close()]);
     await close();
@@ -109,7 +115,31 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
     versions: (name) => repository.versions(name),
     topics: () => admin.topics(),
     control: (name) => topic.control(name),
-    write: (name, control) => producer.send([{ topic: modelsTopic, key: name, value: Buffer.from(JSON.stringify(control)), partition: 0 }]),
+    write: (name, control) => topic.write(name, control),
+    async processes() {
+      const prefix = tableGroups(modelsTopic);
+      const readers = [...(await admin.liveGroups(prefix)).keys()].map((group) => group.slice(prefix.length)).filter((one) => one !== reader);
+      await topic.caughtUp();
+      const reports = topic.reports();
+      return new Map(readers.map((one) => [one, reports.get(one) ?? null]));
+    },
+    async makeTopics(name) {
+      // As many partitions as frames has, which may have been given more than the settings say.
+      const partitions = (await log.endOffsets('frames').catch(() => [])).length || s.SACCADE_PARTITIONS;
+      const wanted = new Set([tensorTopic(name), deadLetterTopic(tensorTopic(name))]);
+      const specs = topicSpecs([name], { ...topicDefaults(s), partitions });
+      await log.ensureTopics(specs.filter((spec) => wanted.has(spec.name)));
+    },
+    ends: async (of) => new Map((await log.endOffsets(of)).map(({ partition, offset }) => [partition, offset])),
+    async left(of, below) {
+      const left = groupsReading(of).map(async (group): Promise<[string, number]> => {
+        const partitions = await unfinished(log, group, of);
+        return [group, partitions.reduce((sum, { partition, from }) => sum + Math.max(0, (below.get(partition) ?? 0) - from), 0)];
+      });
+      return new Map(await Promise.all(left));
+    },
+    runs: async (group) => (await admin.liveGroups(group)).has(group),
+    clock: systemClock,
     tryOut: (model) => tryOut(config, repository, model),
     folds: async ({ path, card: { input, head } }) => (s.SACCADE_INFER_FOLD && !head ? (foldGraph(await readFile(path), input.name, input)?.done ?? []) : []),
     fits,

@@ -24,7 +24,7 @@ ${commands.map(of).join('\n\n')}
   keys create|list|revoke, tenants create|list, audit list|verify
       Who may use the edge, and what they did: see npm run saccade -- keys --help.
 
-  models list|use|thresholds|tune|quantise
+  models list|load|unload|use|thresholds|tune|quantise
       How models are served, while they are: see npm run saccade -- models --help.
 
   drift reference|list|forget

@@ -28,18 +28,18 @@ export interface Cuts {
 const mostFastPixels = 4_000_000;
 
 /**
- * `served`: the inputs of all models, not of those a picture is wanted for: how far it is shrunk while decoding, and so its
+ * `served`: the inputs of all models at that moment, not of those a picture is wanted for: how far it is shrunk while decoding, and so its
  * tensors and statistics, must not depend on the company a question comes in.
  */
-export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimits, pool: FastJpegPool = fastJpegPool()): Cutter {
+export function cutter(served: () => readonly ModelCard['input'][], limits: DecodeLimits, pool: FastJpegPool = fastJpegPool()): Cutter {
 
   /** The size of a picture that the fast path may try, or null. */
   async function fastSize(bytes: Buffer): Promise<FastSize | null> {
     const found = plainJpeg(bytes);
     if (!found || found.width * found.height > Math.min(limits.maxPixels, mostFastPixels)) return null;
-    if (Math.max(...served.map(({ width }) => width)) * found.height > mostFastPixels) return null;
+    if (Math.max(...served().map(({ width }) => width)) * found.height > mostFastPixels) return null;
     // Where libvips gets most of the shrink for nothing while decoding, it is faster.
-    if (shrinkFor(served, found) > 1) return null;
+    if (shrinkFor(served(), found) > 1) return null;
     if (found.exif && (await isTurned(bytes))) return null;
     return { width: found.width, height: found.height, grey: found.grey };
   }
@@ -56,7 +56,7 @@ export function cutter(served: readonly ModelCard['input'][], limits: DecodeLimi
   }
 
   async function slow(bytes: Buffer, wanted: readonly ModelCard['input'][]): Promise<Cuts> {
-    const bitmap = await decodeImage(bytes, served, limits);
+    const bitmap = await decodeImage(bytes, served(), limits);
     const quality = measureQuality(bitmap);
     return { quality, tensors: await Promise.all(wanted.map((input) => cutTensor(bitmap, input))) };
   }

@@ -2,6 +2,7 @@
 import { SaccadeError, asSaccadeError } from '../../connectors/errors.ts';
 import type { BlobStore, Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
+import type { ModelSet } from '../../schemas/model-set.ts';
 import type { KnownAnswer } from '../../schemas/known-answer.ts';
 import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
@@ -13,7 +14,7 @@ import { limiter } from './limiter.ts';
 
 export interface PreprocessOptions {
   /** The models served; a frame that asks for another gets a dead-lettered prediction for that one. */
-  readonly models: readonly Model[];
+  readonly models: ModelSet;
   readonly blobs: BlobStore;
   readonly limits: DecodeLimits;
   readonly clock: Clock;
@@ -36,14 +37,14 @@ const poolThreads = Number(process.env.UV_THREADPOOL_SIZE ?? 4) || 4;
  * the work from bytes to this tensor.
  */
 export function preprocessStage({ models, blobs, limits, clock, cache = null, current = (model) => model, batch }: PreprocessOptions): Stage<Frame> {
-  const served = new Map(models.map((model) => [model.card.name, model]));
-  const inputs = models.map(({ card }) => card.input);
+  const find = (wanted: string): Model | undefined => models.all().find(({ card }) => card.name === wanted);
+  const inputs = () => models.all().map(({ card }) => card.input);
   const { cut, reuse, start, stop } = cutter(inputs, limits);
   const limited = limiter(poolThreads);
 
   async function preprocess(input: Input<Frame>, known: Known | null, guard: Guard): Promise<Outcome> {
     const frame = input.value;
-    const unknown = [...new Set(frame.models)].filter((model) => !served.has(model));
+    const unknown = [...new Set(frame.models)].filter((model) => !find(model));
     const wanted = wantedOf(frame);
     try {
       const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known, guard);
@@ -65,7 +66,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     }
   }
 
-  const wantedOf = (frame: Frame): Model[] => [...new Set(frame.models)].flatMap((model) => served.get(model) ?? []);
+  const wantedOf = (frame: Frame): Model[] => [...new Set(frame.models)].flatMap((model) => find(model) ?? []);
 
   async function tensorsOf(input: Input<Frame>, wanted: readonly Model[], early: Known | null, guard: Guard): Promise<Emitted[]> {
     const frame = input.value;
@@ -102,7 +103,7 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     if (!cache) return new Map();
     const asked = pictures.filter(({ frame }) => cacheable(frame, cache));
     const asAnswering = asked.map((picture) => ({ ...picture, wanted: picture.wanted.map(current) }));
-    const known = await lookUp(asAnswering, cache.answers, inputs, limits.maxPixels);
+    const known = await lookUp(asAnswering, cache.answers, inputs(), limits.maxPixels);
     return new Map(asked.map(({ frame }, i) => [frame, known[i]!]));
   }
 
@@ -117,6 +118,8 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
     start,
     async process(frames, _signal, guard = unguarded) {
+      // A door may know sooner what has come than this process does.
+      if (frames.some(({ value }) => value.models.some((model) => !find(model)))) await models.caughtUp();
       // In one round trip. What lies beside the log is looked up when its turn has come: memory holds a few of those at once.
       const here = frames.flatMap(({ value: frame }) => (frame.image ? [{ frame, image: frame.image, wanted: wantedOf(frame) }] : []));
       const known = await knownOf(here);

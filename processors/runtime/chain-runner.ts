@@ -225,7 +225,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   let progress: Progress | null = null;
   options.metrics.lag(head.stage.name, async () => {
     const mine = new Set(held.map((p) => p.partition));
-    const left = await unfinished(log, head.group, head.from);
+    const left = mine.size === 0 ? [] : await unfinished(log, head.group, head.from);
     return left.filter(({ partition }) => mine.has(partition)).map(({ from, end, ...at }) => ({ ...at, lag: Math.max(0, end - from) }));
   });
 
@@ -291,6 +291,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       await commits.idle();
       await commits.now();
       await consumer?.close();
+      held = [];
     },
     trouble,
     stuck: () => (stopped.signal.aborted ? null : (progress?.stuck() ?? null)),

@@ -6,7 +6,7 @@ import type { Step } from './wiring.ts';
 
 /** The topic behind an output's name. Throws internal: a stage emitted what topology.ts does not wire. */
 export function topicOf(step: Step, emitted: Emitted): string {
-  const topic = step.to[emitted.output];
+  const topic = step.to[emitted.output] ?? step.to['*']?.replace('*', emitted.output);
   if (topic === undefined) {
     const known = Object.keys(step.to).join(', ') || 'none';
     throw new SaccadeError('internal', `Stage ${step.stage.name} has no output '${emitted.output}' (wired: ${known}).`);

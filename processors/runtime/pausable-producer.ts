@@ -5,8 +5,10 @@
 import type { Clock, LogProducer, OutgoingRecord } from '../../connectors/ports.ts';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Logger } from './logger.ts';
+import { isOf } from './wiring.ts';
 
 export interface PausableProducer extends LogProducer {
+  /** A topic, or some topic of a family such as `tensors.*`. */
   held(topic: string): boolean;
   /** Resolves when nothing is on its way to the topic any more, and nothing will be until it is released. */
   hold(topic: string): Promise<void>;
@@ -69,7 +71,7 @@ export async function pausableProducer(open: () => Promise<LogProducer>, clock: 
 
   return {
     send,
-    held: (topic) => holds.has(topic),
+    held: (pattern) => [...holds.keys()].some((topic) => isOf(pattern, topic)),
     async hold(topic) {
       const hold = holds.get(topic);
       if (hold) hold.ending = false;

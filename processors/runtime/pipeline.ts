@@ -33,6 +33,13 @@ export interface Pipeline {
   /** Resolves when every stage is warm and every group joined. */
   start(): Promise<void>;
   stop(limitMs: number): Promise<void>;
+  /**
+   * Runs one more step beside the others, by itself: what feeds it in this process writes its topic. Nothing to do where a step
+   * of that name consumes already. Resolves when it is warm and its group joined.
+   */
+  add(step: Step): Promise<void>;
+  /** Ends the consumer of the step of this name: fetches no more, finishes what runs, commits. A branch that is fused behind another stays, idle. */
+  remove(name: string, limitMs: number): Promise<void>;
   /** What keeps stages from working, by stage; empty when all work. */
   troubles(): Record<string, string>;
   /** Stages whose work stands still without a known reason, by name. */
@@ -44,6 +51,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const plan = planChains(steps, options.fuse);
   const suspects = options.journal && quarantine(options.journal);
   const runners: ChainRunner[] = [];
+  /** Those that came later, and have stages of their own to stop. */
+  const added = new Map<string, Step>();
   const stopping = new AbortController();
   let started = false;
 
@@ -80,7 +89,25 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async stop(limitMs) {
       stopping.abort();
       await Promise.all(runners.map((runner) => runner.stop(limitMs)));
-      await Promise.all(steps.map((step) => step.stage.stop?.()));
+      await Promise.all([...steps, ...added.values()].map((step) => step.stage.stop?.()));
+    },
+    async add(step) {
+      const { name } = step.stage;
+      if (stopping.signal.aborted || runners.some((runner) => runner.name === name)) return;
+      // One that is fused behind another, or was removed: its stage is there, and bears to be given work from both sides.
+      const known = steps.find(({ stage }) => stage.name === name);
+      if (!known) {
+        added.set(name, step);
+        await step.stage.start?.();
+      }
+      await run({ step: known ?? step, next: new Map() });
+    },
+    async remove(name, limitMs) {
+      const at = runners.findIndex((runner) => runner.name === name);
+      const [runner] = at < 0 ? [] : runners.splice(at, 1);
+      await runner?.stop(limitMs);
+      await added.get(name)?.stage.stop?.();
+      added.delete(name);
     },
     troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...each((runner) => runner.trouble()) }),
     stuck: () => each((runner) => runner.stuck()),

@@ -6,7 +6,7 @@ export interface Step {
   readonly stage: Stage<never>;
   readonly from: string;
   readonly group: string;
-  /** The stage's name of an output → topic. */
+  /** The stage's name of an output → topic. `*` stands for every other name, and in its topic for that name: an output for each model. */
   readonly to: Readonly<Record<string, string>>;
   /** A group that is new begins with what comes, not with all that its topic still holds: nothing of that is owed to anybody. */
   readonly begins?: 'latest';
@@ -33,6 +33,12 @@ export interface Plan {
   readonly drains: readonly Chain[];
 }
 
+/** Whether some output of the step goes to the topic. */
+export const feeds = ({ to }: Step, topic: string): boolean => Object.values(to).some((name) => isOf(name, topic));
+
+/** Whether a topic is this one, or one of this family: `tensors.nanodet` is of `tensors.*`. */
+export const isOf = (pattern: string, topic: string): boolean => (pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) && !topic.endsWith('.dlq') : topic === pattern);
+
 /** `infer` of `infer.nanodet`: the stages that one name in the settings stands for. */
 export const family = (step: Step): string => step.stage.name.split('.')[0]!;
 
@@ -46,7 +52,7 @@ export function planChains(steps: readonly Step[], fuse: readonly (readonly [str
       (other) =>
         other !== step &&
         other.bypassable !== false &&
-        Object.values(step.to).includes(other.from) &&
+        feeds(step, other.from) &&
         fuse.some(([first, second]) => first === family(step) && second === family(other)),
     );
   const fused = new Set(steps.flatMap(behind));

@@ -19,6 +19,7 @@ import { topicSpecs } from '../../schemas/topics.ts';
 import { always, engineWith } from '../support/models.ts';
 import { eventually, pipelineOn } from '../support/pipeline.ts';
 import { mutants } from './mutants.ts';
+import { fixedModels } from '../../schemas/model-set.ts';
 
 export interface HostileReport {
   readonly count: number;
@@ -54,7 +55,7 @@ const unused = (): never => {
 };
 const steps = topology(['ingest', 'preprocess', 'infer'], models, {
   ingest: () => ({ 'frames.in': ingestStage({ rules: { maxImageBytes: 4e6, claimCheckBytes: 4e6, models: names, blobs }, tenant }) }),
-  preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels: 3_000_000 }), clock: systemClock }),
+  preprocess: () => preprocessStage({ models: fixedModels(models), blobs, limits: preprocessConfig.parse({ maxPixels: 3_000_000 }), clock: systemClock }),
   overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
   infer: () => (model) => inferStage({ serving: always(model), engine, clock: systemClock }),
   sink: unused,

@@ -31,6 +31,28 @@ describe('the runtime on the in-process log', () => {
     assert.deepEqual(await bySource(log, 'out'), expected(40));
   });
 
+  test('a step that comes while others run, behind an output for every name, goes again and comes back: nothing is lost or repeated', async () => {
+    const log = await logWith('in', 'work.x', 'work.y', 'out');
+    const route = async (batch: readonly Input<Item>[]): Promise<Outcome[]> => batch.map(({ value, key }) => emit({ output: value.source < 'd' ? 'x' : 'y', key, value }));
+    const worker = (name: string) => step({ name: `work.${name}`, process: passOn('out', ({ n }) => n % 3) }, `work.${name}`, { out: 'out' });
+    const pipeline = await pipelineOn(log, [step({ name: 'route', process: route }, 'in', { '*': 'work.*' }), worker('x')], { fuse: [['route', 'work']] });
+    await pipeline.start();
+    await offer(log, 'in', sources, 20);
+    await pipeline.add(worker('y'));
+    await pipeline.add(worker('y'));
+    await offer(log, 'in', sources, 20, 20);
+    await pipeline.remove('work.y', 1000);
+    // Idle, not gone: it is fused behind the route.
+    await pipeline.remove('work.x', 1000);
+    await offer(log, 'in', sources, 20, 40);
+    await eventually(() => caughtUp(log, 'g.route', 'in'), 'all routed');
+    assert.equal(await caughtUp(log, 'g.work.y', 'work.y'), false, 'nobody works on it');
+    await pipeline.add(worker('y'));
+    await eventually(async () => (await log.endOffsets('out')).reduce((sum, { offset }) => sum + offset, 0) >= 60 * sources.length, 'all results');
+    await pipeline.stop(1000);
+    assert.deepEqual(await bySource(log, 'out'), expected(60));
+  });
+
   test('a bad record goes to the dead letters with its reason; its neighbours go on', async () => {
     const log = await logWith('in', 'out', 'outcomes');
     await offer(log, 'in', sources, 5);

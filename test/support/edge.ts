@@ -36,6 +36,7 @@ import { type StageFamily, stagesToWatch, topology } from '../../processors/topo
 import { topicSpecs } from '../../schemas/topics.ts';
 import { always, engineWith } from './models.ts';
 import { quiet } from './pipeline.ts';
+import { fixedModels } from '../../schemas/model-set.ts';
 
 export interface EdgeUnderTest {
   readonly url: string;
@@ -93,11 +94,11 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   const answers = options.cache ? answerCache({ cache: options.cache, ttlMs: 600_000, metrics: cacheMetrics(metrics) }) : null;
   const cache = answers && { answers, live: false, except: [] };
   const replies = ownReplies(producer);
-  const admission = createAdmission({ log, producer, clock, models: names, rules: options.quota ?? null });
+  const admission = createAdmission({ log, producer, clock, models: () => names, rules: options.quota ?? null });
   const pipeline = createPipeline({
     steps: topology(stages, models, {
       ingest: () => ({ 'frames.in': ingestStage({ rules, tenant: 'default', lanes: admission.lanesOf('frames.in') }) }),
-      preprocess: () => preprocessStage({ models, blobs, limits: preprocessConfig.parse({ maxPixels }), clock, cache }),
+      preprocess: () => preprocessStage({ models: fixedModels(models), blobs, limits: preprocessConfig.parse({ maxPixels }), clock, cache }),
       overflow: () => admission.overflow,
       infer: () => (model) => inferStage({ serving: always(model), engine: engine!, clock, answers }),
       sink: () => {
@@ -124,10 +125,10 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   access.routes(server.app);
   const { requestTimeoutMs = 20_000, maxWaiting = 64, maxUploadBytes, maxBatchBytes, drainMs } = options;
   const config = edgeConfig.parse({ requestTimeoutMs, maxWaiting, maxUploadBytes, maxBatchBytes, drainMs, ...options.pace, stream: options.stream, graphql: options.graphql });
-  const live = options.live ? await startLive({ log, registry, clock, groups: stagesToWatch(names), blobs }) : null;
+  const live = options.live ? await startLive({ log, registry, clock, groups: () => stagesToWatch(names), blobs }) : null;
   const repository = openRepository('models');
-  const catalog = { served: () => models, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
-  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), keys: options.keys ?? [memoryCache({ maxBytes: 1e6, clock })], known: cache ? knownPictures({ rules: cache, models, current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null), ...(options.able ? { able: options.able } : {}) });
+  const catalog = { served: () => models, leaving: () => false, versions: repository.versions, card: (name: string, version: string) => repository.card({ name, version }) };
+  const edge = await createEdge({ server, log, producer, registry, rules, clock, config, metrics, live: live ?? noLive, store: options.store ?? null, catalog, startedAt: clock.now(), logger: options.logger ?? quiet, quota: admission.quota, ...(access.vigil ? { vigil: access.vigil } : {}), ...(access.ledger ? { ledger: access.ledger } : {}), keys: options.keys ?? [memoryCache({ maxBytes: 1e6, clock })], known: cache ? knownPictures({ rules: cache, models: fixedModels(models), current: (model) => ({ model, insteadOf: null }), maxPixels }) : undefined, refusal: options.refusal ?? (() => null), ...(options.able ? { able: options.able } : {}) });
   replies.deliverTo(edge);
   await pipeline.start();
   if (open) await edge.open();

@@ -58,7 +58,7 @@ export async function fedPage({ port = 0, clock = realClock as Clock, masker, ke
   await log.ensureTopics(specs);
   await registry.prepare(specs);
   const groups = stagesToWatch(MODELS);
-  const live = await startLive({ log, registry, clock, groups, ...(masker ? { masker } : {}) });
+  const live = await startLive({ log, registry, clock, groups: () => groups, ...(masker ? { masker } : {}) });
   const producer = await log.producer();
   const app = Fastify({ forceCloseConnections: true, bodyLimit: 8 * 1024 * 1024 });
   installProblems(app);

@@ -21,6 +21,7 @@ import type { Frame, Prediction, Tensor } from '../../schemas/records.ts';
 import { tensorTopic, topicSpecs } from '../../schemas/topics.ts';
 import { eventually, pipelineOn, readAll } from './pipeline.ts';
 import { always, engineWith } from './models.ts';
+import { fixedModels } from '../../schemas/model-set.ts';
 
 export const testModels = (wanted: readonly string[]): Promise<Model[]> => loadModels(fileURLToPath(new URL('../../models', import.meta.url)), wanted);
 export const testEngine = (models: readonly Model[]): Promise<Engine> =>
@@ -63,7 +64,7 @@ export async function inference({ models, engine, cache, rules, maxPixels, fuse 
     sink: unused,
     keep: unused,
     drift: unused,
-    preprocess: () => preprocessStage({ models, blobs, limits, clock: systemClock, cache: answers && { answers, live: false, except: [], ...rules } }),
+    preprocess: () => preprocessStage({ models: fixedModels(models), blobs, limits, clock: systemClock, cache: answers && { answers, live: false, except: [], ...rules } }),
     overflow: () => (preprocess) => ({ ...preprocess, name: 'preprocess.overflow' }),
     infer: () => (model) => inferStage({ serving: always(model), engine, clock: systemClock, answers }),
   });

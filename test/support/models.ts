@@ -28,7 +28,9 @@ export const row = (pixels: Uint8Array, about: Partial<RowInput> = {}): RowInput
 export const always = (model: Model): Serving => ({
   name: model.card.name,
   current: () => ({ model, insteadOf: null }),
+  idle: false,
   apply: async () => {},
+  leave: async () => {},
   crashed() {},
   answered() {},
   lost() {},

@@ -15,7 +15,7 @@ const anyone = { needs: 'anyone' } as const;
 const viewer = { needs: 'viewer', scope: 'model' } as const;
 const failure = protocolErrorSchema.describe('What was wrong.');
 export const failures = { 400: failure, 401: failure, 403: failure, 500: failure };
-const unknown = { ...failures, 404: failure };
+const unknown = { ...failures, 404: failure, 409: failure.describe('It is being unloaded.') };
 
 export const atVersion = z.object({ model: z.string().max(128), version: z.string().max(32) });
 export const ofModel = z.object({ model: z.string().max(128) });
@@ -35,10 +35,13 @@ export function protocolErrors(scope: FastifyInstance): void {
   scope.setNotFoundHandler((request, reply) => refuse(reply, nowhere(request, reply, methodsOf)));
 }
 
-/** Throws not_found when no such model is served, or not in this version. */
+/** Throws not_found when no such model is served, or not in this version, and model_unloading. */
 export function modelAt(catalog: ModelCatalog, { model: name, version }: { readonly model: string; readonly version?: string }): Model {
   const model = catalog.served().find(({ card }) => card.name === name);
-  if (!model) throw new SaccadeError('not_found', `No model '${name.slice(0, 80)}' is served (served: ${catalog.served().map(({ card }) => card.name).join(', ')}).`);
+  if (!model) {
+    const served = `(served: ${catalog.served().map(({ card }) => card.name).join(', ')}).`;
+    throw catalog.leaving(name) ? new SaccadeError('model_unloading', `'${name}' ${served}`) : new SaccadeError('not_found', `No model '${name.slice(0, 80)}' is served ${served}`);
+  }
   if (version !== undefined && version !== model.card.version) throw new SaccadeError('not_found', `Version ${version.slice(0, 32)} of ${name} is not what answers at present; ${model.card.version} is.`);
   return model;
 }

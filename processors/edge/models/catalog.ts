@@ -17,6 +17,8 @@ export interface CardFacts {
 export interface ModelCatalog {
   /** Those that are served, in their order, each as it answers now: version and thresholds. The first answers where none is asked for. */
   served(): readonly Model[];
+  /** Whether it is being unloaded: not served any more, and not gone. */
+  leaving(name: string): boolean;
   /** Of the repository. Throws invalid_model. */
   versions(name: string): Promise<readonly string[]>;
   /** Throws invalid_model. */

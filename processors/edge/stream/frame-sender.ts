@@ -18,6 +18,8 @@ export interface Prepared {
 export interface FrameSender {
   /** The session has frames. */
   wake(session: Session): void;
+  /** Resolves when the request under way, if there is one, is done with. */
+  settled(): Promise<void>;
   /** Ends with the request under way. */
   close(): Promise<void>;
 }
@@ -49,6 +51,7 @@ export function frameSender({ clock, prepare, send, held, told }: FrameSenderOpt
   const ready = new Set<Session>();
   const closing = new AbortController();
   let running: Promise<void> | null = null;
+  let delivering: Promise<unknown> = Promise.resolve();
 
   /** One frame of each session in turn, until the request is full. Whoever was served goes to the end. */
   function gather(): { taken: Taken[]; later: boolean } {
@@ -155,7 +158,9 @@ export function frameSender({ clock, prepare, send, held, told }: FrameSenderOpt
         await clock.sleep(quotaPauseMs, closing.signal);
         continue;
       }
-      const trouble = await deliver(taken);
+      const delivery = deliver(taken);
+      delivering = delivery;
+      const trouble = await delivery;
       if (trouble || failures > 0) told(trouble);
       failures = trouble ? failures + 1 : 0;
       if (trouble) await clock.sleep(Math.min(longestPauseMs, firstPauseMs * 2 ** failures) * (0.5 + Math.random() / 2), closing.signal);
@@ -178,6 +183,7 @@ export function frameSender({ clock, prepare, send, held, told }: FrameSenderOpt
 
   return {
     wake,
+    settled: async () => void (await delivering),
     async close() {
       closing.abort();
       await running;

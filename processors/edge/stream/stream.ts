@@ -3,10 +3,10 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
-import type { AcceptRules } from '../../ingest/accept.ts';
+import { type AcceptRules, checkModel } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
 import type { Ledger, Verdict } from '../ledger.ts';
-import { createPace } from '../pace.ts';
+import { createPace, paceOfEach } from '../pace.ts';
 import { lapseClosing, type Principal, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
@@ -41,6 +41,8 @@ export interface StreamOptions {
 
 export interface Streams {
   readonly sockets: number;
+  /** Resolves when what was let in before the call is in the log, or has come back. */
+  settled(): Promise<void>;
   /** Takes nothing more; each socket is closed once what is in the pipeline for it is answered. */
   stop(): void;
   /** Ends the sockets that are left: resolves when all have gone. */
@@ -74,7 +76,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const sessions = openSessions(limits, (about) =>
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
-      pace: paces.get(about.model)!,
+      pace: paces.of(about.model),
       allowed(now, tap): Verdict {
         const verdict = tap.take(now);
         // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
@@ -86,7 +88,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
       errorOf: errorOutcome,
     }),
   );
-  const paces = new Map(rules.models.map((model) => [model, createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost })]));
+  const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
   /** The model that is meant. Throws forbidden. */
@@ -98,7 +100,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   function open(principal: Principal, wish: Opening, link: Link): Session {
     const { tenant } = principal;
     const model = meantBy(principal, wish);
-    if (!rules.models.includes(model)) throw new SaccadeError('unknown_model', `'${model}' (served: ${rules.models.join(', ')}).`);
+    checkModel(model, rules);
     const { session, resume } = sessions.open(tenant, { ...wish, model });
     session.attach(link, resume, wish.acknowledged ?? -1);
     return session;
@@ -162,6 +164,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     get sockets() {
       return connections.size;
     },
+    settled: () => sender.settled(),
     stop() {
       stopping = true;
       for (const session of sessions.all()) session.stop();

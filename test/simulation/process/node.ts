@@ -60,7 +60,7 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
   const sinkBatch = { records: 50, bytes: 100_000, waitMs: 200, steadyWaitMs: random.pick([0, 1_000]), concurrency: random.pick([1, 2]) };
 
   const clock = broken.clock?.(life.clock) ?? life.clock;
-  const admission = createAdmission({ log: ports.log, producer: ports.producer, clock, models, rules: scenario.quota, reader: life.name });
+  const admission = createAdmission({ log: ports.log, producer: ports.producer, clock, models: () => models, rules: scenario.quota, reader: life.name });
 
   const pipeline = createPipeline({
     ...ports,

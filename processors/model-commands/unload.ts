@@ -1,0 +1,68 @@
+/** `models unload NAME`: a model less, in two steps, so that nothing ends before every door is closed and what came in is answered. */
+import { SaccadeError } from '../../connectors/errors.ts';
+import { asItIs } from '../../schemas/model-control.ts';
+import { inputTopic, overflowTopic, tensorTopic, tenantTopicPattern } from '../../schemas/topics.ts';
+import type { ModelCommand } from './arguments.ts';
+import type { Ends, ModelWorld, Print } from './commands.ts';
+import { asked, endOf, type InTime, type Standings, stateOf, untilAll, words } from './states.ts';
+
+type Asked = Extract<ModelCommand, { name: 'unload' }>;
+
+const pollMs = 250;
+
+/** Throws bad_request for what cannot be, overloaded when the time is up: it is being unloaded still then. */
+export async function unloadModel(world: ModelWorld, { model: name, force, limitMs }: Asked, print: Print): Promise<void> {
+  const state = stateOf(world, await world.processes(), name);
+  if (state !== 'draining') check(await world.processes(), name, state, force);
+  const inTime = endOf(limitMs, world);
+  try {
+    // One that was interrupted goes on from when it began: doors have been closed since.
+    if (state !== 'draining') await world.write(name, { ...world.control(name), state: 'draining', since: world.clock.now() });
+    await untilAll(world, name, (one) => one === undefined || one.state === 'draining', 'letting it be asked for no more', inTime, print);
+    await answered(world, name, inTime, print);
+  } catch (error) {
+    if (!(error instanceof SaccadeError) || error.code !== 'overloaded') throw error;
+    throw new SaccadeError('overloaded', `${error.detail} ${name} is being unloaded still: run this again to go on, or take it back with models load ${name}.`, error);
+  }
+  await world.write(name, { ...asItIs, state: 'gone', since: world.clock.now() });
+  await untilAll(world, name, (one) => one === undefined, 'without it', inTime, print);
+  print(`${name} is gone; what was accepted for it is answered. It stays away after a restart, whatever SACCADE_MODELS says, until models load ${name}`);
+}
+
+function check(processes: Standings, name: string, state: ReturnType<typeof stateOf>, force: boolean): void {
+  const offered = [...new Set([...processes.values()].flatMap((report) => report?.offered ?? []))];
+  if (state !== 'served') {
+    const loading = state === 'loading' ? ` To end that, load it to the end first: models load ${name}.` : '';
+    throw new SaccadeError('bad_request', `${name} is ${words[state]}; served: ${offered.join(', ') || 'none'}.${loading}`);
+  }
+  for (const report of processes.values()) {
+    if (report?.offered.length === 1 && report.offered[0] === name) throw new SaccadeError('bad_request', `${name} is the last model there is: load another first, models load NAME.`);
+    if (!force && report?.offered[0] === name) {
+      throw new SaccadeError('bad_request', `${name} answers those who ask for no model by name; ${report.offered[1]} would from then on. If that is meant: models unload ${name} --force.`);
+    }
+  }
+}
+
+/** The way of a frame, topic by topic: what lies in one when all before it have been passed is all that can still come. */
+async function answered(world: ModelWorld, name: string, inTime: InTime, print: Print): Promise<void> {
+  const there = new Set(await world.topics());
+  const inputs = [inputTopic, ...[...there].filter((topic) => tenantTopicPattern.test(topic))];
+  for (const topics of [inputs, ['frames', overflowTopic], [tensorTopic(name)]]) {
+    const look = () => Promise.all(topics.filter((topic) => there.has(topic)).map(async (topic): Promise<[string, Ends]> => [topic, await world.ends(topic)]));
+    const ends = await asked(world, look, inTime);
+    await passed(world, ends, inTime, print);
+  }
+}
+
+async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], inTime: InTime, print: Print): Promise<void> {
+  for (let said = ''; ; await world.clock.sleep(pollMs)) {
+    const look = () => Promise.all(ends.map(async ([topic, below]) => [...(await world.left(topic, below))].map(([group, records]) => ({ topic, group, records }))));
+    const all = await asked(world, look, inTime);
+    const open = all.flat().filter(({ records }) => records > 0);
+    if (open.length === 0) return;
+    const told = () => Promise.all(open.map(async ({ topic, group, records }) => `${group} has ${records} of ${topic} left${(await world.runs(group)) ? '' : ' and no process runs it'}`));
+    const line = (await asked(world, told, inTime)).join(', ');
+    if (line !== said) print((said = line));
+    inTime(() => line);
+  }
+}

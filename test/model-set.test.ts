@@ -1,0 +1,150 @@
+/** Which models are served, by the settings and the topic, and what preprocess and the doors make of it. */
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import { memoryBlobs } from '../connectors/blobs/memory.ts';
+import { SaccadeError } from '../connectors/errors.ts';
+import { memoryLog } from '../connectors/memory/log.ts';
+import { parseModelChoice } from '../connectors/models/model-choice.ts';
+import { openRepository } from '../connectors/models/repository.ts';
+import { checkModel } from '../processors/ingest/accept.ts';
+import { ingestStage } from '../processors/ingest/ingest.ts';
+import { type LiveModels, openModelSet } from '../processors/model-set.ts';
+import { preprocessConfig } from '../processors/preprocess/config.ts';
+import { preprocessStage } from '../processors/preprocess/preprocess.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
+import type { Input } from '../processors/stage.ts';
+import { asItIs, type ModelControl } from '../schemas/model-control.ts';
+import { readReport, reportKey } from '../schemas/model-report.ts';
+import type { Frame, FrameIn } from '../schemas/records.ts';
+import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
+import { photo } from './reference/pictures.ts';
+import { modelsRoot } from './support/models.ts';
+import { eventually, readAll } from './support/pipeline.ts';
+
+const [lite, boxes, faces] = ['efficientnet-lite0', 'nanodet', 'ultraface'] as const;
+const repository = openRepository(modelsRoot);
+const never = new AbortController().signal;
+
+interface World {
+  readonly set: LiveModels;
+  names(): string[];
+  tell(name: string, control: Partial<ModelControl> | string): Promise<void>;
+  reported(): Promise<Record<string, unknown> | undefined>;
+}
+
+async function world(t: TestContext, chosen: readonly string[], written: Record<string, Partial<ModelControl> | string> = {}): Promise<World> {
+  const log = memoryLog();
+  await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+  const producer = await log.producer();
+  const tell: World['tell'] = (name, control) =>
+    producer.send([{ topic: modelsTopic, key: name, value: Buffer.from(typeof control === 'string' ? control : JSON.stringify({ ...asItIs, ...control })), partition: 0 }]);
+  for (const [name, control] of Object.entries(written)) await tell(name, control);
+  const atStart = await Promise.all(chosen.map((text) => repository.load(parseModelChoice(text))));
+  const set = await openModelSet({ load: (choice) => repository.load(choice), chosen, atStart, stages: ['preprocess'], log, producer, clock: systemClock, reader: 'here', say: () => {} });
+  t.after(async () => (await set.close(), await log.close()));
+  return {
+    set, tell,
+    names: () => set.all().map(({ card }) => card.name),
+    async reported() {
+      const last = (await readAll(log, modelsTopic)).findLast(({ key }) => key?.toString() === reportKey('here'));
+      return last?.value ? readReport(last.value)?.models : undefined;
+    },
+  };
+}
+
+describe('the set', () => {
+  test('is the settings in their order, without what the topic says is gone, and then what it loaded, by name', async (t) => {
+    const { set, names } = await world(t, [boxes], { [faces]: { state: 'served', version: '1' }, [lite]: { state: 'served', version: '1' } });
+    assert.deepEqual([names(), set.offered()], [[boxes, lite, faces], [boxes, lite, faces]]);
+    assert.equal(set.find(lite)!.card.version, '1', 'the version it was loaded in, not the highest');
+    const without = await world(t, [boxes, lite], { [boxes]: { state: 'gone' } });
+    assert.deepEqual(without.names(), [lite]);
+  });
+
+  test('reads records from before there were states as it did: they load nothing and unload nothing', async (t) => {
+    const old = JSON.stringify({ version: '1', score: 0.7, classes: {} });
+    const { set, names } = await world(t, [lite], { [lite]: old, [faces]: old });
+    assert.deepEqual(names(), [lite]);
+    const { card } = set.current(set.find(lite)!);
+    assert.deepEqual([card.version, card.thresholds.score], ['1', 0.7]);
+  });
+
+  test('changes while it is asked: ready before it is offered, answering while it leaves; each step is done before it is reported', async (t) => {
+    const { set, names, tell, reported } = await world(t, [lite]);
+    const steps: string[] = [];
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    await set.begin(async (name) => {
+      if (name === faces && steps.length === 1) await held;
+      steps.push(`${name} ${set.find(name) ? 'here' : 'gone'} ${set.leaving(name) === null ? '' : 'leaving'}`.trim());
+      return { version: set.find(name)?.card.version ?? null, trouble: null };
+    });
+    const view = (): unknown => [names(), set.offered()];
+    await tell(faces, { state: 'loading', version: '1' });
+    await eventually(() => names().length === 2, 'it has come');
+    assert.deepEqual(view(), [[lite, faces], [lite]]);
+    assert.deepEqual(Object.keys((await reported())!), [lite], 'not reported before it is done');
+    release();
+    await eventually(async () => faces in (await reported())!, 'its report');
+    await tell(faces, { state: 'served', version: '1' });
+    await eventually(() => set.offered().length === 2, 'it is offered');
+    await tell(faces, { state: 'draining', version: '1', since: 77 });
+    await eventually(() => set.leaving(faces) === 77, 'it leaves');
+    assert.deepEqual(view(), [[lite, faces], [lite]]);
+    await tell(faces, { state: 'gone' });
+    await eventually(async () => !(faces in (await reported())!), 'it is gone');
+    assert.deepEqual(view(), [[lite], [lite]]);
+    assert.deepEqual(steps, [`${lite} here`, `${faces} here`, `${faces} here`, `${faces} here leaving`, `${faces} gone`]);
+  });
+
+  test('keeps what answers when another cannot be read, and says why; what cannot be read at all is not served', async (t) => {
+    const { set, names, tell } = await world(t, [lite], { resnet: { state: 'served', version: '1' } });
+    assert.deepEqual(names(), [lite]);
+    assert.match(set.degraded()['model resnet']!, /resnet/);
+    await tell(lite, { version: '9' });
+    await eventually(() => 'model efficientnet-lite0' in set.degraded(), 'the trouble');
+    assert.equal(set.current(set.find(lite)!).card.version, '2');
+    await tell(lite, { version: '1' });
+    await eventually(() => set.current(set.find(lite)!).card.version === '1', 'one that can be read');
+    assert.deepEqual(Object.keys(set.degraded()), ['model resnet']);
+  });
+});
+
+describe('what follows from it', () => {
+  const inputOf = <T>(value: T, timestamp = 3): Input<T> => ({ value, key: 'cam', headers: {}, origin: { cluster: 'c', topic: 'x', partition: 0, offset: 0, timestamp }, bytes: 1, receivedAt: 4, attempt: 1 });
+
+  test('preprocess that meets a model it does not know yet looks again before it refuses it', async (t) => {
+    const { set, names, tell } = await world(t, [lite]);
+    const stage = preprocessStage({ models: set, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock: systemClock });
+    const image = photo('astronaut');
+    const frame: Frame = { id: 'f', tenant: 't', source: 'cam', sequence: null, captured_at: 1, accepted_at: 2, content_type: 'image/jpeg', size: image.length, image, claim: null, models: [faces], deadline: null, reply: null };
+    const outputs = async (): Promise<string[]> => {
+      const [outcome] = await stage.process([inputOf(frame)], never);
+      return outcome!.kind === 'emit' ? outcome!.records.map(({ output }) => output) : [];
+    };
+    assert.deepEqual(await outputs(), ['predictions'], 'refused: nobody serves it');
+    await tell(faces, { state: 'loading', version: '1' });
+    assert.deepEqual(names(), [lite], 'not read yet');
+    assert.deepEqual(await outputs(), [faces]);
+  });
+
+  test('a record that lay in the log before a model began to leave is let in; what comes later is told so', async () => {
+    const rules = { maxImageBytes: 1e7, claimCheckBytes: 1e7, models: [lite], leaving: (name: string) => (name === faces ? 1_000 : null), blobs: memoryBlobs() };
+    const stage = ingestStage({ rules, tenant: 't' });
+    const value: FrameIn = { image: photo('coffee'), id: null, sequence: null, captured_at: null, models: [faces], deadline: null };
+    const codes = await Promise.all([1_000, 1_001].map(async (at) => {
+      const [outcome] = await stage.process([inputOf(value, at)], never);
+      return outcome!.kind === 'reject' ? outcome!.error.code : outcome!.kind;
+    }));
+    assert.deepEqual(codes, ['emit', 'model_unloading']);
+    const code = (name: string): string => {
+      try {
+        return String(checkModel(name, rules));
+      } catch (error) {
+        return (error as SaccadeError).code;
+      }
+    };
+    assert.deepEqual([lite, faces, 'resnet'].map(code), ['undefined', 'model_unloading', 'unknown_model'], 'at a door it comes now');
+    assert.ok(new SaccadeError('model_unloading').sendersFault, 'or a camera that goes on asking would halt ingest for all');
+  });
+});
