@@ -17,6 +17,9 @@ export interface KeyInfo {
   readonly label: string;
   /** Null: the tenant's. */
   readonly plan: string | null;
+  /** Those it is for, sources also by how they begin (`gate-*`); null: all. */
+  readonly models: readonly string[] | null;
+  readonly sources: readonly string[] | null;
   readonly createdAt: number;
   readonly createdBy: string;
   readonly expiresAt: number | null;

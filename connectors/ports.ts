@@ -188,8 +188,11 @@ export interface BlobStore {
   get(claim: string): Promise<Buffer>;
   /** Deletes blobs older than `ageMs`, which may depend on the name; answers how many. Age is the only ground on which a blob that a record names is deleted. */
   expire(ageMs: number | ((name: string) => number)): Promise<number>;
-  /** Deletes the oldest until no more than `maxBytes` are left; answers how many. For pictures that are kept to look at, not for payloads. */
-  trim(maxBytes: number): Promise<number>;
+  /**
+   * Deletes the oldest until no more than `maxBytes` are left, and answers their names: of those that `holderOf` a name tells apart, from
+   * whoever holds more than a fair share. For pictures that are kept to look at, not for payloads.
+   */
+  trim(maxBytes: number, holderOf?: (name: string) => string): Promise<string[]>;
 }
 
 /** A cache with time to live: a hint, never the truth. It answers or fails at once; nobody waits for one that is away. */

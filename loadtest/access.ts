@@ -63,7 +63,7 @@ export async function accessBench(argv: readonly string[]): Promise<void> {
   };
   const { id, secretHash, text } = makeKey();
   await metadata.access.ensureTenant('default');
-  await metadata.access.createKey({ id, secretHash, tenant: 'default', role: 'viewer', label: '', plan: null, createdBy: 'bench', expiresAt: null });
+  await metadata.access.createKey({ id, secretHash, tenant: 'default', role: 'viewer', label: '', plan: null, models: null, sources: null, createdBy: 'bench', expiresAt: null });
   const key = { authorization: `Bearer ${text}` };
   const contestants = [
     await contestant('open', {}, {}),

@@ -50,13 +50,18 @@ export async function reads(argv: readonly string[]): Promise<void> {
       await fill(store, there, size - there, now);
       there = size;
       await buildRollups(store, { until: now, clock: systemClock, builder: 'bench' });
-      const [one] = await store.query<{ id: string }>('SELECT toString(frame_id) AS id FROM predictions_raw LIMIT 1');
+      const frames = await store.query<{ id: string }>('SELECT toString(frame_id) AS id FROM predictions_raw ORDER BY rand() LIMIT 100');
+      let asked = 0;
       const results = recentResults(systemClock);
+      const { next } = await historyOf('default', { limit: 50 }, { ask, now });
       const questions: Record<string, () => Promise<unknown>> = {
         'a page': () => historyOf('default', { limit: 50 }, { ask, now }),
+        'the page behind it': () => historyOf('default', { limit: 50, cursor: next! }, { ask, now }),
         'a page of a source': () => historyOf('default', { limit: 50, source: 'camera-7' }, { ask, now }),
         'a page of a label, one day': () => historyOf('default', { limit: 50, label: 'class-9', min_score: 0.5, since: now - dayMs }, { ask, now }),
-        'a result': () => resultOf({ tenant: 'default', id: one!.id, model: 'nanodet', accepted: undefined }, { ask, results, now: () => now }),
+        'a page of a label, all time': () => historyOf('default', { limit: 50, label: 'class-9', min_score: 0.5 }, { ask, now }),
+        'a page of what is not there': () => historyOf('default', { limit: 50, label: 'unicorn' }, { ask, now }),
+        'a result': () => resultOf({ tenant: 'default', id: frames[asked++ % frames.length]!.id, model: 'nanodet', accepted: undefined }, { ask, results, now: () => now }),
         'statistics of a day': () => statsOf('default', { since: now - dayMs, until: now }, { ask, now, startedAt: now }),
       };
       for (const [name, question] of Object.entries(questions)) {

@@ -1,6 +1,6 @@
 /** Every setting, once: name, flag, meaning, check and default. --help, .env.example's test and config.ts all read this table. */
 import { z } from 'zod';
-import { isTrustworthy } from '../connectors/oidc/trustworthy.ts';
+import { isTrustworthy } from '../schemas/trustworthy-url.ts';
 import { edgeConfig } from './edge/config.ts';
 import { ingestConfig } from './ingest/config.ts';
 import { coverings, maskConfig, type Covering } from './mask/config.ts';
@@ -157,7 +157,7 @@ export const settings = {
   SACCADE_KEEP_TENANTS: { check: keptByTenant, default: '', help: 'Tenants whose data is kept otherwise: TENANT=DAYS, or TENANT:CLASS=DAYS for one class (rows, embeddings, rollups, drift, frames), with commas.' },
   SACCADE_KEEP_AUDIT_DAYS: { check: days, default: '0', help: 'Days the table of the audit trail keeps its entries; 0: for ever.' },
   SACCADE_KEEP_FRAMES_DAYS: { check: days, default: '7', help: 'Days that pictures are kept to look at: samples, unsure ones, examples of drift; 0: for as long as there is room.' },
-  SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them, of all tenants together; beyond, the oldest go, while kept_frames lists them until their days are over. 0: none are kept.' },
+  SACCADE_KEEP_FRAMES_MB: { check: whole(0, 100_000_000), default: '1024', help: 'Megabytes of them, of all tenants together; beyond, the oldest go of tenants that keep more than a fair share. 0: none are kept.' },
   SACCADE_KEEP_FRAMES_EVERY_S: { check: whole(1, 86_400), default: '300', help: 'Seconds of which one frame of each source is kept, and the least sure one of each model.' },
   SACCADE_KEEP_FRAMES_DIR: { check: text, help: 'Folder of kept pictures, shared by all processes that run keep or the edge. Unset: <data>/kept.' },
   SACCADE_MASK_FACES: { check: oneOf(coverings), default: 'off', help: 'How faces are covered in every picture that is shown or kept: blur, pixelate, or off: not at all.' },
@@ -177,6 +177,13 @@ export const settings = {
   SACCADE_MAX_PIXELS: { check: whole(1, mostPixels), default: String(preprocess.maxPixels), help: 'Largest image in pixels, refused before decoding.' },
   SACCADE_REQUEST_TIMEOUT_MS: { check: whole(100, 300_000), default: String(edge.requestTimeoutMs), help: 'How long POST /v1/infer waits before 504.' },
   SACCADE_ANSWER_TARGET_MS: { check: whole(1, 300_000), default: String(edge.targetMs), help: 'Milliseconds in which the pipeline is to answer a request: while all take longer (four times as long with 192 or fewer at once), fewer are let in at once and the others are refused with 503.' },
+  SACCADE_EDGE_WAITING: { check: whole(1, 100_000), default: String(edge.maxWaiting), help: 'Requests with pictures that are read or wait for their answers at once; more are refused with 503.' },
+  SACCADE_EDGE_AWAITED: { check: whole(1, 1_000_000), default: String(edge.maxAwaited), help: 'Pictures that wait for their answers at once, over all requests; more are refused with 503.' },
+  SACCADE_EDGE_UPLOAD_MB: { check: whole(1, 65536), default: String(edge.maxUploadBytes / 1024 / 1024), help: 'Megabytes of their bodies in memory at once; more are refused with 503 before they are read.' },
+  SACCADE_EDGE_BATCH_MB: { check: whole(1, 4096), default: String(edge.maxBatchBytes / 1024 / 1024), help: 'Megabytes of one request with several pictures.' },
+  SACCADE_EDGE_SOCKETS: { check: whole(1, 100_000), default: String(edge.stream.maxSockets), help: 'Sockets of /v1/stream open at once; more are refused with 503.' },
+  SACCADE_EDGE_FRAME_KB: { check: whole(1, 65536), default: String(edge.stream.frameBytes / 1024), help: 'Kilobytes of one frame of a stream; a larger one closes its socket.' },
+  SACCADE_EDGE_FRAMES_MB: { check: whole(1, 65536), default: String(edge.stream.totalBytes / 1024 / 1024), help: 'Megabytes of their frames in hand, over all streams.' },
   SACCADE_IN_FLIGHT_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes each stage holds before it pauses fetching.' },
   SACCADE_FALLBACK: { check: list.pipe(z.array(z.string().regex(/^[a-z0-9][a-z0-9-]*@\d+$/, 'NAME@VERSION is expected'))), help: 'Versions that answer when the one that should cannot be loaded or ends its worker, NAME@VERSION; else those the cards name.' },
   SACCADE_DEAD_LETTER_LIMIT: { check: whole(0, 99), default: '50', help: 'Percent of the records, and of the shares of their sources, above which dead letters halt a stage, bad pictures not counted; 0: never.' },

@@ -2,22 +2,24 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseKey } from '../processors/access/key.ts';
-import { bearer, anyDatabase, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
+import { anyDatabase, bearer, type ClosedEdge, embeddedDatabase, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { picture, problemOf, raw } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
+import { needsPostgres, startTestPostgres } from './support/postgres.ts';
 
-let database: TestDatabase;
-before(async () => {
-  database = await anyDatabase();
-});
-after(() => database.stop());
+const databases = { PostgreSQL: { start: startTestPostgres, skip: needsPostgres }, 'the embedded database': { start: embeddedDatabase, skip: false } };
 
-describe('keys', () => {
+for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys in ${name}`, { skip }, () => {
+  let database: TestDatabase;
   let edge: ClosedEdge;
   before(async () => {
+    database = await start();
     edge = await startClosedEdge(database, { stages: [], requestTimeoutMs: 100 });
   });
-  after(() => edge.close());
+  after(async () => {
+    await edge.close();
+    await database.stop();
+  });
   const ask = (headers: Record<string, string> = {}, path = '/v1/admin/keys') => fetch(`${edge.url}${path}`, { headers });
   const admin = async () => bearer(await edge.key('one', 'admin'));
 
@@ -85,8 +87,12 @@ describe('keys', () => {
     assert.equal((await ask(bearer(made.key), '/live/frames/none')).status, 404);
     await problemOf(await ask(bearer(made.key)), 403, 'forbidden');
     const listed = await (await ask(headers)).text();
+    const limited = (await (await post({ role: 'operator', models: ['nanodet'], sources: ['gate-*'] })).json()) as { id: string; models: string[]; sources: string[] };
+    assert.deepEqual([limited.models, limited.sources], [['nanodet'], ['gate-*']]);
+    const { keys } = (await (await ask(headers)).json()) as { keys: { id: string; models: string[] | null; sources: string[] | null }[] };
+    assert.deepEqual(keys.filter(({ id }) => id === limited.id || id === made.id).map(({ models, sources }) => [models, sources]), [[['nanodet'], ['gate-*']], [null, null]]);
     assert.ok(listed.includes(made.id) && !listed.includes(parseKey(made.key)!.secret));
-    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/]] as const) {
+    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
       assert.match(JSON.stringify(await problemOf(await post(body), 400, 'bad_request')), field);
     }
     await problemOf(await post({ role: 'viewer', tenant: 'two' }), 403, 'forbidden');
@@ -138,8 +144,10 @@ describe('keys', () => {
   });
 });
 
-test('metrics: a viewer of the home tenant, or the token that opens nothing else', async () => {
+test('metrics: a viewer of the home tenant, or the token that opens nothing else', async (t) => {
   const token = 'scrape-me-if-you-can';
+  const database = await anyDatabase();
+  t.after(() => database.stop());
   const edge = await startClosedEdge(database, { stages: [], env: { SACCADE_METRICS_TOKEN: token } });
   const at = (path: string, headers: Record<string, string> = {}) => fetch(`${edge.url}${path}`, { headers }).then(({ status }) => status);
   assert.deepEqual(

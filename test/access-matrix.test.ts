@@ -1,111 +1,30 @@
 /** Every route there is, asked in earnest as every role and as another tenant, with something of both tenants wherever something can lie. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { after, before, describe, test } from 'node:test';
-import type { FastifyInstance, RouteOptions } from 'fastify';
-import sharp from 'sharp';
+import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
-import { clickhouseReader } from '../connectors/clickhouse/reader.ts';
-import type { Store, StoreReader } from '../connectors/ports.ts';
-import { parseKey } from '../processors/access/key.ts';
-import { asking } from '../processors/sql/ask.ts';
-import { sqlLimits } from '../processors/sql/config.ts';
-import { publicViews, tenantViews } from '../processors/sql/views.ts';
+import { publicViews } from '../processors/sql/views.ts';
 import { type Role, roles } from '../schemas/roles.ts';
-import { anyDatabase, bearer, type ClosedEdge, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
+import { accessMatrix, type Matrix, nameOf, routesOf, type Who } from './support/access-matrix.ts';
+import { anyDatabase, bearer, startClosedEdge } from './support/closed-edge.ts';
 import { picture, raw } from './support/edge.ts';
-import { embeddedStore } from './support/embedded-store.ts';
 import { eventually } from './support/pipeline.ts';
-import { type Asked, type Belongings, requests } from './support/route-requests.ts';
+import { type Belongings, requests } from './support/route-requests.ts';
 import { streamClient } from './support/stream-client.ts';
-import { fillStore } from './support/tenant-rows.ts';
 
 /** What anybody may have: nothing of it is anybody's. A route that is added here on purpose is named here. */
 const anyones = [/^\/$/, /^\/page\//, /^\/health$/, /^\/ready$/, /^\/openapi\.json$/, /^\/docs(\/|$)/, /^\/v2\/health\//];
-const tenants = ['a', 'b', 'home'] as const;
-type Who = `${(typeof tenants)[number]} ${Role}`;
-
-interface Route {
-  readonly method: string;
-  readonly url: string;
-  readonly needs: Role | 'anyone';
-  readonly homeOnly: boolean;
-}
-
-const routesOf = (options: readonly RouteOptions[]): Route[] =>
-  options.flatMap(({ method, url, config }) => {
-    const { needs = 'admin', homeOnly = false } = (config ?? {}) as { needs?: Role | 'anyone'; homeOnly?: boolean };
-    return [method].flat().filter((one) => one !== 'OPTIONS').map((one) => ({ method: one, url, needs, homeOnly }));
-  });
-const nameOf = ({ method, url }: Route): string => `${method === 'HEAD' ? 'GET' : method} ${url}`;
 
 describe('every route', { timeout: 280_000 }, () => {
-  let database: TestDatabase;
-  let edge: ClosedEdge;
-  let opened: { store: Store; url: string };
-  let reader: StoreReader;
-  let port: FastifyInstance;
-  let doorUrl: string;
-  let routes: Route[];
-  const keys = {} as Record<Who, string>;
-  const own = {} as Record<'a' | 'b', Belongings>;
-  const viewers = new AbortController();
-  const as = (who: Who): Record<string, string> => bearer(keys[who]);
-
-  embeddedStore('matrix', (store, url) => (opened = { store, url }));
-  before(async () => {
-    database = await anyDatabase();
-    reader = clickhouseReader({ url: opened.url });
-    const ask = asking({ reader, views: tenantViews(opened.store, 'saccade'), shown: 'saccade', limits: sqlLimits.parse({}) });
-    edge = await startClosedEdge(database, { store: opened.store, ask });
-    port = edge.door!;
-    doorUrl = await port.listen({ host: '127.0.0.1', port: 0 });
-    routes = routesOf(edge.routes);
-    for (const tenant of tenants) for (const role of roles) keys[`${tenant} ${role}`] = await edge.key(tenant, role, { label: `mark-of-${tenant}` });
-    const small = await sharp(picture('coffee')).resize(64).jpeg().toBuffer();
-    for (const [n, name] of (['a', 'b'] as const).entries()) {
-      const frame = `00000000-0000-8000-8000-00000000000${n + 1}`;
-      own[name] = { name, mark: `mark-of-${name}`, frame, key: parseKey(keys[`${name} trainer`])!.id, picture: small, live: await heldPicture(name) };
-    }
-    await fillStore(opened.store, [own.a, own.b]);
-  });
-  after(async () => {
-    viewers.abort();
-    await port?.close();
-    await edge?.close();
-    await reader?.close();
-    await database?.stop();
-  });
-
-  /** Somebody looks, so that pictures are held. */
-  async function heldPicture(tenant: 'a' | 'b'): Promise<string> {
-    const events = await fetch(`${edge.url}/live/events`, { headers: as(`${tenant} viewer`), signal: viewers.signal });
-    void events.body?.pipeTo(new WritableStream()).catch(() => {});
-    let frame = '';
-    await eventually(async () => {
-      const response = await fetch(`${edge.url}/v1/infer`, raw(picture('chelsea'), as(`${tenant} operator`)));
-      frame = ((await response.json()) as { id: string }).id;
-      return (await fetch(`${edge.url}/live/frames/${frame}`, { headers: as(`${tenant} viewer`) })).status === 200;
-    }, 'a picture that is held');
-    return frame;
-  }
-
-  async function call(route: Route, headers: Record<string, string>, mine: Belongings): Promise<{ status: number; text: string }> {
-    const { path, body, type }: Asked = requests[nameOf(route)]!;
-    const content = ['GET', 'HEAD'].includes(route.method) ? undefined : body?.(mine);
-    const response = await fetch(`${edge.url}${path?.(mine) ?? route.url}`, {
-      method: route.method,
-      headers: { ...(type === undefined ? {} : { 'content-type': type }), ...headers },
-      ...(content === undefined ? {} : { body: Buffer.isBuffer(content) ? new Uint8Array(content) : content }),
-      signal: AbortSignal.timeout(20_000),
-    });
-    if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
-      await response.body?.cancel();
-      return { status: response.status, text: '' };
-    }
-    return { status: response.status, text: await response.text() };
-  }
-  const marks = (text: string): string[] => (['a', 'b'] as const).filter((name) => text.includes(own[name].mark));
+  let edge: Matrix['edge'];
+  let doorUrl: Matrix['doorUrl'];
+  let routes: Matrix['routes'];
+  let keys: Matrix['keys'];
+  let own: Matrix['own'];
+  let as: Matrix['as'];
+  let call: Matrix['call'];
+  let marks: Matrix['marks'];
+  accessMatrix('matrix', (made) => void ({ edge, doorUrl, routes, keys, own, as, call, marks } = made));
 
   test('each has a request in test/support/route-requests.ts, but for those for anybody, which are named here', () => {
     const known = new Set(routes.map(nameOf));

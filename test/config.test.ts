@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { helpText, readConfig } from '../processors/config.ts';
+import { edgeConfigOf } from '../processors/assembly/doors.ts';
 import { parseSource } from '../processors/camera/source-spec.ts';
+import { edgeConfig } from '../processors/edge/config.ts';
 import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { settings } from '../processors/settings.ts';
 
@@ -107,6 +109,13 @@ describe('configuration', () => {
     for (const source of ['rtsp://admin:secret@', 'rtsp://admin:s@cret@:99999/', 'front=http://admin:s@cret@camera', 'http://admin:secret@camera/', 'rtsp//admin:secret@camera']) {
       assert.throws(() => parseSource(source), (error: Error) => /^(?!.*(cret|admin))/s.test(error.message) && /--source/.test(error.message), source);
     }
+  });
+
+  test("the edge's limits are those that are set, and what is not set is as its own configuration has it", () => {
+    const of = (env: Record<string, string>) => edgeConfigOf(read([], env).settings);
+    assert.deepEqual(of({}), edgeConfig.parse({}));
+    const set = of({ SACCADE_EDGE_WAITING: '1', SACCADE_EDGE_AWAITED: '2', SACCADE_EDGE_UPLOAD_MB: '3', SACCADE_EDGE_BATCH_MB: '4', SACCADE_EDGE_SOCKETS: '5', SACCADE_EDGE_FRAME_KB: '6', SACCADE_EDGE_FRAMES_MB: '7' });
+    assert.deepEqual([set.maxWaiting, set.maxAwaited, set.maxUploadBytes, set.maxBatchBytes, set.stream.maxSockets, set.stream.frameBytes, set.stream.totalBytes], [1, 2, 3 * 1_048_576, 4 * 1_048_576, 5, 6 * 1024, 7 * 1_048_576]);
   });
 
   test('--help and .env.example name every setting', () => {

@@ -10,6 +10,7 @@ import { fileRegistry } from '../connectors/registry/files.ts';
 import { chooser } from '../processors/keep/choose.ts';
 import { keepConfig } from '../processors/keep/config.ts';
 import { keepExamplesStage } from '../processors/keep/examples.ts';
+import { forgetPictures } from '../processors/keep/forget.ts';
 import { keepStage } from '../processors/keep/keep.ts';
 import { keeper } from '../processors/keep/keeper.ts';
 import { keptPictures } from '../processors/keep/kept-pictures.ts';
@@ -157,7 +158,7 @@ describe('the stage that keeps frames', () => {
     const [outcome] = await stage.process(inputsOf([input]), new AbortController().signal);
     assert.deepEqual(outcome, { kind: 'emit', records: [] });
     assert.deepEqual(await counted(), { 'sample failed': 1 });
-    assert.equal(await blobs.trim(0), 0);
+    assert.deepEqual(await blobs.trim(0), []);
   });
 
   test('what was kept as it came is covered from the day its tenant wants that', async () => {
@@ -179,7 +180,7 @@ describe('the stage that keeps frames', () => {
     await clock.sleep(minute);
     const one = new AbortController();
     const once = { now: clock.now, sleep: async () => one.abort() };
-    await retainPictures({ clock: once, blobs, ageMs: (tenant) => (tenant === 'short' ? minute / 2 : 4.5 * minute), maxBytes: 2.5 * size, signal: one.signal, log: quiet });
+    await retainPictures({ clock: once, blobs, ageMs: (tenant) => (tenant === 'short' ? minute / 2 : 4.5 * minute), maxBytes: 2.5 * size, forget: null, signal: one.signal, log: quiet });
     const left = await Promise.all(['a', 'b', 'c', 'd'].map((name) => pictures.get('open', name)));
     assert.deepEqual(left.map((picture) => picture !== null), [false, false, true, true]);
     assert.equal(await pictures.get('short', 'e'), null);
@@ -251,6 +252,21 @@ describe('frames in the store', { timeout: 120_000 }, () => {
     assert.deepEqual([old.content_type, old.size, old.claim, old.log_topic, old.log_partition, old.at, old.kept], ['', 0, null, null, null, null, null]);
     assert.equal((frames as { id: string; kept: string | null }[]).find(({ id }) => id === idOf('early'))!.kept, 'drift');
     assert.deepEqual(await store.query(`SELECT reason, masked, blob FROM kept_frames WHERE frame_id = '${idOf('early')}'`), [{ reason: 'drift', masked: true, blob: `_default/${idOf('early')}.masked` }]);
+  });
+
+  test('pictures that make room for others are listed no more, but those that were kept again meanwhile', async () => {
+    const { blobs, clock } = await world();
+    const names = ['_some/a', '_some/b', '_other/c', '_other/d'];
+    const row = (blob: string, kept_at: number): KeptFrame => ({ frame_id: idOf(blob), tenant: 'trimmed', source: 'gate', reason: 'sample', captured_at: noon, kept_at, content_type: 'image/jpeg', size: 10, masked: false, blob });
+    for (const name of names) {
+      await blobs.put(name, Buffer.alloc(10));
+      await clock.sleep(minute);
+    }
+    const now = clock.now();
+    await store.inserter<KeptFrame>(keptTable, keptColumns)([...names.map((name, i) => row(name, now - (5 - i) * minute)), row('_other/c', now + minute)]);
+    const one = new AbortController();
+    await retainPictures({ clock: { now: clock.now, sleep: async () => one.abort() }, blobs, ageMs: () => Infinity, maxBytes: 0, forget: forgetPictures(store), signal: one.signal, log: quiet });
+    assert.deepEqual(await store.query("SELECT blob FROM kept_frames WHERE tenant = 'trimmed' ORDER BY blob"), [{ blob: '_other/c' }]);
   });
 
   test('embeddings and timings have a row for each, and a question about a day reads its week alone', async () => {

@@ -23,7 +23,7 @@ const noBlobs: BlobStore = {
   get: async (claim) => {
     throw new SaccadeError('blob_missing', claim);
   },
-  expire: async () => 0, trim: async () => 0,
+  expire: async () => 0, trim: async () => [],
 };
 
 const emitted = (outcome: Outcome): readonly Emitted[] => {

@@ -5,6 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import type { BlobStore } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { safeName } from './names.ts';
+import { surplus } from './surplus.ts';
 
 export interface FolderBlobsOptions {
   readonly now?: () => number;
@@ -93,20 +94,15 @@ export function folderBlobs(folder: string, { now = Date.now }: FolderBlobsOptio
         throw unavailable(error);
       }
     },
-    async trim(maxBytes) {
+    async trim(maxBytes, holderOf = () => '') {
       try {
         const found = [];
-        for (const { path, whole } of await files()) if (whole) found.push({ path, ...(await sizeAndAge(path)) });
-        let bytes = found.reduce((sum, { size }) => sum + size, 0);
-        let count = 0;
-        for (const { path, size } of found.sort((a, b) => a.changed - b.changed)) {
-          if (bytes <= maxBytes) break;
-          if (await removed(path)) count += 1;
-          bytes -= size;
-        }
-        return count;
+        for (const { path, name, whole } of await files()) if (whole) found.push({ path, name, holder: holderOf(name), ...(await sizeAndAge(path)) });
+        const gone = [];
+        for (const { path, name } of surplus(found, maxBytes)) if (await removed(path)) gone.push(name);
+        return gone;
       } catch (error) {
-        if (isMissing(error)) return 0;
+        if (isMissing(error)) return [];
         throw unavailable(error);
       }
     },
@@ -121,11 +117,11 @@ const isFolder = (path: string): Promise<boolean> =>
   );
 
 /** Nothing of a file that another process has removed meanwhile. */
-const sizeAndAge = (path: string): Promise<{ readonly size: number; readonly changed: number }> =>
+const sizeAndAge = (path: string): Promise<{ readonly size: number; readonly at: number }> =>
   stat(path).then(
-    ({ size, mtimeMs: changed }) => ({ size, changed }),
+    ({ size, mtimeMs: at }) => ({ size, at }),
     (error: unknown) => {
-      if (isMissing(error)) return { size: 0, changed: 0 };
+      if (isMissing(error)) return { size: 0, at: 0 };
       throw error;
     },
   );

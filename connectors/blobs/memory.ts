@@ -2,6 +2,7 @@
 import type { BlobStore } from '../ports.ts';
 import { SaccadeError } from '../errors.ts';
 import { safeName } from './names.ts';
+import { surplus } from './surplus.ts';
 
 export interface MemoryBlobsOptions {
   /** `put` throws blobs_unavailable beyond this: no blob is dropped to make room, only age deletes. */
@@ -36,15 +37,13 @@ export function memoryBlobs({ maxBytes = 256 * 1024 * 1024, now = Date.now }: Me
       }
       return old.length;
     },
-    async trim(most) {
-      let count = 0;
-      for (const [name, { bytes }] of [...blobs].sort(([, a], [, b]) => a.at - b.at)) {
-        if (held <= most) break;
+    async trim(most, holderOf = () => '') {
+      const gone = surplus([...blobs].map(([name, { bytes, at }]) => ({ name, size: bytes.length, at, holder: holderOf(name) })), most);
+      for (const { name, size } of gone) {
         blobs.delete(name);
-        held -= bytes.length;
-        count += 1;
+        held -= size;
       }
-      return count;
+      return gone.map(({ name }) => name);
     },
   };
 }

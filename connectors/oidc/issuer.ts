@@ -2,7 +2,7 @@
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type RemoteJWKSet } from 'jose';
 import { SaccadeError } from '../errors.ts';
 import type { Clock } from '../ports.ts';
-import { isTrustworthy } from './trustworthy.ts';
+import { isTrustworthy } from '../../schemas/trustworthy-url.ts';
 
 export interface IssuerOptions {
   /** As `iss` says it, to the letter. */

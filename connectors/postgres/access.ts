@@ -16,6 +16,8 @@ interface KeyRow {
   readonly role: Role;
   readonly label: string;
   readonly plan: string | null;
+  readonly models: string[] | null;
+  readonly sources: string[] | null;
   readonly created_at: Date;
   readonly created_by: string;
   readonly expires_at: Date | null;
@@ -23,10 +25,10 @@ interface KeyRow {
   readonly last_used_at: Date | null;
 }
 
-const columns = 'id, tenant, role, label, plan, created_at, created_by, expires_at, revoked_at, last_used_at';
+const columns = 'id, tenant, role, label, plan, models, sources, created_at, created_by, expires_at, revoked_at, last_used_at';
 const ms = (date: Date | null): number | null => date?.getTime() ?? null;
 const keyOf = (row: KeyRow): KeyInfo => ({
-  id: row.id, tenant: row.tenant, role: row.role, label: row.label, plan: row.plan, createdAt: row.created_at.getTime(), createdBy: row.created_by,
+  id: row.id, tenant: row.tenant, role: row.role, label: row.label, plan: row.plan, models: row.models, sources: row.sources, createdAt: row.created_at.getTime(), createdBy: row.created_by,
   expiresAt: ms(row.expires_at), revokedAt: ms(row.revoked_at), lastUsedAt: ms(row.last_used_at),
 });
 const tenantOf = ({ name, plan, created_at }: { name: string; plan: string | null; created_at: Date }): Tenant => ({ name, plan, createdAt: created_at.getTime() });
@@ -34,8 +36,8 @@ const tenantOf = ({ name, plan, created_at }: { name: string; plan: string | nul
 async function insertKey(query: Query, key: NewKey): Promise<KeyInfo> {
   try {
     const [row] = await query<KeyRow>(
-      `INSERT INTO keys (id, secret_hash, tenant, role, label, plan, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${columns}`,
-      [key.id, key.secretHash, key.tenant, key.role, key.label, key.plan, key.createdBy, key.expiresAt === null ? null : new Date(key.expiresAt)],
+      `INSERT INTO keys (id, secret_hash, tenant, role, label, plan, models, sources, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ${columns}`,
+      [key.id, key.secretHash, key.tenant, key.role, key.label, key.plan, key.models, key.sources, key.createdBy, key.expiresAt === null ? null : new Date(key.expiresAt)],
     );
     // An edge may have been asked about this id before it existed.
     await query('SELECT pg_notify($1, $2)', [channel, key.id]);

@@ -1,11 +1,12 @@
 /** What `keys`, `tenants`, `audit` and `second-factor` are asked to do, checked before anything is opened. */
 import { parseArgs } from 'node:util';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { modelName, sourcePattern } from '../../schemas/api/access.ts';
 import { planNames } from '../../schemas/plans.ts';
 import { type Role, roles, tenantPattern } from '../../schemas/roles.ts';
 
 export type AccessCommand =
-  | { readonly name: 'keys create'; readonly tenant: string | null; readonly role: Role; readonly label: string; readonly plan: string | null; readonly days: number | null }
+  | { readonly name: 'keys create'; readonly tenant: string | null; readonly role: Role; readonly label: string; readonly plan: string | null; readonly models: readonly string[] | null; readonly sources: readonly string[] | null; readonly days: number | null }
   | { readonly name: 'keys list'; readonly tenant: string | null }
   | { readonly name: 'keys revoke'; readonly id: string }
   | { readonly name: 'tenants create'; readonly tenant: string; readonly plan: string | null }
@@ -25,6 +26,11 @@ function oneOf<const T extends string>(option: string, value: string | undefined
 function tenantNamed(value: string): string {
   return tenantPattern.test(value) ? value : refuse(`The tenant '${value}' is no name: letters, digits, _ . - are expected, 64 at most.`);
 }
+function listOf(option: string, value: string | undefined, pattern: RegExp): readonly string[] | null {
+  const names = value?.split(',').map((name) => name.trim()) ?? null;
+  const wrong = names?.find((name) => !pattern.test(name));
+  return wrong === undefined ? names : refuse(`--${option} has '${wrong}'; names with commas are expected${option === 'sources' ? ', with * for the rest of one' : ''}.`);
+}
 function positive(option: string, value: string): number {
   const number = Number(value);
   return number > 0 && number <= 1_000_000 ? number : refuse(`--${option} is '${value}'; a number above 0 is expected.`);
@@ -32,7 +38,7 @@ function positive(option: string, value: string): number {
 
 /** Throws bad_request naming the option at fault. */
 export function readArguments(argv: readonly string[]): AccessCommand {
-  const options = { tenant: { type: 'string' }, role: { type: 'string' }, label: { type: 'string' }, plan: { type: 'string' }, days: { type: 'string' }, last: { type: 'string' } } as const;
+  const options = { tenant: { type: 'string' }, role: { type: 'string' }, label: { type: 'string' }, plan: { type: 'string' }, models: { type: 'string' }, sources: { type: 'string' }, days: { type: 'string' }, last: { type: 'string' } } as const;
   let parsed: ReturnType<typeof parseArgs<{ args: string[]; options: typeof options; allowPositionals: true }>>;
   try {
     parsed = parseArgs({ args: [...argv], options, allowPositionals: true });
@@ -48,8 +54,11 @@ export function readArguments(argv: readonly string[]): AccessCommand {
   if (more.length > 0 || (subject !== undefined && !takesSubject)) refuse(`'${more[0] ?? subject}' is too much.`);
   if (takesSubject && subject === undefined) refuse(name === 'tenants create' ? 'What is it called?' : 'Whose? Name the id of the key, as keys list shows it.');
   switch (name) {
-    case 'keys create':
-      return { name, tenant, role: oneOf('role', values.role, roles), label: values.label ?? '', plan, days: values.days === undefined ? null : positive('days', values.days) };
+    case 'keys create': {
+      const [models, sources] = [listOf('models', values.models, modelName), listOf('sources', values.sources, sourcePattern)];
+      if (values.role === 'admin' && (models || sources)) refuse('An admin is not limited to models or sources.');
+      return { name, tenant, role: oneOf('role', values.role, roles), label: values.label ?? '', plan, models, sources, days: values.days === undefined ? null : positive('days', values.days) };
+    }
     case 'keys list':
       return { name, tenant };
     case 'keys revoke':
@@ -72,7 +81,8 @@ export function readArguments(argv: readonly string[]): AccessCommand {
 export const help = `npm run saccade -- COMMAND: who may use the edge, and what they did.
 
   keys create --role viewer|operator|trainer|admin [--tenant NAME] [--label TEXT] [--days N] [--plan NAME]
-      Makes a key and prints it, this once. Without --days it does not expire.
+              [--models NAME,…] [--sources NAME,BEGINNING*,…]
+      Makes a key and prints it, this once. Without --days it does not expire; with --models or --sources it is for those alone.
   keys list [--tenant NAME]
   keys revoke ID
       At once, on every edge.

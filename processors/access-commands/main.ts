@@ -59,14 +59,14 @@ async function run(command: AccessCommand, world: World): Promise<number> {
       // The home tenant is there from the first start on, which may be yet to come.
       if (tenant === settings.SACCADE_TENANT) await access.ensureTenant(tenant);
       const expiresAt = command.days === null ? null : Date.now() + command.days * dayMs;
-      await access.createKey({ id, secretHash, tenant, role: command.role, label: command.label, plan: command.plan, createdBy: actor(), expiresAt });
-      await record(world, 'keys create', tenant, { key: id, role: command.role, plan: command.plan, expires_at: expiresAt });
+      await access.createKey({ id, secretHash, tenant, role: command.role, label: command.label, plan: command.plan, models: command.models, sources: command.sources, createdBy: actor(), expiresAt });
+      await record(world, 'keys create', tenant, { key: id, role: command.role, plan: command.plan, models: command.models, sources: command.sources, expires_at: expiresAt });
       print(text);
       say(`a key of ${tenant}, role ${command.role}${expiresAt === null ? '' : `, until ${new Date(expiresAt).toISOString()}`}; it is shown this once`);
       return 0;
     }
     case 'keys list':
-      for (const line of table(['id', 'tenant', 'role', 'plan', 'state', 'last used', 'label'], (await access.keys(command.tenant)).map(keyRow))) print(line);
+      for (const line of table(['id', 'tenant', 'role', 'plan', 'models', 'sources', 'state', 'last used', 'label'], (await access.keys(command.tenant)).map(keyRow))) print(line);
       return 0;
     case 'keys revoke': {
       const key = await access.revokeKey(command.id, null);
@@ -118,9 +118,9 @@ function record({ metadata }: World, action: string, tenant: string, target: obj
   return metadata.audit.append([entry]);
 }
 
-function keyRow({ id, tenant, role, plan, revokedAt, expiresAt, lastUsedAt, label }: KeyInfo): string[] {
+function keyRow({ id, tenant, role, plan, models, sources, revokedAt, expiresAt, lastUsedAt, label }: KeyInfo): string[] {
   const state = revokedAt !== null ? 'revoked' : expiresAt === null ? 'good' : expiresAt <= Date.now() ? 'expired' : `until ${new Date(expiresAt).toISOString().slice(0, 16)}`;
-  return [id, tenant, role, plan ?? '', state, lastUsedAt === null ? 'never' : new Date(lastUsedAt).toISOString().slice(0, 19), label];
+  return [id, tenant, role, plan ?? '', models?.join(',') ?? '', sources?.join(',') ?? '', state, lastUsedAt === null ? 'never' : new Date(lastUsedAt).toISOString().slice(0, 19), label];
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

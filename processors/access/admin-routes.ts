@@ -20,7 +20,7 @@ const dayMs = 86_400_000;
 const at = (ms: number): string => new Date(ms).toISOString();
 const maybeAt = (ms: number | null): string | null => (ms === null ? null : at(ms));
 export const keyOut = (key: KeyInfo): z.output<typeof keySchema> => ({
-  id: key.id, tenant: key.tenant, role: key.role, label: key.label, plan: key.plan, created_at: at(key.createdAt), created_by: key.createdBy,
+  id: key.id, tenant: key.tenant, role: key.role, label: key.label, plan: key.plan, models: key.models && [...key.models], sources: key.sources && [...key.sources], created_at: at(key.createdAt), created_by: key.createdBy,
   expires_at: maybeAt(key.expiresAt), revoked_at: maybeAt(key.revokedAt), last_used_at: maybeAt(key.lastUsedAt),
 });
 const tenantOut = ({ name, plan, createdAt }: Tenant): z.output<typeof tenantSchema> => ({ name, plan, created_at: at(createdAt) });
@@ -48,12 +48,12 @@ export function adminRoutes(server: FastifyInstance, { access, clock }: AdminOpt
 
   const create = { tags, summary: 'A new key', body: newKeySchema, response: { 201: madeKeySchema, ...problems('not_found') } };
   app.post('/v1/admin/keys', { schema: create, config: { needs: 'admin' } }, async (request, reply) => {
-    const { role, label, plan, expires_in_days: days } = request.body;
+    const { role, label, plan, models, sources, expires_in_days: days } = request.body;
     if (plan !== null && !request.principal.home) throw new SaccadeError('forbidden', "A plan is given by an admin of the tenant that runs this installation; without one, a key has your tenant's.");
     const { id, secretHash, text } = makeKey();
     const expiresAt = days === null ? null : clock.now() + days * dayMs;
-    const key = await access.createKey({ id, secretHash, tenant: meant(request, request.body.tenant), role, label, plan, createdBy: request.principal.id, expiresAt });
-    request.auditTarget = JSON.stringify({ key: id, tenant: key.tenant, role, plan, expires_at: maybeAt(expiresAt) });
+    const key = await access.createKey({ id, secretHash, tenant: meant(request, request.body.tenant), role, label, plan, models, sources, createdBy: request.principal.id, expiresAt });
+    request.auditTarget = JSON.stringify({ key: id, tenant: key.tenant, role, plan, models, sources, expires_at: maybeAt(expiresAt) });
     void unkept(reply);
     return reply.code(201).send({ ...keyOut(key), key: text });
   });

@@ -26,8 +26,9 @@ export interface AuthenticateOptions {
 }
 
 export function authenticator({ keys, tickets, tokens, home, admit, refused }: AuthenticateOptions): Authenticate {
-  const keyPrincipal = ({ id, tenant, role, plan, tenantPlan, expiresAt }: HeldKey): Principal => ({
+  const keyPrincipal = ({ id, tenant, role, plan, tenantPlan, models, sources, expiresAt }: HeldKey): Principal => ({
     id: `key:${id}`, tenant, role, kind: 'key', home: tenant === home, plan: plan ?? tenantPlan ?? undefined, expiresAt: expiresAt ?? undefined,
+    ...(models || sources ? { scope: { models, sources } } : {}),
   });
 
   async function whoIs({ kind, text }: Credential): Promise<Principal> {

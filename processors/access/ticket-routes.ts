@@ -9,6 +9,6 @@ const schema = { tags: ['administration'], summary: 'A ticket: stands for you in
 
 export function ticketRoutes(server: FastifyInstance, tickets: Tickets): void {
   const app = server.withTypeProvider<ZodTypeProvider>();
-  app.post('/v1/tickets', { schema, config: { needs: 'viewer' } }, async (request, reply) =>
+  app.post('/v1/tickets', { schema, config: { needs: 'viewer', scope: 'itself' } }, async (request, reply) =>
     reply.header('cache-control', 'no-store').code(201).send({ ticket: tickets.issue(request.principal), expires_in: ticketSeconds }));
 }

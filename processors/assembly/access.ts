@@ -155,6 +155,6 @@ function tokensOf(s: Settings, { clock }: Base, { access }: Metadata) {
 /** Of two edges that start on one new database, one makes it. Null: there is a key already. */
 async function firstKey({ access }: Metadata, home: string): Promise<string | null> {
   const { id, secretHash, text } = makeKey();
-  const made = await access.createFirstKey({ id, secretHash, tenant: home, role: 'admin', label: 'first', plan: 'unlimited', createdBy: 'first start', expiresAt: null });
+  const made = await access.createFirstKey({ id, secretHash, tenant: home, role: 'admin', label: 'first', plan: 'unlimited', models: null, sources: null, createdBy: 'first start', expiresAt: null });
   return made ? text : null;
 }

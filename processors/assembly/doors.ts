@@ -2,18 +2,21 @@
 import type { Masker, Store } from '../../connectors/ports.ts';
 import { leasesTopic } from '../../schemas/topics.ts';
 import { createEdge, type Edge } from '../edge/edge.ts';
-import { edgeConfig } from '../edge/config.ts';
+import { type EdgeConfig, edgeConfig } from '../edge/config.ts';
 import type { HttpServer } from '../edge/server.ts';
 import { startLive } from '../live/live.ts';
 import { followTable } from '../runtime/control-table.ts';
 import { stagesToWatch } from '../topology.ts';
 import { openKeyMemory, openStore } from '../connect.ts';
+import type { Settings } from '../settings.ts';
 import type { Access } from './access.ts';
 import type { Foundation } from './foundation.ts';
 import { asFused } from './fused-stages.ts';
 import type { Inference } from './inference.ts';
 import type { Intake } from './intake.ts';
 import type { Kept } from './keep.ts';
+
+const mib = 1024 * 1024;
 
 /** Null where this process has no edge. */
 export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
@@ -32,7 +35,7 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     registry,
     rules,
     clock,
-    config: edgeConfig.parse({ requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS, targetMs: s.SACCADE_ANSWER_TARGET_MS, stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS } }),
+    config: edgeConfigOf(s),
     logger: logger.child({ stage: 'edge' }),
     metrics,
     live,
@@ -50,6 +53,16 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
     leases: () => followTable({ log, producer, clock, topic: leasesTopic }),
   });
 }
+
+export const edgeConfigOf = (s: Settings): EdgeConfig => edgeConfig.parse({
+  requestTimeoutMs: s.SACCADE_REQUEST_TIMEOUT_MS,
+  targetMs: s.SACCADE_ANSWER_TARGET_MS,
+  maxWaiting: s.SACCADE_EDGE_WAITING,
+  maxAwaited: s.SACCADE_EDGE_AWAITED,
+  maxUploadBytes: s.SACCADE_EDGE_UPLOAD_MB * mib,
+  maxBatchBytes: s.SACCADE_EDGE_BATCH_MB * mib,
+  stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS, maxSockets: s.SACCADE_EDGE_SOCKETS, frameBytes: s.SACCADE_EDGE_FRAME_KB * 1024, totalBytes: s.SACCADE_EDGE_FRAMES_MB * mib },
+});
 
 /** Connections of its own: what clients ask must not wait behind an insert, nor an insert behind them. Null: there is no store. */
 function openReadingStore({ stack, settings: s, ending }: Foundation): Store | null {

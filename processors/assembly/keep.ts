@@ -4,6 +4,7 @@ import { driftWindowsTopic } from '../../schemas/topics.ts';
 import { openKeptBlobs, openStore } from '../connect.ts';
 import { keepConfig } from '../keep/config.ts';
 import { keepExamplesStage } from '../keep/examples.ts';
+import { forgetPictures } from '../keep/forget.ts';
 import { keepStage } from '../keep/keep.ts';
 import { keeper } from '../keep/keeper.ts';
 import { keptPictures, showable } from '../keep/kept-pictures.ts';
@@ -57,7 +58,7 @@ export function openKept(base: Foundation, masker: Masker): Kept {
     const closing = new AbortController();
     const { usual, tenants } = retentionOf(s).frames;
     const ageMs = (tenant: string): number => (tenants.get(tenant) ?? usual) * dayMs || Infinity;
-    const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, signal: closing.signal, log: told });
+    const retaining = retainPictures({ clock, blobs, ageMs, maxBytes, forget: store && forgetPictures(store), signal: closing.signal, log: told });
     ending.add('kept pictures', () => (closing.abort(), retaining));
   }
 

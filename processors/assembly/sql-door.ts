@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { refuseForeignNames } from '../edge/foreign-pages.ts';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
 import type { ProblemLog } from '../edge/problem.ts';
+import { type ConnectionLimits, connectionLimits, limitConnections, nodeLimits } from '../edge/server.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from '../edge/tls.ts';
 import { credentialsHook, doorRoutes, type DoorOptions } from '../sql/door.ts';
 
@@ -18,14 +19,17 @@ export interface SqlDoorOptions extends DoorOptions {
   readonly open?: boolean;
   /** Whose hosts are names of this machine too. */
   readonly origins?: readonly string[];
+  /** As the edge's. */
+  readonly limits?: ConnectionLimits;
 }
 
 /** Throws invalid_config for a certificate that cannot be used. */
-export function sqlDoor({ authenticate, guard, tls, logger, open = false, origins = [], ...options }: SqlDoorOptions): FastifyInstance {
+export function sqlDoor({ authenticate, guard, tls, logger, open = false, origins = [], limits = connectionLimits, ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
-  const settings = { logger: false, forceCloseConnections: true } as const;
-  const http = { maxHeaderSize: 256 * 1024 };
+  const settings = { logger: false, forceCloseConnections: true, requestTimeout: limits.requestMs } as const;
+  const http = { ...nodeLimits(limits), maxHeaderSize: 256 * 1024 };
   const app = (tls ? Fastify({ ...settings, https: { ...http, ...readCertificate(tls), minVersion: 'TLSv1.2' } }) : Fastify({ ...settings, http })) as unknown as FastifyInstance;
+  limitConnections(app, limits);
   if (tls && logger) {
     const stop = keepCertificate(app.server as unknown as HttpsServer, tls, logger);
     app.addHook('onClose', async () => stop());

@@ -1,7 +1,7 @@
 /** SQL for people: the route on the edge, and ClickHouse's own HTTP interface on a port of its own. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import { openReader, openStore } from '../connect.ts';
-import type { HttpServer } from '../edge/server.ts';
+import { connectionLimits, type HttpServer } from '../edge/server.ts';
 import { sqlRoutes } from '../edge/sql-routes.ts';
 import { type Ask, asking } from '../sql/ask.ts';
 import { sqlLimits } from '../sql/config.ts';
@@ -41,7 +41,8 @@ function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
 }
 
 async function openDoor({ settings: s, ending, say, logger }: Foundation, ask: Ask, { authenticate, guard, tls }: Access, port: number): Promise<void> {
-  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate, guard, tls, open: s.SACCADE_AUTH === 'open', origins: s.SACCADE_CORS, logger: logger.child({ stage: 'edge' }) });
+  const limits = { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS };
+  const app = sqlDoor({ ask, shown: s.CLICKHOUSE_DATABASE, authenticate, guard, tls, limits, open: s.SACCADE_AUTH === 'open', origins: s.SACCADE_CORS, logger: logger.child({ stage: 'edge' }) });
   ending.add('SQL port', () => app.close());
   try {
     say(`sql         ${await app.listen({ host: s.HOST, port })} (ClickHouse's HTTP interface, read-only)`);

@@ -48,7 +48,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
     }
   }
 
-  app.post('/v1/batch_infer', { onRequest: admitMany, schema, config: { needs: 'operator', rate: 'batch' } }, async (request, reply) => {
+  app.post('/v1/batch_infer', { onRequest: admitMany, schema, config: { needs: 'operator', rate: 'batch', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
     const { tenant } = request.principal;
     const model = request.query.model || rules.models[0]!;

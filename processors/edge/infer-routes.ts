@@ -37,7 +37,7 @@ export function inferRoutes(server: FastifyInstance, intake: Intake): void {
   const { clock, metrics, inquiries, rules, admit } = intake;
   const app = server.withTypeProvider<ZodTypeProvider>();
 
-  app.post('/v1/infer', { onRequest: admit, schema, config: { needs: 'operator' } }, async (request, reply) => {
+  app.post('/v1/infer', { onRequest: admit, schema, config: { needs: 'operator', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
     const { tenant } = request.principal;
     const model = request.query.model || rules.models[0]!;

@@ -12,6 +12,7 @@ import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { createPace, type Pace, paceOfEach } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
+import { requestSource } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
 import type { Identified, UsedKeys } from './used-keys.ts';
 
@@ -75,7 +76,7 @@ export interface Inquiries {
   full(model: string): boolean;
 }
 
-const source = 'http';
+const source = requestSource;
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
 const listenMs = 10 * 60_000;
 

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { RateClass } from '../../schemas/plans.ts';
 import { atLeast, type Role } from '../../schemas/roles.ts';
+import { holdToScope, type Scope, type Scoped } from './scope.ts';
 
 export type { Role } from '../../schemas/roles.ts';
 
@@ -20,6 +21,8 @@ export interface Principal {
   readonly home?: boolean;
   /** Of the key, else of its tenant; absent: that of the process. */
   readonly plan?: string | undefined;
+  /** What the key is limited to; absent: all that its role may. */
+  readonly scope?: Scope | undefined;
   /** When the credential ends by itself, in milliseconds since the epoch; absent: it does not. */
   readonly expiresAt?: number | undefined;
 }
@@ -32,6 +35,8 @@ declare module 'fastify' {
     needs?: Role | 'anyone';
     /** For principals of the home tenant alone: it tells of, or changes, all of them. */
     homeOnly?: boolean;
+    /** What of a request a key that is limited to models or sources is held to (scope.ts); absent: not for such keys. */
+    scope?: Scoped;
     /** What it counts as among the limits; absent: read for a viewer's route, predict for an operator's, admin for an admin's. */
     rate?: RateClass;
     /** False: too many and too little to be recorded one by one (a page's pictures). */
@@ -79,5 +84,6 @@ export function installPrincipals(app: FastifyInstance, authenticate: Authentica
     request.principal = principal;
     if (!atLeast(principal.role, needs)) throw new SaccadeError('forbidden', `This needs the role ${needs}; yours is ${principal.role}.`);
     if (homeOnly && principal.home !== true) throw new SaccadeError('forbidden', 'This is for the tenant that runs the installation.');
+    holdToScope(request);
   });
 }

@@ -10,6 +10,7 @@ import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
 import { installSafety, safeHeaders } from './safety.ts';
 import { shedding, type Shedding } from './shedding.ts';
+import { slowReaders } from './slow-readers.ts';
 import { keepCertificate, readCertificate, type TlsFiles } from './tls.ts';
 import { leavesHttp, PlainUnlessWebSocket } from './upgrades.ts';
 
@@ -25,11 +26,23 @@ export interface ConnectionLimits {
   readonly headersMs: number;
   /** Until the whole request is. */
   readonly requestMs: number;
+  /** How long an answer may wait without the client taking any of it. */
+  readonly stalledMs: number;
   /** How often it is looked whether the time is up. */
   readonly checkMs: number;
 }
 
-export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, checkMs: 2_000 };
+export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, stalledMs: 30_000, checkMs: 2_000 };
+
+/** What Node watches over by itself. */
+export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs });
+
+/** The rest; before it listens. */
+export function limitConnections(app: FastifyInstance, { most, stalledMs, checkMs }: ConnectionLimits): void {
+  app.server.maxConnections = most;
+  const looking = setInterval(slowReaders(app.server, { stalledMs, now: () => performance.now() }), checkMs).unref();
+  app.addHook('onClose', async () => clearInterval(looking));
+}
 
 export interface ServerOptions extends OpsOptions {
   readonly logger: ProblemLog;
@@ -65,8 +78,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
   const safe = await safeHeaders(tls !== undefined);
   const shed = shedding(safe);
-  const times = { headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs };
-  const connection = { ...times, IncomingMessage: PlainUnlessWebSocket };
+  const connection = { ...nodeLimits(limits), keepAliveTimeout: keptAliveMs, IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
@@ -85,10 +97,10 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
       const server = tls ? createTlsServer({ ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' }, take) : createServer(connection, take);
       // Who waits to be told to send the body is told once it is wanted.
       server.on('checkContinue', (request, response) => shed.pass(request, response, () => (response.writeContinue(), handle(request, response))));
-      server.maxConnections = limits.most;
       return server as Server;
     },
   });
+  limitConnections(app, limits);
   installProblems(app, options.logger);
   // First: a refusal must have its headers as well.
   await installSafety(app, safe, options.origins ?? []);

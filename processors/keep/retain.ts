@@ -1,5 +1,6 @@
 /** How long and how many kept pictures stay. */
 import type { BlobStore, Clock } from '../../connectors/ports.ts';
+import type { Forget } from './forget.ts';
 import { tenantOf } from './kept-pictures.ts';
 
 export interface RetainOptions {
@@ -7,7 +8,10 @@ export interface RetainOptions {
   readonly blobs: Pick<BlobStore, 'expire' | 'trim'>;
   /** Of a tenant's; Infinity: for as long as there is room. */
   readonly ageMs: (tenant: string) => number;
+  /** Of all tenants together; who keeps less than a fair share of it loses nothing to the others. */
   readonly maxBytes: number;
+  /** What of them is listed elsewhere; null: nothing. */
+  readonly forget: Forget | null;
   /** Aborting it ends the loop, after the look that is under way. */
   readonly signal: AbortSignal;
   readonly log: { info(details: object, message: string): void; warn(details: object, message: string): void };
@@ -17,12 +21,14 @@ export interface RetainOptions {
 const everyMs = 10 * 60_000;
 
 /** Looks at once and then every ten minutes, until the signal aborts. A failure is logged and tried again at the next. */
-export async function retainPictures({ clock, blobs, ageMs, maxBytes, signal, log }: RetainOptions): Promise<void> {
+export async function retainPictures({ clock, blobs, ageMs, maxBytes, forget, signal, log }: RetainOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       const expired = await blobs.expire((name) => ageMs(tenantOf(name)));
-      const trimmed = await blobs.trim(maxBytes);
-      if (expired + trimmed > 0) log.info({ expired, trimmed }, 'kept pictures deleted');
+      const before = clock.now();
+      const trimmed = await blobs.trim(maxBytes, tenantOf);
+      if (expired + trimmed.length > 0) log.info({ expired, trimmed: trimmed.length }, 'kept pictures deleted');
+      if (trimmed.length > 0) await forget?.(trimmed, before);
     } catch (error) {
       log.warn({ err: error }, 'kept pictures could not be deleted');
     }

@@ -10,7 +10,7 @@ import type { ReadAnswer, ReadOptions, StoreReader } from '../../connectors/port
 import { checkTree } from './check.ts';
 import type { SqlLimits } from './config.ts';
 import { isFormat } from './formats.ts';
-import { turns } from './turns.ts';
+import { turnsByTenant } from './turns.ts';
 import { treeOf } from './tree.ts';
 import { databaseOf, viewNames } from './views.ts';
 import { reworded } from './words.ts';
@@ -48,23 +48,31 @@ export interface AskOptions {
 /** Throws bad_request, forbidden_sql, query_failed, overloaded or store_unavailable. */
 export type Ask = (tenant: string, question: Question) => Promise<Answer>;
 
+/** Of one tenant: who comes when so many wait is told to come again. */
+const mayWait = 50;
+
 export function asking({ reader, views, shown, limits, roleOf }: AskOptions): Ask {
-  const turn = turns(limits.atOnce);
+  const turn = turnsByTenant(limits.atOnce, mayWait);
   return async (tenant, question) => {
     const { sql, signal } = question;
     if (sql.trim() === '') throw new SaccadeError('bad_request', 'The query is empty.');
     if (sql.length > limits.characters) throw new SaccadeError('bad_request', `The query is longer than ${limits.characters} characters.`);
     if (sql.includes('\0')) throw new SaccadeError('bad_request', 'The query holds a NUL character.');
-    const leave = await turn(signal);
+    const { ran, read } = await turn(tenant, signal);
     try {
-      return await answer(tenant, question, leave);
+      const given = await answer(tenant, question);
+      given.stream.once('close', read);
+      return given;
     } catch (error) {
-      leave();
+      read();
       throw told(error, tenant);
+    } finally {
+      // The answer is whole by now (wait_end_of_query): reading it takes the engine no work.
+      ran();
     }
   };
 
-  async function answer(tenant: string, { sql, format: fallback, params, escapedParams = {}, settings = {}, queryId = randomUUID(), signal }: Question, leave: () => void): Promise<Answer> {
+  async function answer(tenant: string, { sql, format: fallback, params, escapedParams = {}, settings = {}, queryId = randomUUID(), signal }: Question): Promise<Answer> {
     const database = await views(tenant);
     const role = roleOf?.(tenant);
     const under = { database, role, signal };
@@ -78,7 +86,6 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     const lines = await column(`EXPLAIN AST SELECT * FROM (${question.sql})`, { ...under, params }, bound);
     checkTree(treeOf(lines), { database, views: viewNames, shown });
     const read = await reader.read(question.sql, { ...under, format, params, queryId, settings: { ...asked, ...bound, ...limiting(asked) } });
-    read.stream.once('close', leave);
     return { ...read, format, queryId };
   }
 

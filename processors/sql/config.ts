@@ -8,7 +8,7 @@ export const sqlLimits = z.strictObject({
   memoryBytes: z.number().int().min(16 * 1024 * 1024).default(1024 * 1024 * 1024),
   /** Rows of an answer. */
   rows: z.number().int().min(1).default(1_000_000),
-  /** Questions of one process that run at once; more wait, and are refused when too many do. */
+  /** Questions of one process that run at once, and answers of one tenant that are being read; more wait, and are refused when too many do. */
   atOnce: z.number().int().min(1).max(64).default(2),
   /** Characters of a question. */
   characters: z.number().int().default(100_000),

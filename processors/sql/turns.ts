@@ -1,11 +1,11 @@
 /** So many at once, in order of arrival: people's questions must leave room for the pipeline's own. */
 import { SaccadeError } from '../../connectors/errors.ts';
 
-/** Who waits beyond it is told to come again. */
-const mayWait = 50;
-
 /** Resolves with how to leave, which may be called twice. Throws overloaded; bad_request when the signal aborts first. */
-export function turns(atOnce: number): (signal: AbortSignal) => Promise<() => void> {
+export type Turn = (signal: AbortSignal) => Promise<() => void>;
+
+/** Who would wait beyond `mayWait` is told to come again. */
+export function turns(atOnce: number, mayWait: number): Turn {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (signal) => {
@@ -35,5 +35,33 @@ export function turns(atOnce: number): (signal: AbortSignal) => Promise<() => vo
       if (next) next();
       else running--;
     };
+  };
+}
+
+/**
+ * Two lines: a tenant has as many questions in hand as run at once, until what they were answered has been read, and only those wait
+ * for the engine, until it is done. So whoever asks much, or does not read, keeps back those of the same tenant alone.
+ */
+export function turnsByTenant(atOnce: number, mayWait: number): (tenant: string, signal: AbortSignal) => Promise<{ readonly ran: () => void; readonly read: () => void }> {
+  const tenants = new Map<string, Turn>();
+  // There are never more than those of the tenants' own lines.
+  const engine = turns(atOnce, Infinity);
+  return async (tenant, signal) => {
+    const own = tenants.get(tenant) ?? turns(atOnce, mayWait);
+    tenants.set(tenant, own);
+    const leaveOwn = await own(signal);
+    try {
+      const ran = await engine(signal);
+      return {
+        ran,
+        read() {
+          ran();
+          leaveOwn();
+        },
+      };
+    } catch (error) {
+      leaveOwn();
+      throw error;
+    }
   };
 }

@@ -88,17 +88,30 @@ export function blobsContract(name: string, make: (now: () => number) => Promise
         time += 60_000;
       }
       await store.put('folder/a', Buffer.alloc(100));
-      assert.equal(await store.trim(300), 0);
-      assert.equal(await store.trim(299), 1, 'a was put again');
+      assert.deepEqual(await store.trim(300), []);
+      assert.deepEqual(await store.trim(299), ['b'], 'a was put again');
       await assert.rejects(store.get('b'), coded('blob_missing', true));
       assert.equal((await store.get('folder/a')).length, 100);
-      assert.equal(await store.trim(0), 2);
-      assert.equal(await store.trim(0), 0);
+      assert.deepEqual(await store.trim(0), ['folder/c', 'folder/a']);
+      assert.deepEqual(await store.trim(0), []);
+    });
+
+    test('trims whoever holds more than a fair share; who holds less loses nothing', async () => {
+      const store = await make(now);
+      for (const each of ['small/1', 'large/1', 'large/2', 'larger/1', 'larger/2', 'larger/3', 'large/3', 'larger/4']) {
+        await store.put(each, Buffer.alloc(100));
+        time += 60_000;
+      }
+      const folder = (each: string): string => each.split('/')[0]!;
+      assert.deepEqual(await store.trim(700, folder), ['larger/1']);
+      assert.deepEqual(await store.trim(520, folder), ['large/1', 'larger/2']);
+      assert.deepEqual(await store.trim(300, folder), ['large/2', 'larger/3']);
+      assert.equal((await store.get('small/1')).length, 100);
     });
 
     test('an empty store expires nothing', async () => {
       assert.equal(await (await make(now)).expire(0), 0);
-      assert.equal(await (await make(now)).trim(0), 0);
+      assert.deepEqual(await (await make(now)).trim(0), []);
     });
   });
 }

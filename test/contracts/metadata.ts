@@ -11,7 +11,7 @@ import { eventually } from '../support/pipeline.ts';
 const unique = (what: string): string => `${what}-${randomUUID().slice(0, 8)}`;
 const newKey = (tenant: string, over: Partial<NewKey> = {}): NewKey => {
   const { id, secretHash } = makeKey();
-  return { id, secretHash, tenant, role: 'operator', label: 'test', plan: null, createdBy: 'test', expiresAt: null, ...over };
+  return { id, secretHash, tenant, role: 'operator', label: 'test', plan: null, models: null, sources: null, createdBy: 'test', expiresAt: null, ...over };
 };
 const entry = (over: Partial<AuditEntry> = {}): AuditEntry => ({ at: 1_767_225_600_000, actor: 'key:a', tenant: 'one', role: 'admin', action: 'POST /v1/infer', target: 'ünicode "\\', status: 200, address: '::1', ...over });
 
@@ -50,14 +50,15 @@ export function metadataContract(open: (keys?: readonly Buffer[]) => Promise<Met
         const [mine, theirs] = [unique('mine'), unique('theirs')];
         await access.createTenant(mine, 'demo');
         await access.createTenant(theirs, null);
-        const key = newKey(mine, { expiresAt: 1_800_000_000_123, plan: 'standard' });
+        const key = newKey(mine, { expiresAt: 1_800_000_000_123, plan: 'standard', models: ['nanodet'], sources: ['gate-*', 'a "b", {c}'] });
         const before = Date.now() - 60_000;
         const made = await access.createKey(key);
         assert.ok(made.createdAt > before && made.createdAt < Date.now() + 60_000);
-        assert.deepEqual([made.expiresAt, made.revokedAt, made.lastUsedAt], [1_800_000_000_123, null, null]);
+        assert.deepEqual([made.expiresAt, made.revokedAt, made.lastUsedAt, made.models, made.sources], [1_800_000_000_123, null, null, key.models, key.sources]);
         assert.deepEqual(await access.standing([key.id, 'nothing']), new Set([key.id]));
         const { secretHash, tenantPlan, ...info } = (await access.findKey(key.id))!;
         assert.deepEqual(info, made);
+        await assert.rejects(access.createKey(newKey(mine, { role: 'admin', models: ['nanodet'] })), 'an admin could make itself another key');
         assert.ok(secretHash.equals(key.secretHash));
         assert.equal(tenantPlan, 'demo');
         assert.deepEqual(await access.keys(theirs), []);

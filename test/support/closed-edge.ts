@@ -29,7 +29,11 @@ export interface TestDatabase {
 
 /** PostgreSQL where it is installed, since it starts in a second; else the embedded one. */
 export async function anyDatabase(): Promise<TestDatabase> {
-  if (needsPostgres === false) return startTestPostgres();
+  return needsPostgres === false ? startTestPostgres() : embeddedDatabase();
+}
+
+/** The one of an installation that names no DATABASE_URL. */
+export async function embeddedDatabase(): Promise<TestDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'saccade-pglite-'));
   const local = await startPostgres(folder, 'pipeline');
   return {
@@ -51,7 +55,7 @@ export interface ClosedEdge extends EdgeUnderTest {
   /** What the start said, the first key with it. */
   readonly said: readonly string[];
   /** A new key, as a client sends it. */
-  key(tenant: string, role: Role, over?: { readonly plan?: string; readonly expiresAt?: number; readonly label?: string }): Promise<string>;
+  key(tenant: string, role: Role, over?: { readonly plan?: string; readonly expiresAt?: number; readonly label?: string; readonly models?: readonly string[]; readonly sources?: readonly string[] }): Promise<string>;
 }
 
 /** `env` on top of SACCADE_AUTH=required. The tenant that runs it is `home`. */
@@ -101,7 +105,7 @@ export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env
     async key(tenant, role, over = {}) {
       await metadata.access.ensureTenant(tenant);
       const { id, secretHash, text } = makeKey();
-      await metadata.access.createKey({ id, secretHash, tenant, role, label: over.label ?? '', plan: over.plan ?? null, createdBy: 'test', expiresAt: over.expiresAt ?? null });
+      await metadata.access.createKey({ id, secretHash, tenant, role, label: over.label ?? '', plan: over.plan ?? null, models: over.models ?? null, sources: over.sources ?? null, createdBy: 'test', expiresAt: over.expiresAt ?? null });
       return text;
     },
     async close() {

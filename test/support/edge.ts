@@ -49,7 +49,35 @@ export interface EdgeUnderTest {
 const maxPixels = 10_000_000;
 const noLive = { of: () => ({ follow: () => () => {}, snapshot: () => ({}), subscribe: () => () => {}, picture: async () => null, seen: () => {} }) };
 
-export async function startEdgeUnderTest(options: { stages?: StageFamily[]; maxImageBytes?: number; claimCheckBytes?: number; requestTimeoutMs?: number; maxWaiting?: number; maxUploadBytes?: number; maxBatchBytes?: number; drainMs?: number; pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>; open?: boolean; logger?: ProblemLog; wrap?: (log: Log) => Log; quota?: QuotaRules; refusal?: () => string | null; store?: Store; access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>; limits?: ConnectionLimits; tls?: TlsFiles; origins?: readonly string[]; stream?: z.input<typeof streamConfig>; graphql?: z.input<typeof graphqlConfig>; live?: boolean; cache?: Cache; keys?: readonly Cache[]; able?: (model: string) => boolean } = {}): Promise<EdgeUnderTest> {
+export interface EdgeTestOptions {
+  readonly stages?: StageFamily[];
+  readonly maxImageBytes?: number;
+  readonly claimCheckBytes?: number;
+  readonly requestTimeoutMs?: number;
+  readonly maxWaiting?: number;
+  readonly maxUploadBytes?: number;
+  readonly maxBatchBytes?: number;
+  readonly drainMs?: number;
+  readonly pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>;
+  readonly open?: boolean;
+  readonly logger?: ProblemLog;
+  readonly wrap?: (log: Log) => Log;
+  readonly quota?: QuotaRules;
+  readonly refusal?: () => string | null;
+  readonly store?: Store;
+  readonly access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>;
+  readonly limits?: ConnectionLimits;
+  readonly tls?: TlsFiles;
+  readonly origins?: readonly string[];
+  readonly stream?: z.input<typeof streamConfig>;
+  readonly graphql?: z.input<typeof graphqlConfig>;
+  readonly live?: boolean;
+  readonly cache?: Cache;
+  readonly keys?: readonly Cache[];
+  readonly able?: (model: string) => boolean;
+}
+
+export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {
   const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);

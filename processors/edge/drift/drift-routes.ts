@@ -16,6 +16,6 @@ const schema = {
 };
 
 export function driftRoutes(server: FastifyInstance, { ask, clock }: { readonly ask: AskStore; readonly clock: Clock }): void {
-  server.withTypeProvider<ZodTypeProvider>().get('/v1/drift', { schema, config: { needs: 'viewer' } }, (request) =>
+  server.withTypeProvider<ZodTypeProvider>().get('/v1/drift', { schema, config: { needs: 'viewer', scope: 'history' } }, (request) =>
     driftOf(request.principal.tenant, request.query, { ask, now: clock.now() }));
 }

@@ -40,7 +40,7 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions &
   let engine: Promise<GraphqlEngine> | null = null;
   const load = (): Promise<GraphqlEngine> => (engine ??= import('./engine.ts').then(({ graphqlEngine }) => graphqlEngine(resolversOf(options))));
   const bodyLimit = Math.ceil((options.intake.rules.maxImageBytes * 4) / 3) + mostDocumentBytes;
-  const config = { needs: 'viewer' } as const;
+  const config = { needs: 'viewer', scope: 'itself' } as const;
 
   const { 400: _own, ...others } = problems('payload_too_large', 'unsupported_media_type', 'overloaded');
   const app = server.withTypeProvider<ZodTypeProvider>();

@@ -18,6 +18,7 @@ import type { Ledger } from '../ledger.ts';
 import type { ModelCatalog } from '../models/catalog.ts';
 import { describeModels } from '../models/models-routes.ts';
 import type { RecentResults } from '../recent-results.ts';
+import { coversModel, historyWithin, modelWithin, requestSource, resultWithin, sourceWithin } from '../scope.ts';
 import { startRequestSpan } from '../spans.ts';
 import type { AskStore } from '../store-reader.ts';
 import type { Asked, Resolvers } from './engine.ts';
@@ -57,8 +58,10 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
 
   async function infer(args: Args, { principal, traceparent: caller }: Asked): Promise<unknown> {
     if (!atLeast(principal.role, 'operator')) throw new SaccadeError('forbidden', `This needs the role operator; yours is ${principal.role}.`);
+    sourceWithin(principal.scope, requestSource);
     await ledger.count(principal, 'predict');
-    const { image, model: wanted, idempotency_key: key } = read(inferArgs, args);
+    const { image, model: named, idempotency_key: key } = read(inferArgs, args);
+    const wanted = modelWithin(principal.scope, named);
     if (!base64.test(image)) throw new SaccadeError('bad_request', 'image: base64 is expected.');
     const begun = now();
     intake.accepting();
@@ -81,22 +84,24 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
 
   return {
     query: {
-      predictions: (args, { principal }) => historyOf(principal.tenant, read(historyQuerySchema, args), { ask, now: now() }),
-      stats: (args, { principal }) => statsOf(principal.tenant, read(statsQuerySchema, args), { ask, now: now(), startedAt }),
-      drift: (args, { principal }) => driftOf(principal.tenant, read(driftQuerySchema, args), { ask, now: now() }),
-      models: () => describeModels(catalog),
+      predictions: (args, { principal }) => historyOf(principal.tenant, historyWithin(principal.scope, read(historyQuerySchema, args)), { ask, now: now() }),
+      stats: (args, { principal }) => statsOf(principal.tenant, historyWithin(principal.scope, read(statsQuerySchema, args)), { ask, now: now(), startedAt }),
+      drift: (args, { principal }) => driftOf(principal.tenant, historyWithin(principal.scope, read(driftQuerySchema, args)), { ask, now: now() }),
+      models: (_args, { principal }) => describeModels(catalog, principal.scope),
       result(args, { principal }) {
         const { id, model } = read(resultArgs, args);
-        return resultOf({ tenant: principal.tenant, id: id.toLowerCase(), model, accepted: undefined }, { ask, results, now });
+        return resultOf({ tenant: principal.tenant, id: id.toLowerCase(), model: resultWithin(principal.scope, model), accepted: undefined }, { ask, results, now });
       },
     },
     mutation: { infer },
     subscription: {
-      predictions: (args, { principal }) =>
-        feed<Prediction, Seen>((listener) => follow(principal.tenant, listener), (prediction) => {
+      predictions(args, { principal }) {
+        sourceWithin(principal.scope, String(args.source));
+        return feed<Prediction, Seen>((listener) => follow(principal.tenant, listener), (prediction) => {
           const { source, model } = prediction;
-          return source === args.source && (args.model === undefined || args.model === null || model === args.model) ? seenOf(prediction) : null;
-        }),
+          return source === args.source && coversModel(principal.scope, model) && (args.model === undefined || args.model === null || model === args.model) ? seenOf(prediction) : null;
+        });
+      },
     },
   };
 }

@@ -10,7 +10,7 @@ import { historyOf } from './history.ts';
 import { statsOf } from './stats.ts';
 
 const tags = ['history'];
-const config = { needs: 'viewer' } as const;
+const config = { needs: 'viewer', scope: 'history' } as const;
 const refusals = problems('store_unavailable');
 
 export function historyRoutes(server: FastifyInstance, { ask, clock, startedAt }: { readonly ask: AskStore; readonly clock: Clock; readonly startedAt: number }): void {

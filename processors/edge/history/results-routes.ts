@@ -25,7 +25,7 @@ const schema = {
 
 export function resultsRoutes(server: FastifyInstance, { ask, results, clock }: { readonly ask: AskStore; readonly results: RecentResults; readonly clock: Clock }): void {
   const app = server.withTypeProvider<ZodTypeProvider>();
-  app.get('/v1/results/:id', { schema, config: { needs: 'viewer' } }, async (request, reply) => {
+  app.get('/v1/results/:id', { schema, config: { needs: 'viewer', scope: 'result' } }, async (request, reply) => {
     const { model, accepted } = request.query;
     const result = await resultOf({ tenant: request.principal.tenant, id: request.params.id.toLowerCase(), model, accepted }, { ask, results, now: () => clock.now() });
     if (result.status === 'done') return result;

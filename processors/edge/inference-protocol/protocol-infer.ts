@@ -99,7 +99,7 @@ export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: 
   }
 
   const app = server.withTypeProvider<ZodTypeProvider>();
-  const options = { onRequest: admitMany, config: { needs: 'operator' } } as const;
+  const options = { onRequest: admitMany, config: { needs: 'operator', scope: 'picture of model' } } as const;
   app.post('/models/:model/infer', { ...options, schema: { ...schema, params: ofModel } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
   app.post('/models/:model/versions/:version/infer', { ...options, schema: { ...schema, params: atVersion } }, async (request, reply) => infer(request as unknown as FastifyRequest, request.params, reply as unknown as FastifyReply) as never);
 }

@@ -12,7 +12,7 @@ import { outputsOf } from './outputs.ts';
 
 export const tags = ['open inference protocol'];
 const anyone = { needs: 'anyone' } as const;
-const viewer = { needs: 'viewer' } as const;
+const viewer = { needs: 'viewer', scope: 'model' } as const;
 const failure = protocolErrorSchema.describe('What was wrong.');
 export const failures = { 400: failure, 401: failure, 403: failure, 500: failure };
 const unknown = { ...failures, 404: failure, 409: failure.describe('It is being unloaded.') };
@@ -67,7 +67,7 @@ export function protocolRoutes(server: FastifyInstance, { catalog, ready, able }
   const app = server.withTypeProvider<ZodTypeProvider>();
 
   const about = { tags, summary: 'What this server speaks', response: { 200: serverMetadataSchema, ...failures } };
-  app.get('', { schema: about, config: viewer }, () => ({ name: 'saccade', version: '1', extensions: ['binary_tensor_data'] }));
+  app.get('', { schema: about, config: { ...viewer, scope: 'itself' } }, () => ({ name: 'saccade', version: '1', extensions: ['binary_tensor_data'] }));
 
   const live = { tags, summary: 'Whether the server is alive', response: { 200: z.object({ live: z.boolean() }) } };
   app.get('/health/live', { schema: live, config: anyone }, () => ({ live: true }));

@@ -7,9 +7,10 @@ import { type AcceptRules, checkModel } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
 import type { Ledger, Verdict } from '../ledger.ts';
 import { createPace, paceOfEach } from '../pace.ts';
-import { lapseClosing, type Vigil } from '../principal.ts';
+import { lapseClosing, type Principal, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
+import { modelWithin, sourceWithin } from '../scope.ts';
 import { createBudget } from './budget.ts';
 import { connect, type Connection } from './connection.ts';
 import type { StreamConfig } from './config.ts';
@@ -90,8 +91,15 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
-  function open(tenant: string, wish: Opening, link: Link): Session {
-    const model = wish.model ?? rules.models[0]!;
+  /** The model that is meant. Throws forbidden. */
+  function meantBy({ scope }: Principal, wish: Opening): string {
+    sourceWithin(scope, wish.source);
+    return modelWithin(scope, wish.model) ?? rules.models[0]!;
+  }
+
+  function open(principal: Principal, wish: Opening, link: Link): Session {
+    const { tenant } = principal;
+    const model = meantBy(principal, wish);
     checkModel(model, rules);
     const { session, resume } = sessions.open(tenant, { ...wish, model });
     session.attach(link, resume, wish.acknowledged ?? -1);
@@ -112,12 +120,13 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     url: '/v1/stream',
     exposeHeadRoute: false,
     // What counts as predict is each of its frames.
-    config: { needs: 'operator', rate: 'read' },
+    config: { needs: 'operator', rate: 'read', scope: 'itself' },
     onRequest: async (request) => {
       if (stopping) throw notReady(true);
       if (connections.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${connections.size} sockets are open.`);
       // A query that makes no sense is refused with words, which a close code has few of.
-      openingOfQuery(request.query as Record<string, unknown>);
+      const wish = openingOfQuery(request.query as Record<string, unknown>);
+      if (wish) meantBy(request.principal, wish);
     },
     handler: () => {
       throw new SaccadeError('upgrade_required', 'Open it as a WebSocket.');
@@ -128,7 +137,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
         socket, raw: request.raw.socket, limits, clock, logger,
         tap: ledger.tap(principal, 'predict'),
         opening: openingOfQuery(request.query as Record<string, unknown>),
-        open: (wish, link) => open(principal.tenant, wish, link),
+        open: (wish, link) => open(principal, wish, link),
         closed(code, session) {
           endWatch();
           connections.delete(connection);

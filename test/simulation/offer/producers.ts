@@ -111,7 +111,7 @@ export function createProducers(world: World): Producers {
       const id = frameIdFromProducer(tenant, source, offered.id);
       const reply = { request_id: `request-${offered.id}`, partition: random.below(scenario.partitions) };
       const at = Math.floor(epoch + time.now);
-      const rules = rulesWith({ kind: 'memory', put: async (name, bytes) => (world.blobs.set(name, bytes), name), get: async () => image, expire: async () => 0, trim: async () => 0 });
+      const rules = rulesWith({ kind: 'memory', put: async (name, bytes) => (world.blobs.set(name, bytes), name), get: async () => image, expire: async () => 0, trim: async () => [] });
       void accept(
         { id, tenant, source, sequence: n, capturedAt: at, acceptedAt: at, image, models: offered.models, deadline: offered.deadline, reply },
         rules,
