@@ -25,7 +25,7 @@ describe('an offer to upgrade', () => {
     const statuses: string[] = [];
     try {
       for (const [head, body = Buffer.alloc(0)] of requests) {
-        socket.write(Buffer.concat([Buffer.from(`${head}\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`), body]));
+        socket.write(Buffer.concat([Buffer.from(`${head}\r\nHost: ${new URL(edge.url).host}\r\nContent-Length: ${body.length}\r\n\r\n`), body]));
         statuses.push(await answer(socket));
       }
     } finally {
