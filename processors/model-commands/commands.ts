@@ -2,7 +2,7 @@
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
-import { asItIs, controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
+import { controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
@@ -59,7 +59,8 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
     await world.write(name, { ...before, version: command.version });
     return print(`${name}@${command.version} was loaded and tried here; every process that infers now loads it and then switches. What cannot says so in /ready.`);
   }
-  const from = command.reset ? { ...asItIs, version: before.version } : before;
+  // Whether it is served stays as it is: where nobody's settings name it, a state of null would mean that it is gone.
+  const from = command.reset ? { ...before, score: null, classes: {} } : before;
   const control = { ...from, score: command.score ?? from.score, classes: { ...from.classes, ...command.classes } };
   const model = await world.read(name, before.version);
   const strange = unknownClasses({ ...control, classes: command.classes }, model);
