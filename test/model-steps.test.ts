@@ -10,6 +10,7 @@ import { type ModelWorld, runModelCommand } from '../processors/model-commands/c
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
+import { asItIs } from '../schemas/model-control.ts';
 import { tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { modelsRoot } from './support/models.ts';
 import { eventually } from './support/pipeline.ts';
@@ -96,5 +97,33 @@ describe('thresholds', () => {
     assert.deepEqual(here.topic.control(faces), { state: 'served', since, version: '1', score: null, classes: {} });
     await eventually(() => set.current(set.find(faces)!).card.thresholds.score < 0.9, 'the reset');
     assert.deepEqual(set.offered(), [lite, faces]);
+  });
+});
+
+describe('a load that fails', () => {
+  const refusing = async (name: string): Promise<void> => {
+    if (name === faces) throw new SaccadeError('invalid_model', 'Not here.');
+  };
+
+  test('leaves what is written as it was, so that settings that name the model still mean it', async (t) => {
+    const here = await stage(t);
+    await here.process('one', [lite], refusing);
+    await here.topic.write(faces, { ...asItIs, score: 0.8 });
+    await here.topic.caughtUp();
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    await here.topic.caughtUp();
+    assert.deepEqual(here.topic.control(faces), { ...asItIs, score: 0.8 });
+    const later = await here.process('later', [lite, faces]);
+    assert.deepEqual(later.offered(), [lite, faces]);
+  });
+
+  test('ends what a load that was killed had begun', async (t) => {
+    const here = await stage(t);
+    await here.process('one', [lite], refusing);
+    await here.topic.write(faces, { ...asItIs, state: 'loading', version: '1' });
+    await here.topic.caughtUp();
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    await here.topic.caughtUp();
+    assert.equal(here.topic.control(faces).state, 'gone');
   });
 });

@@ -29,7 +29,8 @@ export async function loadModel(world: ModelWorld, asked: Asked, print: Print): 
   try {
     await everywhere(world, asked, model, print);
   } catch (error) {
-    await (back ? world.write(name, before) : write('gone', asItIs));
+    // One that was being loaded had a command that was killed: what was before that nobody knows.
+    await (before.state === 'loading' ? write('gone', asItIs) : world.write(name, before));
     throw error;
   }
   await write('served');
