@@ -6,7 +6,7 @@ import type { Log } from '../connectors/ports.ts';
 import { readArguments } from '../processors/model-commands/arguments.ts';
 import { modelsCommand } from '../processors/model-commands/main.ts';
 import { tuneTable } from '../processors/model-commands/tune-table.ts';
-import { topicSpecs } from '../schemas/topics.ts';
+import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
 import { needsKafka } from './support/components.ts';
 import { testKafkaLog } from './support/kafka.ts';
 
@@ -81,8 +81,11 @@ describe('on Kafka', { skip: needsKafka }, () => {
     await log.ensureTopics(topicSpecs(['ultraface'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
   });
   after(async () => {
-    await run('thresholds', 'ultraface', '--reset');
-    await log?.close();
+    if (needsKafka) return;
+    const producer = await log.producer();
+    await producer.send(['ultraface', 'nanodet', 'efficientnet-lite0'].map((key) => ({ topic: modelsTopic, key, value: null, partition: 0 })));
+    await producer.close();
+    await log.close();
   });
 
   async function run(...argv: string[]): Promise<{ code: number; text: string }> {
@@ -114,5 +117,10 @@ describe('on Kafka', { skip: needsKafka }, () => {
     assert.equal(used.code, 0, used.text);
     const { text } = await run('list');
     assert.match(text, /ultraface\n +1 +1\.0\.0 +faces, fp32 {2}◀ in use, score from 0\.8, face from 0\.9/);
+  });
+
+  test('two at once do not wait for each other, as they do for processes', async () => {
+    const [one, other] = await Promise.all(['nanodet', 'efficientnet-lite0'].map((model) => run('load', model, '--limit', '20')));
+    assert.deepEqual([one!.code, other!.code], [0, 0], `${one!.text}${other!.text}`);
   });
 });
