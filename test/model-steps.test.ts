@@ -126,4 +126,24 @@ describe('a load that fails', () => {
     await here.topic.caughtUp();
     assert.equal(here.topic.control(faces).state, 'gone');
   });
+
+  test('leaves no report that the next load takes for its own', async (t) => {
+    const here = await stage(t);
+    let attempts = 0;
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const set = await here.process('one', [lite], async (name, { find }) => {
+      if (name !== faces) return;
+      // Slow to forget the first attempt, so that its report is there still when the next one begins.
+      if (find(faces) === null) await held;
+      else if (attempts++ === 0) await refusing(name);
+    });
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    here.said.splice(0);
+    const next = here.code('load', faces);
+    await eventually(() => here.said.includes('ready to answer: 0 of 1 processes'), 'the next load to wait');
+    release();
+    assert.equal(await next, 'done');
+    assert.deepEqual(set.offered(), [lite, faces]);
+  });
 });
