@@ -96,6 +96,8 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   const models = await patiently(() => openModelSet(modelOptions), patience);
   ending.add('models', () => models.close());
   if (models.all().length === 0) throw new SaccadeError('invalid_config', `Every model of SACCADE_MODELS (${s.SACCADE_MODELS.join(', ')}) was unloaded: load one with npm run saccade -- models load NAME, or name another.`);
+  // Not refused: what was let in before is still to be answered.
+  if (models.offered().length === 0) say(`!! no model may be asked for at present (${models.all().map(({ card }) => card.name).join(', ')}: on the way in or out): npm run saccade -- models load NAME`);
   for (const { name } of s.SACCADE_MODELS.map(parseModelChoice)) {
     if (models.control(name).state === 'gone') say(`!! ${name} of SACCADE_MODELS is not served: it was unloaded. To serve it: npm run saccade -- models load ${name}`);
   }

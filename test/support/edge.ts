@@ -75,6 +75,8 @@ export interface EdgeTestOptions {
   readonly cache?: Cache;
   readonly keys?: readonly Cache[];
   readonly able?: (model: string) => boolean;
+  /** Those that may be asked for; all that are there unless given. */
+  readonly offered?: readonly string[];
 }
 
 export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {
@@ -87,7 +89,7 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
   const producer = await log.producer();
   const blobs = memoryBlobs();
-  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: names, blobs };
+  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: options.offered ?? names, blobs };
   const clock = systemClock;
   const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();
