@@ -5,6 +5,7 @@ import { SaccadeError } from '../connectors/errors.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { parseModelChoice } from '../connectors/models/model-choice.ts';
 import { openRepository } from '../connectors/models/repository.ts';
+import type { Clock } from '../connectors/ports.ts';
 import { readArguments } from '../processors/model-commands/arguments.ts';
 import { type ModelWorld, runModelCommand } from '../processors/model-commands/commands.ts';
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
@@ -145,5 +146,41 @@ describe('a load that fails', () => {
     release();
     assert.equal(await next, 'done');
     assert.deepEqual(set.offered(), [lite, faces]);
+  });
+});
+
+describe('unload', () => {
+  /** Five seconds pass while somebody sleeps. */
+  function hurried(): Clock {
+    let ahead = 0;
+    return { now: () => Date.now() + ahead, sleep: (_ms, signal) => ((ahead += 5_000), systemClock.sleep(5, signal)) };
+  }
+
+  test('does not wait for a tenant\'s input that no process reads any more, while others are read', async (t) => {
+    let usual = 3;
+    const here = await stage(t, {
+      clock: hurried(),
+      topics: async () => ['frames.in', 'frames.in.gone', ...[lite, faces].map(tensorTopic)],
+      ends: async () => new Map([[0, 9]]),
+      left: async (topic) => new Map([[`saccade.${topic}`, topic === 'frames.in' ? Math.max(0, usual--) : topic === 'frames.in.gone' ? 9 : 0]]),
+      runs: async (group) => group !== 'saccade.frames.in.gone',
+    });
+    const set = await here.process('one', [lite, faces]);
+    assert.equal(await here.code('unload', faces, '--limit', '3600'), 'done');
+    assert.deepEqual(set.offered(), [lite]);
+    assert.ok(here.said.includes('!! 9 of frames.in.gone are not waited for: no process reads it any more'), here.said.join('\n'));
+  });
+
+  test('waits for it where nothing is read: then it is the pipeline that is away', async (t) => {
+    const here = await stage(t, {
+      clock: hurried(),
+      topics: async () => ['frames.in', 'frames.in.gone', ...[lite, faces].map(tensorTopic)],
+      ends: async () => new Map([[0, 9]]),
+      left: async (topic) => new Map([[`saccade.${topic}`, topic === 'frames.in.gone' ? 9 : 0]]),
+      runs: async () => false,
+    });
+    await here.process('one', [lite, faces]);
+    assert.equal(await here.code('unload', faces, '--limit', '120'), 'overloaded');
+    assert.equal(here.topic.control(faces).state, 'draining');
   });
 });
