@@ -178,6 +178,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   const topic: ModelsTopic = await followModelsTopic({
     ...at,
     say,
+    // Whoever tidied up found its group empty for a moment, and took it for dead: commands wait for what it says.
+    forgotten: (who) => void (who === reader && begun && tell()),
     changed(name) {
       if (following) changes = changes.then(() => take(name));
     },

@@ -57,6 +57,7 @@ async function stage(t: TestContext, own: Partial<ModelWorld> = {}): Promise<Sta
       const reports = topic.reports();
       return new Map([...readers].map((reader) => [reader, reports.get(reader) ?? null]));
     },
+    forgetDead: async () => {},
     makeTopics: async () => {},
     ends: async () => new Map(),
     left: async () => new Map(),

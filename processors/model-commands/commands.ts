@@ -27,6 +27,8 @@ export interface ModelWorld {
   fits(next: Model, before: Model): void;
   /** Processes that run now and follow the topic, by their name there, with what each has said; null: nothing yet. */
   processes(): Promise<ReadonlyMap<string, ModelReport | null>>;
+  /** Takes back what processes have said that are gone: of one that was killed it would stay in the topic for ever. */
+  forgetDead(): Promise<void>;
   /** Makes the model's topics. */
   makeTopics(name: string): Promise<void>;
   /** Next offset of each partition, by number. */
@@ -44,8 +46,11 @@ export type Print = (line: string) => void;
 
 export async function runModelCommand(world: ModelWorld, command: Exclude<ModelCommand, { name: 'tune' }>, print: Print): Promise<void> {
   if (command.name === 'list') return list(world, print);
-  if (command.name === 'load') return loadModel(world, command, print);
-  if (command.name === 'unload') return unloadModel(world, command, print);
+  if (command.name === 'load' || command.name === 'unload') {
+    await (command.name === 'load' ? loadModel(world, command, print) : unloadModel(world, command, print));
+    // What was asked for is done, whatever becomes of this.
+    return world.forgetDead().catch(() => {});
+  }
   const { model: name } = command;
   await checkServed(world, name);
   const before = world.control(name);
