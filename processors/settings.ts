@@ -142,6 +142,7 @@ export const settings = {
   SACCADE_SQL_SECONDS: { check: whole(1, 3600), default: String(sql.seconds), help: "Seconds one query of people's may take." },
   SACCADE_SQL_MEMORY_MB: { check: whole(16, 1_048_576), default: String(sql.memoryBytes / 1024 / 1024), help: 'Megabytes of memory it may take.' },
   SACCADE_SQL_ROWS: { check: whole(1, 1_000_000_000), default: String(sql.rows), help: 'Rows its answer may have.' },
+  SACCADE_SQL_RESULT_MB: { check: whole(1, 1_048_576), default: String(sql.resultBytes / 1024 / 1024), help: 'Megabytes of its answer; what all tenants have not read yet may be four times as much.' },
   SACCADE_SQL_AT_ONCE: { check: whole(1, 64), default: String(sql.atOnce), help: 'Such queries that run at once; others wait.' },
   SACCADE_CACHE: { check: oneOf(['off', 'stills', 'all']), default: 'stills', help: 'Whose answers are given again to identical pictures: stills (all but frames with a deadline that nobody waits for, which are live ones), all, or off: none.' },
   SACCADE_CACHE_EXCEPT: { check: list, default: '', help: 'Sources whose pictures are neither looked up in the cache nor kept there.' },
