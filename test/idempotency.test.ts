@@ -1,5 +1,6 @@
 /** What a used Idempotency-Key is good for: a repeat is the same frame, and anything else is never answered as it. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import type { Cache } from '../connectors/ports.ts';
 import { type UsedKeys, usedKeys } from '../processors/edge/used-keys.ts';
 import { accept } from '../processors/ingest/accept.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
+import { pictureDigests } from '../schemas/picture-digest.ts';
 import { type EdgeUnderTest, picture, problemOf, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 import { needsRedis, startRedis, type TestRedis } from './support/redis.ts';
@@ -143,6 +145,12 @@ describe('keys that several edges share', () => {
       await Promise.all([one.cache.close(), other.cache.close()]);
     });
   });
+});
+
+test('the digests of pictures are the same wherever they are hashed', async () => {
+  const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+  const many = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000, i));
+  for (const pictures of [[coffee, cat], [coffee, Buffer.alloc(600_000)], many]) assert.deepEqual((await pictureDigests(pictures)).map((digest) => digest.toString('hex')), pictures.map(sha256));
 });
 
 test('a frame that comes again with other bytes changes nothing of a claim check that is on its way', async () => {

@@ -6,7 +6,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Cache } from '../../connectors/ports.ts';
 import { frameIdFromProducer, frameIdFromRequest } from '../../schemas/ids.ts';
-import { pictureDigest } from '../../schemas/picture-digest.ts';
+import { pictureDigests } from '../../schemas/picture-digest.ts';
 
 export interface KeyedPicture {
   readonly image: Buffer;
@@ -78,13 +78,12 @@ export function usedKeys(caches: readonly Pick<Cache, 'get' | 'set'>[]): UsedKey
 
   return {
     async identify(tenant, source, pictures) {
-      const uses = await Promise.all(
-        pictures.map(async ({ key, image, model }): Promise<Use | null> => {
-          if (key === null) return null;
-          const digest = (await pictureDigest(image)).toString('hex');
-          return { name: nameOf(tenant, source, key), digest, value: `${digest} ${model}` };
-        }),
-      );
+      const digests = await pictureDigests(pictures.filter(({ key }) => key !== null).map(({ image }) => image));
+      const uses = pictures.map(({ key, model }): Use | null => {
+        if (key === null) return null;
+        const digest = digests.shift()!.toString('hex');
+        return { name: nameOf(tenant, source, key), digest, value: `${digest} ${model}` };
+      });
       const others = uses.map((use) => use && take(use));
       const asked = uses.filter((use, i): use is Use => use !== null && others[i] === null);
       const earlier = new Map((await remembered(asked.map(({ name }) => name))).map((value, i) => [asked[i]!, value]));
