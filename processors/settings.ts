@@ -148,6 +148,7 @@ export const settings = {
   SACCADE_CACHE_EXCEPT: { check: list, default: '', help: 'Sources whose pictures are neither looked up in the cache nor kept there.' },
   SACCADE_CACHE_TTL_S: { check: whole(1, 30 * 86_400), default: '3600', help: 'Seconds an answer is kept in the cache.' },
   SACCADE_CACHE_MB: { check: whole(1, 65536), default: '64', help: 'Megabytes of the cache in the process, where there is no Redis and both preprocess and infer run in it.' },
+  SACCADE_IDEMPOTENCY_HOURS: { check: whole(1, 720), default: String(edge.keysMs / 3_600_000), help: 'Hours for which an Idempotency-Key is remembered.' },
   REDIS_URL: { check: redisUrl, help: 'Your Redis, for a cache that all processes share, and for edges to share counts of requests and Idempotency-Keys: redis://host:port, rediss:// for TLS. Unset: a cache in the process.' },
   REDIS_USERNAME: { check: text, help: 'Redis user.' },
   REDIS_PASSWORD: { check: text, help: 'Redis password.' },

@@ -112,12 +112,12 @@ describe('keys that several edges share', () => {
 
   test('are a tenant\'s own, and the same frame at every edge', async () => {
     const shared = memoryCache({ maxBytes: 1e6, clock: systemClock });
-    const [one, other] = [usedKeys([shared]), usedKeys([shared])];
+    const [one, other] = [usedKeys([shared], 3_600_000), usedKeys([shared], 3_600_000)];
     const id = await identify(one, coffee);
     assert.equal(await identify(other, coffee), id);
     assert.equal(await identify(other, cat), 'idempotency_key_reused');
     assert.match(await identify(other, cat, { tenant: 'b' }), /-/);
-    assert.equal(await identify(usedKeys([]), coffee), id, 'where nothing is remembered, too');
+    assert.equal(await identify(usedKeys([], 3_600_000), coffee), id, 'where nothing is remembered, too');
   });
 
   describe('in Redis', { skip: needsRedis }, () => {
@@ -129,7 +129,7 @@ describe('keys that several edges share', () => {
       const silent = { info() {}, warn() {} };
       const open = async (): Promise<{ readonly keys: UsedKeys; readonly cache: Cache }> => {
         const cache = await redisCache({ url: redis.url, password: redis.password, clock: systemClock, log: silent });
-        return { keys: usedKeys([memoryCache({ maxBytes: 1e6, clock: systemClock }), cache]), cache };
+        return { keys: usedKeys([memoryCache({ maxBytes: 1e6, clock: systemClock }), cache], 3_600_000), cache };
       };
       const [one, other] = [await open(), await open()];
       const id = await identify(one.keys, coffee);
