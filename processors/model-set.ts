@@ -227,7 +227,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
     async begin(act) {
       apply = act;
       await changes;
-      for (const name of new Set([...entries.keys(), ...unread.keys()])) settle(name);
+      // Of those that went meanwhile too: something may have been begun for them.
+      for (const name of controls.keys()) settle(name);
       await Promise.all(works.values());
       await tell();
     },
