@@ -83,9 +83,6 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     }
   }
 
-  const each = (say: (runner: ChainRunner) => string | null): Record<string, string> =>
-    Object.fromEntries(runners.flatMap((runner) => (say(runner) === null ? [] : [[runner.name, say(runner)!]])));
-
   return {
     async start() {
       await Promise.all(steps.map((step) => step.stage.start?.()));
@@ -122,7 +119,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await added.get(name)?.stage.stop?.();
       added.delete(name);
     },
-    troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...each((runner) => runner.trouble()) }),
-    stuck: () => each((runner) => runner.stuck()),
+    troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...Object.assign({}, ...runners.map((runner) => runner.troubles())) }),
+    stuck: () => Object.fromEntries(runners.flatMap((runner) => (runner.stuck() === null ? [] : [[runner.name, runner.stuck()!]]))),
   };
 }
