@@ -63,6 +63,7 @@ export const edgeConfigOf = (s: Settings): EdgeConfig => edgeConfig.parse({
   maxAwaited: s.SACCADE_EDGE_AWAITED,
   maxUploadBytes: s.SACCADE_EDGE_UPLOAD_MB * mib,
   maxBatchBytes: s.SACCADE_EDGE_BATCH_MB * mib,
+  keysMs: s.SACCADE_IDEMPOTENCY_HOURS * 3_600_000,
   stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS, maxSockets: s.SACCADE_EDGE_SOCKETS, frameBytes: s.SACCADE_EDGE_FRAME_KB * 1024, totalBytes: s.SACCADE_EDGE_FRAMES_MB * mib },
 });
 
