@@ -87,6 +87,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   const works = new Map<string, Promise<void>>();
   const resting = new AbortController();
   let apply: ((name: string) => Promise<Standing>) | null = null;
+  /** The first round is done. */
+  let begun = false;
   let changes: Promise<void> = Promise.resolve();
   let all: readonly Model[] = [];
   let offered: readonly string[] = [];
@@ -144,16 +146,18 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   function settle(name: string): void {
     const work = async (): Promise<void> => {
       if (resting.signal.aborted) return;
-      const state = stateOf(name, controlOf(name));
+      const control = controlOf(name);
+      const state = stateOf(name, control);
       const standing = await apply!(name).then(
         (well) => (failed.delete(name), well),
         (error: unknown): Standing => ({ version: null, trouble: trouble(failed, name, error) }),
       );
       if (state === 'gone') settled.delete(name);
-      else settled.set(name, { state, ...standing, trouble: standing.trouble ?? unread.get(name) ?? null });
+      else settled.set(name, { state, since: control.since, ...standing, trouble: standing.trouble ?? unread.get(name) ?? null });
       if (state !== 'gone' && (failed.has(name) || unread.has(name))) later(name);
       else attempts.delete(name);
-      await tell();
+      // Half of what is served at the start would read as if the rest were gone.
+      if (begun) await tell();
     };
     const next = (works.get(name) ?? Promise.resolve()).then(work);
     works.set(name, next);
@@ -230,6 +234,7 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
       // Of those that went meanwhile too: something may have been begun for them.
       for (const name of controls.keys()) settle(name);
       await Promise.all(works.values());
+      begun = true;
       await tell();
     },
     rest,

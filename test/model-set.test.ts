@@ -111,6 +111,24 @@ describe('the set', () => {
     assert.deepEqual(steps, [`${lite} here`, `${faces} here`, `${faces} here`, `${faces} here leaving`, `${faces} gone`]);
   });
 
+  test('says nothing before all that it serves at the start has been brought up: the rest would read as gone', async (t) => {
+    const { set, reported } = await world(t, [lite, faces]);
+    const applied: string[] = [];
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const beginning = set.begin(async (name) => {
+      if (name === faces) await held;
+      applied.push(name);
+      return { version: '1', trouble: null };
+    });
+    await eventually(() => applied.includes(lite), 'the first');
+    await set.caughtUp();
+    assert.equal(await reported(), undefined);
+    release();
+    await beginning;
+    assert.deepEqual(Object.keys((await reported())!).toSorted(), [lite, faces]);
+  });
+
   test('keeps what answers when another cannot be read, and says why; what cannot be read at all is not served', async (t) => {
     const { set, names, tell } = await world(t, [lite], { resnet: { state: 'served', version: '1' } });
     assert.deepEqual(names(), [lite]);

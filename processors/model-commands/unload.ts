@@ -1,10 +1,10 @@
 /** `models unload NAME`: a model less, in two steps, so that nothing ends before every door is closed and what came in is answered. */
 import { SaccadeError } from '../../connectors/errors.ts';
-import { asItIs } from '../../schemas/model-control.ts';
+import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
 import { inputTopic, overflowTopic, tensorTopic, tenantTopicPattern } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import type { Ends, ModelWorld, Print } from './commands.ts';
-import { asked, endOf, type InTime, type Standings, stateOf, untilAll, words } from './states.ts';
+import { asked, endOf, type InTime, saysSo, type Standings, stateOf, untilAll, words } from './states.ts';
 
 type Asked = Extract<ModelCommand, { name: 'unload' }>;
 
@@ -17,8 +17,10 @@ export async function unloadModel(world: ModelWorld, { model: name, force, limit
   const inTime = endOf(limitMs, world);
   try {
     // One that was interrupted goes on from when it began: doors have been closed since.
-    if (state !== 'draining') await world.write(name, { ...world.control(name), state: 'draining', since: world.clock.now() });
-    await untilAll(world, name, (one) => one === undefined || one.state === 'draining', 'letting it be asked for no more', inTime, print);
+    const before = world.control(name);
+    const draining: ModelControl = state === 'draining' ? before : { ...before, state: 'draining', since: world.clock.now() };
+    if (state !== 'draining') await world.write(name, draining);
+    await untilAll(world, name, (one, { offered }) => saysSo(one, draining) || (one === undefined && !offered.includes(name)), 'letting it be asked for no more', inTime, print);
     await answered(world, name, inTime, print);
   } catch (error) {
     if (!(error instanceof SaccadeError) || error.code !== 'overloaded') throw error;
