@@ -217,6 +217,9 @@ describe('what follows from it', () => {
         return (error as SaccadeError).code;
       }
     };
+    const last = ingestStage({ rules: { ...rules, leaving: () => 0 }, tenant: 't' });
+    const [late] = await last.process([inputOf(value, 1)], never);
+    assert.equal(late!.kind === 'reject' && late!.error.code, 'model_unloading', 'once the log is read to where the doors were closed, a record is not let in however old it says it is');
     assert.deepEqual([lite, faces, 'resnet'].map(code), ['undefined', 'model_unloading', 'unknown_model'], 'at a door it comes now');
     assert.ok(new SaccadeError('model_unloading').sendersFault, 'or a camera that goes on asking would halt ingest for all');
   });
