@@ -12,9 +12,8 @@ test('a topic is counted only once nothing is let into it any more, whatever tim
   const steps: string[] = [];
   let control: ModelControl = { ...asItIs, state: 'served', since: 5, version: '1' };
   let told = control;
-  const never = (): never => assert.fail('unload does not ask for this');
-  const world: ModelWorld = {
-    read: never, names: never, versions: never, tryOut: never, folds: never, fits: never, makeTopics: never,
+  // What unload asks for, and nothing else.
+  const world: Partial<ModelWorld> = {
     topics: async () => ['frames.in', 'frames', `tensors.${faces}`],
     control: () => control,
     async write(_name, next) {
@@ -36,7 +35,7 @@ test('a topic is counted only once nothing is let into it any more, whatever tim
     runs: async () => true,
     clock: { ...systemClock, sleep: async () => {} },
   };
-  await unloadModel(world, { name: 'unload', model: faces, force: false, limitMs: 60_000 }, () => {});
+  await unloadModel(world as ModelWorld, { name: 'unload', model: faces, force: false, limitMs: 60_000 }, () => {});
   assert.deepEqual(steps, [
     'draining since now',
     'frames.in of those who said draining now',
