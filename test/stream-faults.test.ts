@@ -30,6 +30,11 @@ async function withEdge(options: Parameters<typeof startEdgeUnderTest>[0], act: 
   }
 }
 
+async function withModelThatGoes(): Promise<[Set<string>, EdgeUnderTest]> {
+  const leaving = new Set<string>();
+  return [leaving, await startEdgeUnderTest({ leaving })];
+}
+
 /** A client without a library: it upgrades, sends what it is told to, and reads or does not. */
 async function bareSocket(edge: EdgeUnderTest, query: string): Promise<Socket> {
   const { port } = new URL(edge.url);
@@ -139,6 +144,46 @@ describe('clients that are slow or silent', () => {
       const third = await streamClient(edge.url, { source: 'third' });
       await Promise.all([third.close(), both[1]!.close()]);
     }));
+});
+
+describe('a model that is unloaded', () => {
+  const model = 'nanodet';
+
+  test('its streams get their outcomes and no more credits, and end; whoever comes back by then still gets them', async () => {
+    const [leaving, edge] = await withModelThatGoes();
+    const [idle, busy, away] = await Promise.all(['idle', 'busy', 'away'].map((source) => streamClient(edge.url, { source, model, policy: 'wait' })));
+    const other = await streamClient(edge.url, { source: 'other', model: 'efficientnet-lite0', policy: 'wait' });
+    for (const client of [busy!, away!]) client.frame(0, small);
+    await answered(away!, 1);
+    away!.socket.terminate();
+    leaving.add(model);
+    busy!.frame(1, small);
+    await eventually(() => idle!.closed() !== null && busy!.closed() !== null, 'their end');
+    assert.deepEqual([idle!.closed()!.code, busy!.closed()!.code], [4404, 4404]);
+    const [first, ...rest] = busy!.outcomes();
+    assert.equal(first!.type, 'result');
+    assert.ok(rest.every(({ code }) => code === 'model_unloading'), JSON.stringify(rest));
+
+    const { session } = away!.welcome();
+    const back = await streamClient(edge.url, { source: 'away', policy: 'wait', session: String(session) });
+    await eventually(() => back.closed() !== null, 'its end');
+    assert.deepEqual([back.welcome().model, back.welcome().credits, sequences(back), back.closed()!.code], [model, 0, [0], 4404]);
+
+    const late = await streamClient(edge.url, { source: 'late', model, policy: 'wait' });
+    await eventually(() => late.closed() !== null, 'the refusal');
+    assert.deepEqual([late.told, late.closed()!.code], [[], 4404]);
+    other.frame(0, small);
+    await answered(other, 1);
+    assert.equal(other.closed(), null);
+
+    leaving.delete(model);
+    const again = await streamClient(edge.url, { source: 'away', policy: 'wait', session: String(session), acknowledged: 0 });
+    await again.paced(1, small);
+    await answered(again, 1);
+    assert.deepEqual(again.outcomes().map(({ type }) => type), ['result'], 'it is loaded again');
+    await Promise.all([again.close(), other.close()]);
+    await edge.close();
+  });
 });
 
 describe('sessions are bounded', () => {

@@ -75,10 +75,12 @@ export interface EdgeTestOptions {
   readonly cache?: Cache;
   readonly keys?: readonly Cache[];
   readonly able?: (model: string) => boolean;
+  /** Names of the models of it that are being unloaded. */
+  readonly leaving?: ReadonlySet<string>;
 }
 
 export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {
-  const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
+  const { stages = ['ingest', 'preprocess', 'infer'], open = true, leaving = new Set<string>() } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
   const log = (options.wrap ?? ((inner) => inner))(memoryLog());
@@ -87,7 +89,7 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
   const producer = await log.producer();
   const blobs = memoryBlobs();
-  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: names, blobs };
+  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, get models() { return names.filter((name) => !leaving.has(name)); }, leaving: (model: string) => (leaving.has(model) ? 0 : null), blobs };
   const clock = systemClock;
   const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();

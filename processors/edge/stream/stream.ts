@@ -77,6 +77,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
       pace: paces.of(about.model),
+      served: () => rules.models.includes(about.model),
       allowed(now, tap): Verdict {
         const verdict = tap.take(now);
         // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
@@ -91,17 +92,17 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
-  /** The model that is meant. Throws forbidden. */
-  function meantBy({ scope }: Principal, wish: Opening): string {
+  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden. */
+  function meantBy({ scope, tenant }: Principal, wish: Opening): string {
     sourceWithin(scope, wish.source);
-    return modelWithin(scope, wish.model) ?? rules.models[0]!;
+    return modelWithin(scope, wish.model ?? sessions.modelOf(tenant, wish)) ?? rules.models[0]!;
   }
 
   function open(principal: Principal, wish: Opening, link: Link): Session {
     const { tenant } = principal;
     const model = meantBy(principal, wish);
-    checkModel(model, rules);
-    const { session, resume } = sessions.open(tenant, { ...wish, model });
+    // One that is held is gone on with whatever has become of its model: the outcomes of what was accepted are its client's.
+    const { session, resume } = sessions.open(tenant, { ...wish, model }, () => checkModel(model, rules));
     session.attach(link, resume, wish.acknowledged ?? -1);
     return session;
   }
