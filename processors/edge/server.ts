@@ -62,6 +62,8 @@ export interface ServerOptions extends OpsOptions {
 
 export interface HttpServer {
   readonly app: FastifyInstance;
+  /** It asks nobody who they are. */
+  readonly open: boolean;
   /** Refuses pictures that would be answered too late, before they reach the app. */
   readonly shed: Shedding['by'];
   /** Answers the URL to open. Throws invalid_config when the port is taken. */
@@ -77,7 +79,7 @@ const maxJsonBytes = 1024 * 1024;
 export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
   const safe = await safeHeaders(tls !== undefined);
-  const shed = shedding(safe);
+  const shed = shedding(safe, { proxied: trustedProxies.length > 0 });
   const connection = { ...nodeLimits(limits), keepAliveTimeout: keptAliveMs, IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
@@ -116,6 +118,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   let stopLooking = (): void => {};
   return {
     app,
+    open: options.open ?? false,
     shed: shed.by,
     async listen(host, port) {
       try {
