@@ -58,7 +58,7 @@ export interface EdgeTestOptions {
   readonly maxUploadBytes?: number;
   readonly maxBatchBytes?: number;
   readonly drainMs?: number;
-  readonly pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>;
+  readonly pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm' | 'maxAwaited'>>;
   readonly open?: boolean;
   readonly logger?: ProblemLog;
   readonly wrap?: (log: Log) => Log;
