@@ -5,8 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
+import { WebSocket } from 'ws';
 import { SaccadeError } from '../connectors/errors.ts';
 import type { Log } from '../connectors/ports.ts';
+import type { Principal } from '../processors/edge/principal.ts';
 import { type EdgeUnderTest, picture, startEdgeUnderTest } from './support/edge.ts';
 import { eventually, readAll } from './support/pipeline.ts';
 import { framed, refusedUpgrade, streamClient, type StreamClient } from './support/stream-client.ts';
@@ -144,6 +146,37 @@ describe('clients that are slow or silent', () => {
       const third = await streamClient(edge.url, { source: 'third' });
       await Promise.all([third.close(), both[1]!.close()]);
     }));
+});
+
+test('more sockets of one key than it may have are refused, those of others are not', async () => {
+  const of = (id: string): Principal => ({ id, tenant: 'default', role: 'admin', kind: 'key', home: true });
+  const edge = await startEdgeUnderTest({ stages: [], stream: { maxSocketsEach: 2 }, access: async () => ({ authenticate: async ({ headers }) => of(String(headers.who)), guard() {}, routes() {} }) });
+  const mine = await Promise.all([0, 1].map((i) => streamClient(edge.url, { source: `s${i}` }, { who: 'me' })));
+  const { status, code } = await refusedUpgrade(`${edge.url}/v1/stream?source=third`, { who: 'me' });
+  assert.deepEqual([status, code], [429, 'rate_limited']);
+  const others = await streamClient(edge.url, { source: 'other' }, { who: 'them' });
+  await mine[0]!.close();
+  await eventually(async () => (await metric(edge, 'saccade_stream_sockets')) === 2, 'room');
+  const third = await streamClient(edge.url, { source: 'third' }, { who: 'me' });
+  await Promise.all([mine[1]!, others, third].map((client) => client.close()));
+  await edge.close();
+});
+
+test('a frame above the limit closes its socket however small the limit is, and a question to /graphql may still be long', async () => {
+  const edge = await startEdgeUnderTest({ stages: [], stream: { frameBytes: 1_024 } });
+  const client = await streamClient(edge.url, { source: 'large', policy: 'wait' });
+  assert.equal(client.welcome().frame_bytes, 1_024);
+  client.frame(0, Buffer.alloc(1_025));
+  await eventually(() => client.closed() !== null, 'its end');
+  assert.equal(client.closed()!.code, 1009);
+  const questions = new WebSocket(edge.url.replace('http', 'ws') + '/graphql', 'graphql-transport-ws');
+  await once(questions, 'open');
+  questions.send(JSON.stringify({ type: 'connection_init', payload: { padding: 'x'.repeat(10_000) } }));
+  const [answer] = (await once(questions, 'message')) as [Buffer];
+  assert.equal((JSON.parse(answer.toString()) as { type: string }).type, 'connection_ack');
+  questions.close();
+  await once(questions, 'close');
+  await edge.close();
 });
 
 describe('a model that is unloaded', () => {

@@ -8,7 +8,7 @@ import type { ProblemLog } from '../problem.ts';
 import { takePulse } from '../pulse.ts';
 import type { StreamConfig } from './config.ts';
 import type { Link } from './link.ts';
-import { closeCodes, type Opening, readFrame, readMessage } from './protocol.ts';
+import { closeCodes, headerBytes, type Opening, readFrame, readMessage } from './protocol.ts';
 import type { Session } from './session.ts';
 
 export interface Connection {
@@ -95,6 +95,7 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
   function take(data: Buffer, isBinary: boolean): void {
     if (isBinary) {
       if (session === null) return close(closeCodes.malformed, 'A frame before the session is open: open it in the query or by a message of type open.');
+      if (data.length > limits.frameBytes + headerBytes) return close(closeCodes.tooLarge, `A frame of ${data.length} bytes; its image may have ${limits.frameBytes}.`);
       framedAt = clock.now();
       return session.receive(readFrame(data));
     }
