@@ -35,7 +35,7 @@ export interface ConnectionLimits {
 export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, stalledMs: 30_000, checkMs: 2_000 };
 
 /** What Node watches over by itself. */
-export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs });
+export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs });
 
 /** The rest; before it listens. */
 export function limitConnections(app: FastifyInstance, { most, stalledMs, checkMs }: ConnectionLimits): void {
@@ -80,7 +80,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
   const safe = await safeHeaders(tls !== undefined);
   const shed = shedding(safe, { proxied: trustedProxies.length > 0 });
-  const connection = { ...nodeLimits(limits), keepAliveTimeout: keptAliveMs, IncomingMessage: PlainUnlessWebSocket };
+  const connection = { ...nodeLimits(limits), IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
