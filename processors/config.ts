@@ -1,8 +1,8 @@
 /** Configuration, assembled once: command line over environment over .env over defaults; cross-checked and frozen. */
 import { existsSync, readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { parseArgs, parseEnv } from 'node:util';
 import { SaccadeError, withoutCredentials } from '../connectors/errors.ts';
+import { isThisMachine } from '../schemas/this-machine.ts';
 import { type SettingName, type Settings, settingsTable } from './settings.ts';
 
 export interface Config {
@@ -55,11 +55,6 @@ function flagsOf(argv: readonly string[]): { flags: Map<SettingName, string>; he
   return { flags, help: values.help === true };
 }
 
-/** 127.0.0.0/8, ::1 and localhost: what only this machine reaches. */
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
-}
-
 function crossCheck(s: Settings, given: ReadonlySet<SettingName>): void {
   const sasl = [s.KAFKA_SASL_MECHANISM, s.KAFKA_USERNAME, s.KAFKA_PASSWORD].filter((value) => value !== undefined).length;
   if (sasl !== 0 && sasl !== 3) refuse('KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together; only some are set.');
@@ -72,7 +67,7 @@ function crossCheck(s: Settings, given: ReadonlySet<SettingName>): void {
   if ((s.SACCADE_ALERT_WEBHOOK_URL === undefined) !== (s.SACCADE_ALERT_WEBHOOK_SECRET === undefined)) {
     refuse('SACCADE_ALERT_WEBHOOK_URL and SACCADE_ALERT_WEBHOOK_SECRET go together; only one is set.');
   }
-  if (s.SACCADE_AUTH === 'open' && s.SACCADE_STAGES.includes('edge') && !isLoopback(s.HOST)) {
+  if (s.SACCADE_AUTH === 'open' && s.SACCADE_STAGES.includes('edge') && !isThisMachine(s.HOST)) {
     refuse(`HOST is '${s.HOST}', which others can reach, and SACCADE_AUTH is open: whoever reaches the edge would be its admin. Set SACCADE_AUTH=required, or HOST=127.0.0.1.`);
   }
   if ((s.SACCADE_TLS_CERT === undefined) !== (s.SACCADE_TLS_KEY === undefined)) refuse('SACCADE_TLS_CERT and SACCADE_TLS_KEY go together; only one is set.');

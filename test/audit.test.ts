@@ -1,7 +1,10 @@
 /** The audit trail: what is done is in it, what was tampered with is found, and a trail that cannot be written stops what it should have recorded. */
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { text as textOf } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import Fastify from 'fastify';
+import { generateSync } from 'otplib';
 import pg from 'pg';
 import { openMetadata } from '../connectors/postgres/metadata.ts';
 import { readAudit } from '../processors/access-commands/read-topic.ts';
@@ -18,6 +21,15 @@ import { picture, problemOf, raw } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 
 const entry = (target: string): AuditEntry => ({ at: 1, actor: 'key:a', tenant: 't', role: 'admin', action: 'x', target, status: 200, address: '' });
+
+/** POSTs as clients do that would rather speak HTTP/2. */
+const offeringH2c = (url: string, headers: Record<string, string>, body: string) =>
+  new Promise<{ status: number; body: string }>((resolve, reject) => {
+    request(url, { method: 'POST', headers: { ...headers, connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' } })
+      .on('response', (response) => void textOf(response).then((text) => resolve({ status: response.statusCode!, body: text }), reject))
+      .on('error', reject)
+      .end(body);
+  });
 
 describe('the chain', () => {
   const whole = chain(['a', 'b', 'c', 'd', 'e'].map((target) => entryText(entry(target))), 0, genesis);
@@ -81,6 +93,23 @@ describe('on the edge', () => {
     assert.doesNotMatch(JSON.stringify(await entries()), /hunter2|q{43}|ticket=|eyJ/);
     await fetch(`${edge.url}/health`);
     assert.ok(!(await entries()).some(({ action }) => action.includes('/health')));
+  });
+
+  test('an offer to leave HTTP that is passed over changes nothing of what is recorded, and when', async () => {
+    const key = await edge.key('one', 'admin');
+    const actor = `key:${parseKey(key)!.id}`;
+    const post = (path: string, body: object) => offeringH2c(`${edge.url}${path}`, { ...bearer(key), 'content-type': 'application/json' }, JSON.stringify(body));
+    const made = await post('/v1/admin/keys', { role: 'viewer' });
+    const { id } = JSON.parse(made.body) as { id: string };
+    assert.deepEqual([made.status, (await entries()).find(({ target }) => target.includes(id))?.status], [201, 201], 'in the trail by the time it is answered');
+    const viewer = await edge.key('one', 'viewer');
+    assert.equal((await offeringH2c(`${edge.url}/v1/admin/keys`, { ...bearer(viewer), 'content-type': 'application/json' }, '{"role":"admin"}')).status, 403);
+    await found((one) => one.actor === `key:${parseKey(viewer)!.id}` && one.status === 403);
+    const { secret } = JSON.parse((await post('/v1/admin/second-factor', {})).body) as { secret: string };
+    assert.equal((await post('/v1/admin/second-factor/confirm', { code: generateSync({ secret }) })).status, 204);
+    assert.equal((await post('/v1/admin/keys', { role: 'viewer' })).status, 403, 'without its second factor');
+    await found((one) => one.actor === actor && one.action === 'POST /v1/admin/keys' && one.status === 403);
+    assert.ok(!(await entries()).some(({ status }) => status === 101));
   });
 
   test('the topic holds the same, and tampering with the table is located, also of the whole chain', async () => {

@@ -1,5 +1,6 @@
 /** What a used Idempotency-Key is good for: a repeat is the same frame, and anything else is never answered as it. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import type { Cache } from '../connectors/ports.ts';
 import { type UsedKeys, usedKeys } from '../processors/edge/used-keys.ts';
 import { accept } from '../processors/ingest/accept.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
+import { pictureDigests } from '../schemas/picture-digest.ts';
 import { type EdgeUnderTest, picture, problemOf, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 import { needsRedis, startRedis, type TestRedis } from './support/redis.ts';
@@ -110,12 +112,12 @@ describe('keys that several edges share', () => {
 
   test('are a tenant\'s own, and the same frame at every edge', async () => {
     const shared = memoryCache({ maxBytes: 1e6, clock: systemClock });
-    const [one, other] = [usedKeys([shared]), usedKeys([shared])];
+    const [one, other] = [usedKeys([shared], 3_600_000), usedKeys([shared], 3_600_000)];
     const id = await identify(one, coffee);
     assert.equal(await identify(other, coffee), id);
     assert.equal(await identify(other, cat), 'idempotency_key_reused');
     assert.match(await identify(other, cat, { tenant: 'b' }), /-/);
-    assert.equal(await identify(usedKeys([]), coffee), id, 'where nothing is remembered, too');
+    assert.equal(await identify(usedKeys([], 3_600_000), coffee), id, 'where nothing is remembered, too');
   });
 
   describe('in Redis', { skip: needsRedis }, () => {
@@ -127,7 +129,7 @@ describe('keys that several edges share', () => {
       const silent = { info() {}, warn() {} };
       const open = async (): Promise<{ readonly keys: UsedKeys; readonly cache: Cache }> => {
         const cache = await redisCache({ url: redis.url, password: redis.password, clock: systemClock, log: silent });
-        return { keys: usedKeys([memoryCache({ maxBytes: 1e6, clock: systemClock }), cache]), cache };
+        return { keys: usedKeys([memoryCache({ maxBytes: 1e6, clock: systemClock }), cache], 3_600_000), cache };
       };
       const [one, other] = [await open(), await open()];
       const id = await identify(one.keys, coffee);
@@ -143,6 +145,12 @@ describe('keys that several edges share', () => {
       await Promise.all([one.cache.close(), other.cache.close()]);
     });
   });
+});
+
+test('the digests of pictures are the same wherever they are hashed', async () => {
+  const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+  const many = Array.from({ length: 8 }, (_, i) => Buffer.alloc(100_000, i));
+  for (const pictures of [[coffee, cat], [coffee, Buffer.alloc(600_000)], many]) assert.deepEqual((await pictureDigests(pictures)).map((digest) => digest.toString('hex')), pictures.map(sha256));
 });
 
 test('a frame that comes again with other bytes changes nothing of a claim check that is on its way', async () => {

@@ -39,7 +39,7 @@ function allowed(file: string): RegExp {
     return /^(schemas\/|connectors\/errors\.ts|processors\/(settings|topology)\.ts|processors\/\w+\/config\.ts)/;
   }
   // Who may is asked by the edge, and answered in terms of its requests.
-  if (folder === 'access') return /^(schemas\/|connectors\/(ports|metadata-port|errors)\.ts|processors\/(access\/|edge\/(ledger|principal|problem|openapi\/problems)\.ts))/;
+  if (folder === 'access') return /^(schemas\/|connectors\/(ports|metadata-port|errors)\.ts|processors\/(access\/|edge\/(ledger|principal|problem|upgrades|openapi\/problems)\.ts))/;
   if (folder === 'access-commands') return /^(schemas\/|connectors\/(metadata-port|errors)\.ts|processors\/(access-commands|access)\/)/;
   // The edge accepts a frame by ingest's own rules and quota, and lets people ask.
   const shared = folder === 'edge' ? '|processors/ingest/(accept|quota)\\.ts|processors/sql/[\\w-]+\\.ts' : '';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import type { SaccadeError } from '../connectors/errors.ts';
 import { type PeopleSql, peopleSql, secret } from './support/people-sql.ts';
@@ -123,6 +124,28 @@ describe("people's SQL", { timeout: 300_000 }, () => {
     test('time', async () => assert.rejects(people.answer('SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 1', { ask: people.with({ seconds: 1 }) }), /TIMEOUT_EXCEEDED/));
     test('memory', async () => assert.rejects(people.answer('SELECT uniqExact(number) FROM numbers(100000000)', { ask: people.with({ memoryBytes: 32 * 1024 * 1024 }) }), /MEMORY_LIMIT_EXCEEDED/));
     test('rows', async () => assert.rejects(people.answer('SELECT number FROM numbers(1001)', { ask: people.with({ rows: 1000 }) }), /TOO_MANY_ROWS_OR_BYTES/));
+    test('bytes, of which a client may ask for fewer', async () => {
+      const few = people.with({ resultBytes: 100_000 });
+      await assert.rejects(people.answer("SELECT repeat('x', 1000 + number % 2) FROM numbers(200)", { ask: few }), /TOO_MANY_ROWS_OR_BYTES/);
+      await assert.rejects(people.answer("SELECT repeat('x', 1000 + number % 2) FROM numbers(200) SETTINGS max_result_bytes = 1000000", { ask: few }), /TOO_MANY_ROWS_OR_BYTES/);
+      assert.equal((await people.answer("SELECT repeat('x', 1000 + number % 2) FROM numbers(50)", { ask: few })).length, 50 * 1001 + 25);
+      await assert.rejects(people.answer("SELECT repeat('x', 1000 + number % 2) FROM numbers(50) SETTINGS max_result_bytes = 1000", { ask: few }), /TOO_MANY_ROWS_OR_BYTES/);
+    });
+    test('of what is not read yet: tenants that take nothing fill no memory', async () => {
+      const few = people.with({ resultBytes: 100_000 });
+      const { signal } = new AbortController();
+      // More than a pipe holds, so that the answer cannot be read ahead to its end.
+      const sql = "SELECT repeat('x', 90000)";
+      const untaken = [];
+      for (let i = 0; i < 5; i++) untaken.push(await few(`tenant${i}`, { sql, format: 'TSV', signal }));
+      await assert.rejects(few('another', { sql, format: 'TSV', signal }), { code: 'overloaded' });
+      await Promise.all(untaken.map(({ stream }) => text(stream)));
+      assert.equal((await people.answer(sql, { tenant: 'another', ask: few })).length, 90_001);
+    });
+    test('bytes of an answer that its writing makes large', async () => {
+      await assert.rejects(people.answer(`SELECT number AS ${'n'.repeat(60_000)} FROM numbers(20000) FORMAT JSONEachRow`), /memory limit exceeded/i);
+      await assert.rejects(people.answer("SELECT repeat('x', 100000) FROM numbers(20000)"), /memory limit exceeded/i);
+    });
     test('length', async () => assert.rejects(people.answer(`SELECT '${'x'.repeat(100_001)}'`), /longer than 100000/));
     test('nothing and NUL', async () => {
       await assert.rejects(people.answer(' '), /empty/);

@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { isThisMachine, withoutPort } from '../../schemas/this-machine.ts';
 import type { Answer, Engine } from './engine.ts';
 import { Exception, exceptionFrom } from './exception.ts';
 import { nativeFor } from './native.ts';
@@ -18,8 +19,6 @@ export interface HttpOptions {
   readonly broken: (error: Error) => void;
 }
 
-/** A page whose own name was made to lead to loopback (DNS rebinding) sends neither of the headers that tell a browser. */
-const ownName = /^(127\.0\.0\.1|localhost)(:\d+)?$/;
 const lingerMs = 5_000;
 
 export function clickhouseHttp(engine: Engine, options: HttpOptions): Server {
@@ -35,8 +34,9 @@ export function clickhouseHttp(engine: Engine, options: HttpOptions): Server {
 }
 
 async function serve(req: IncomingMessage, res: ServerResponse, engine: Engine, { maxBodyBytes }: HttpOptions): Promise<void> {
-  // No browser has business here: a web page could otherwise reach the store through its visitor's loopback.
-  if (req.headers.origin !== undefined || req.headers['sec-fetch-site'] !== undefined || !ownName.test(req.headers.host ?? 'localhost'))
+  // No browser has business here: a web page could otherwise reach the store through its visitor's loopback. One whose own name was
+  // made to lead there (DNS rebinding) sends neither of the headers that tell a browser.
+  if (req.headers.origin !== undefined || req.headers['sec-fetch-site'] !== undefined || !isThisMachine(withoutPort(req.headers.host ?? 'localhost')))
     throw new Exception(497, 'ACCESS_DENIED', 'The embedded ClickHouse answers no browsers.', 403);
   const path = new URL(req.url ?? '/', 'http://localhost').pathname;
   if (path === '/ping' || path === '/replicas_status') return void res.setHeader('Content-Type', 'text/plain; charset=UTF-8').end('Ok.\n');

@@ -38,6 +38,7 @@ export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptio
   const first = await launch(dataDir, port, log);
   const { url } = first;
   let child = first.child;
+  let restarting: Promise<void> = Promise.resolve();
   watch(child);
 
   return {
@@ -48,6 +49,8 @@ export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptio
     },
     async stop() {
       stopping.abort();
+      // A child on its way up has the folder already, and would keep it from the next start.
+      await restarting;
       await stopChild(child);
       end(null);
     },
@@ -57,7 +60,7 @@ export async function startChdb({ dataDir, port = 0, log = () => {} }: ChdbOptio
     of.once('exit', (code, signal) => {
       if (stopping.signal.aborted) return;
       log(`the embedded ClickHouse ended (${signal ?? `exit code ${code}`}); starting it again`);
-      void restart();
+      restarting = restart();
     });
   }
 

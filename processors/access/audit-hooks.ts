@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import type { Ledger } from '../edge/ledger.ts';
+import { leavesHttp } from '../edge/upgrades.ts';
 import type { AuditTrail } from './audit-trail.ts';
 
 declare module 'fastify' {
@@ -38,8 +39,8 @@ export function installAudit(app: FastifyInstance, { trail, clock }: { readonly 
     if (trail.full && concerns(request)) throw unwritable();
   });
   app.addHook('preHandler', async (request) => {
-    // A WebSocket answers by other means: no response ends it.
-    if (request.headers.upgrade !== undefined) record(request, 101);
+    // A WebSocket answers by other means: no response ends it. An offer of anything else is passed over, and answered as if it were not there.
+    if (leavesHttp(request.raw)) record(request, 101);
   });
   app.addHook('onSend', async (request, reply: FastifyReply) => {
     const { needs = 'admin' } = request.routeOptions.config;

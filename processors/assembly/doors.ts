@@ -61,6 +61,7 @@ export const edgeConfigOf = (s: Settings): EdgeConfig => edgeConfig.parse({
   maxAwaited: s.SACCADE_EDGE_AWAITED,
   maxUploadBytes: s.SACCADE_EDGE_UPLOAD_MB * mib,
   maxBatchBytes: s.SACCADE_EDGE_BATCH_MB * mib,
+  keysMs: s.SACCADE_IDEMPOTENCY_HOURS * 3_600_000,
   stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS, maxSockets: s.SACCADE_EDGE_SOCKETS, maxSocketsEach: s.SACCADE_EDGE_SOCKETS_EACH, frameBytes: Math.min(s.SACCADE_EDGE_FRAME_KB * 1024, s.SACCADE_MAX_IMAGE_BYTES), totalBytes: s.SACCADE_EDGE_FRAMES_MB * mib },
 });
 

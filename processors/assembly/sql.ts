@@ -35,7 +35,7 @@ function openAsk({ settings: s, stack, ending }: Foundation): Ask | null {
     reader,
     views: tenantViews(store, s.CLICKHOUSE_DATABASE),
     shown: s.CLICKHOUSE_DATABASE,
-    limits: sqlLimits.parse({ seconds: s.SACCADE_SQL_SECONDS, memoryBytes: s.SACCADE_SQL_MEMORY_MB * 1024 * 1024, rows: s.SACCADE_SQL_ROWS, atOnce: s.SACCADE_SQL_AT_ONCE }),
+    limits: sqlLimits.parse({ seconds: s.SACCADE_SQL_SECONDS, memoryBytes: s.SACCADE_SQL_MEMORY_MB * 1024 * 1024, rows: s.SACCADE_SQL_ROWS, resultBytes: s.SACCADE_SQL_RESULT_MB * 1024 * 1024, atOnce: s.SACCADE_SQL_AT_ONCE }),
     roleOf: s.CLICKHOUSE_SQL_USER === undefined ? undefined : (tenant) => roleOf(s.CLICKHOUSE_DATABASE, tenant),
   });
 }

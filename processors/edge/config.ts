@@ -26,6 +26,8 @@ export const edgeConfig = z.strictObject({
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */
   maxUploadBytes: z.number().int().positive().default(256 * 1024 * 1024),
+  /** How long an Idempotency-Key is remembered, in milliseconds. */
+  keysMs: z.number().int().positive().default(24 * 3_600_000),
   /** How long stopping waits for the answers of requests already accepted, in milliseconds. */
   drainMs: z.number().int().min(0).max(60_000).default(5_000),
   stream: streamConfig.prefault({}),

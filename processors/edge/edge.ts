@@ -86,7 +86,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, able = () => true, vigil = noVigil, ledger = noLedger } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
-  const inquiries = openInquiries({ ...options, desk, quota, results, keys: usedKeys(options.keys), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
+  const inquiries = openInquiries({ ...options, desk, quota, results, keys: usedKeys(options.keys, config.keysMs), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
   /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet. */
   const behindUnnamed = (): boolean => (server.open ? rules.models.slice(0, 1) : rules.models).every(inquiries.full) && rules.models.length > 0;

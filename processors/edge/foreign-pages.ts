@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { isThisMachineToBrowsers, withoutPort } from '../../schemas/this-machine.ts';
 
 export interface PageRules {
   /** The edge asks nobody who they are: whatever a page of another site can send is refused, not only sockets. */
@@ -11,9 +12,6 @@ export interface PageRules {
   /** Pages that may call all the same. */
   readonly origins: readonly string[];
 }
-
-/** 127.0.0.0/8, ::1, localhost and names under it, which no resolver can point elsewhere. */
-const loopback = /^(([a-z0-9-]+\.)*localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
 /** Before it is asked who asks, and after CORS, which answers preflights by itself. */
 export function refuseForeignPages(app: FastifyInstance, { open, origins }: PageRules): void {
@@ -35,7 +33,7 @@ export function refuseForeignPages(app: FastifyInstance, { open, origins }: Page
 export function refuseForeignNames(app: FastifyInstance, origins: readonly string[] = []): void {
   const hosts = new Set(origins.map((origin) => new URL(origin).host));
   app.addHook('onRequest', async ({ headers: { host } }) => {
-    if (host === undefined || loopback.test(host) || hosts.has(host)) return;
+    if (host === undefined || isThisMachineToBrowsers(withoutPort(host)) || hosts.has(host)) return;
     throw new SaccadeError('forbidden', `'${host.slice(0, 100)}' is no name of this machine, and without SACCADE_AUTH=required nobody else may ask: SACCADE_CORS names what leads here.`);
   });
 }

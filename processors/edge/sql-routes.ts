@@ -30,7 +30,7 @@ const asking = {
   summary: 'SQL over what has been seen',
   description:
     'One SELECT of ClickHouse\'s dialect over the views predictions, detections, embeddings, timings, frames, kept_frames, outcomes, outcomes_by_minute, outcomes_by_hour, labels_by_hour, drift_windows, drift_features and alerts, as JSON with its parameters, as the name of a saved query, or as plain text. ' +
-    'It sees the rows of the asking tenant alone, and is ended beyond the limits of time, memory and rows. The answer comes in the format asked for (JSON, JSONEachRow, CSV, Arrow, Parquet …), whole or not at all.',
+    'It sees the rows of the asking tenant alone, and is ended beyond the limits of time, memory, rows and bytes. The answer comes in the format asked for (JSON, JSONEachRow, CSV, Arrow, Parquet …), whole or not at all.',
   querystring: inUrl,
   accepts: {
     'application/json': { schema: { type: 'object', properties: { query: { type: 'string' }, saved: { type: 'string' }, format: { type: 'string', default: 'JSON' }, params: { type: 'object', additionalProperties: true } } } },

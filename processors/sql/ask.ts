@@ -51,8 +51,13 @@ export type Ask = (tenant: string, question: Question) => Promise<Answer>;
 /** Of one tenant: who comes when so many wait is told to come again. */
 const mayWait = 50;
 
+/** Of the largest size, that are held for those who asked until they have taken them. */
+const mostUnread = 4;
+
 export function asking({ reader, views, shown, limits, roleOf }: AskOptions): Ask {
   const turn = turnsByTenant(limits.atOnce, mayWait);
+  /** Bytes of the answers that are not read to their end. */
+  let unread = 0;
   return async (tenant, question) => {
     const { sql, signal } = question;
     if (sql.trim() === '') throw new SaccadeError('bad_request', 'The query is empty.');
@@ -60,8 +65,15 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     if (sql.includes('\0')) throw new SaccadeError('bad_request', 'The query holds a NUL character.');
     const { ran, read } = await turn(tenant, signal);
     try {
+      // Few tenants that do not read would otherwise fill the memory, each within its own bounds.
+      if (unread >= mostUnread * limits.resultBytes) throw new SaccadeError('overloaded', `Answers of ${unread} bytes are still being read.`);
       const given = await answer(tenant, question);
-      given.stream.once('close', read);
+      const bytes = sizeOf(given);
+      unread += bytes;
+      given.stream.once('close', () => {
+        unread -= bytes;
+        read();
+      });
       return given;
     } catch (error) {
       read();
@@ -120,6 +132,7 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
       timeout_overflow_mode: 'throw',
       max_memory_usage: least('max_memory_usage', limits.memoryBytes),
       max_result_rows: least('max_result_rows', limits.rows),
+      max_result_bytes: least('max_result_bytes', limits.resultBytes),
       result_overflow_mode: 'throw',
       // An answer is whole, or an error: in its midst nobody would look for one.
       wait_end_of_query: 1,
@@ -134,4 +147,10 @@ export function asking({ reader, views, shown, limits, roleOf }: AskOptions): As
     const detail = error.detail.replaceAll(databaseOf(shown, tenant), shown).replaceAll(/\b(\w+)\.system_(\w+)/g, 'system.$2');
     return detail === error.detail ? error : new SaccadeError(error.code, detail, cause);
   }
+}
+
+/** By the engine's own account. */
+function sizeOf({ summary }: ReadAnswer): number {
+  const { result_bytes: bytes = '0' } = JSON.parse(summary ?? '{}') as { readonly result_bytes?: string };
+  return Number(bytes);
 }

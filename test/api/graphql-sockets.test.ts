@@ -134,3 +134,21 @@ test('what operations were asked with is held within a bound, and given back whe
   socket.close();
   await edge.close();
 });
+
+test('within it nobody holds more than its share', { timeout: 60_000 }, async () => {
+  const edge = await edgeOf({ totalBytes: 1_000_000, eachBytes: 60_000 });
+  const [mine, again, other] = [await open(edge.url), await open(edge.url), await open(edge.url, { key: 'two' })];
+  const infer = { query: 'mutation ($image: String!) { infer(image: $image) { id } }', variables: { image: picture('chelsea').toString('base64') } };
+  mine.send('subscribe', 'a', infer);
+  await eventually(() => edge.edge.waiting === 1, 'a is let in');
+  again.send('subscribe', 'b', infer);
+  await again.heard('error b rate_limited');
+  other.send('subscribe', 'c', infer);
+  await eventually(() => edge.edge.waiting === 2, "another's is let in");
+  // Nothing answers here.
+  await eventually(() => edge.edge.waiting === 0, 'the end of both');
+  again.send('subscribe', 'd', infer);
+  await eventually(() => edge.edge.waiting === 1, 'd is let in');
+  for (const { socket } of [mine, again, other]) socket.close();
+  await edge.close();
+});

@@ -123,6 +123,21 @@ describe('from windows to a reference, an alert and /v1/drift', { timeout: 240_0
     assert.deepEqual((await driftOf('another', { hours: 24 }, { ask: (sql, params) => store.query(sql, params), now: noon })).streams, []);
   });
 
+  test('who asks for one model hears of an alert that names others what that one shows, and no more', async () => {
+    const [alert] = (await told()).alerts;
+    const both = { ...alert!, id: '00000000-0000-8000-8000-00000000000b', tenant: 'default', kind: 'drift', models: ['nanodet@1', 'secret@2'], features: ['luma', 'class secret'], sentence: 'secret sees more of the class secret.', windows: [], started_at: noon, changed_at: noon + 2 * 3_600_000, resolved_at: null };
+    await tableSink<Alert>({ name: 'sink.alerts', store, batch: sinkConfig.parse({}), table: alertsTable, columns: alertColumns }).process(inputsOf([both]), signal);
+    const of = (drift: Awaited<ReturnType<typeof told>>) => drift.alerts.find(({ id }) => id === both.id);
+    assert.deepEqual([of(await told())!.models, of(await told())!.sentence], [both.models, both.sentence]);
+    const drift = driftSchema.parse(await told({ model: 'nanodet' }));
+    assert.deepEqual([of(drift)!.models, of(drift)!.features, of(drift)!.examples], [['nanodet@1'], ['luma'], []]);
+    assert.match(of(drift)!.sentence, /luma|bright|dark/i);
+    assert.doesNotMatch(JSON.stringify(drift), /secret/);
+    assert.deepEqual(of(await told({ model: 'secret' }))!.models, ['secret@2']);
+    assert.doesNotMatch(JSON.stringify((await told({ model: 'secret' }))), /nanodet|luma/);
+    assert.deepEqual(drift.alerts.find(({ id }) => id === alert!.id), alert, 'one of its own it hears whole');
+  });
+
   test('once labels have said what confidence is worth, a window has an estimate of its accuracy, and before none', async () => {
     const calibrate = ['calibrate', 'gate', '--model', 'nanodet', '--labels', 'labels.csv'];
     assert.equal((await told()).streams[0]!.latest.accuracy, null);

@@ -21,13 +21,13 @@ interface WindowRow extends Stream {
   readonly frames: number;
   readonly verdict: Verdict;
   readonly moved: string[];
+  readonly sentence: string | null;
   readonly accuracy: number | null;
 }
 
 interface LatestRow extends Omit<WindowRow, 'moved'> {
   readonly span: '5m' | '1h';
   readonly reference: string | null;
-  readonly sentence: string | null;
   readonly examples: string[];
   readonly accuracy_low: number | null;
   readonly accuracy_high: number | null;
@@ -73,7 +73,7 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
       params,
     ),
     ask<WindowRow>(
-      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, accuracy,
+      `SELECT source, model, version, toUnixTimestamp64Milli(start) AS start_ms, toUnixTimestamp64Milli(end) AS end_ms, frames, verdict, sentence, accuracy,
               arrayFilter((name, moved) -> moved, features.name, features.moved) AS moved
        FROM drift_windows_raw FINAL WHERE ${ofStreams('drift_windows_raw', "'5m'")} ORDER BY end_ms DESC LIMIT ${mostWindows}`,
       params,
@@ -97,7 +97,7 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
   }
   const hourOf = new Map(latest.filter(({ span }) => span === '1h').map((row) => [nameOf(row), latestOf(row)]));
   return {
-    alerts: alerts.map(({ started_ms, changed_ms, resolved_ms, ...alert }) => ({ ...alert, started_at: iso(started_ms), changed_at: iso(changed_ms), resolved_at: resolved_ms === null ? null : iso(resolved_ms) })),
+    alerts: alerts.map((alert) => (model === '' ? alert : ofModel(alert, model, windows))).map(({ started_ms, changed_ms, resolved_ms, ...alert }) => ({ ...alert, started_at: iso(started_ms), changed_at: iso(changed_ms), resolved_at: resolved_ms === null ? null : iso(resolved_ms) })),
     streams: latest.filter(({ span }) => span === '5m').slice(0, most).map((row) => ({
       source: row.source,
       model: row.model,
@@ -106,6 +106,24 @@ export async function driftOf(tenant: string, { source = '', model = '', hours =
       hour: hourOf.get(nameOf(row)) ?? null,
       history: (history.get(nameOf(row)) ?? []).map(({ start_ms, end_ms, frames, verdict, moved, accuracy }) => ({ start: iso(start_ms), end: iso(end_ms), frames, verdict, moved, accuracy })),
     })),
+  };
+}
+
+/**
+ * An alert is one for all models that show it; whoever asks for a model, which may be the only one their key is for, is told what
+ * that model shows. Windows newest first.
+ */
+function ofModel(alert: AlertRow, model: string, windows: readonly WindowRow[]): AlertRow {
+  const models = alert.models.filter((name) => name.startsWith(`${model}@`));
+  if (models.length === alert.models.length) return alert;
+  const moved = windows.filter((row) => row.source === alert.source && row.moved.length > 0 && row.end_ms >= alert.started_ms && row.start_ms < (alert.resolved_ms ?? Infinity));
+  return {
+    ...alert,
+    models,
+    features: alert.features.filter((feature) => moved.some((row) => row.moved.includes(feature))),
+    sentence: moved.find(({ sentence }) => sentence !== null)?.sentence ?? `What ${model} shows of it is among the streams.`,
+    // Of which model's windows they are is not known.
+    examples: [],
   };
 }
 

@@ -13,6 +13,8 @@ export const graphqlConfig = z.strictObject({
   operations: count(20),
   /** Bytes of the messages by which operations under way were asked for, over all sockets; more are answered overloaded. */
   totalBytes: count(128 * mib),
+  /** The same of one key or token: what it leaves is for the others. */
+  eachBytes: count(32 * mib),
   /** Within that the client initialises. */
   initMs: ms(10_000),
   /** Silence after which a socket is pinged, and again that long until it is given up. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { problems } from '../openapi/problems.ts';
 import type { Vigil } from '../principal.ts';
+import { leavesHttp } from '../upgrades.ts';
 import type { GraphqlConfig } from './config.ts';
 import type { GraphqlEngine } from './engine.ts';
 import { type GraphqlOptions, resolversOf } from './resolvers.ts';
@@ -61,7 +62,7 @@ export function graphqlRoutes(server: FastifyInstance, options: GraphqlOptions &
     exposeHeadRoute: false,
     config,
     onRequest: async (request) => {
-      if (request.headers.upgrade !== undefined) sockets.admit(request.principal);
+      if (leavesHttp(request.raw)) sockets.admit(request.principal);
     },
     handler: () => {
       throw new SaccadeError('upgrade_required', 'Open it as a WebSocket with the subprotocol graphql-transport-ws, or POST.');

@@ -118,7 +118,7 @@ export function serveGraphql(socket: WebSocket, { engine, principal, address, vi
     underWay += 1;
     let giveBack = (): void => {};
     try {
-      giveBack = sockets.hold(bytes);
+      giveBack = sockets.hold(principal, bytes);
       await answer(id, request, operation);
     } catch (thrown) {
       const { code, status, title, detail } = problemBody(asProblem(thrown));

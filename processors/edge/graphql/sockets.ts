@@ -16,17 +16,21 @@ export interface GraphqlSockets {
   admit(principal: Principal): void;
   /** Answers what to call when it has closed. */
   add(principal: Principal, served: Served): () => void;
-  /** Holds what a message takes until the answered function is called. Throws overloaded. */
-  hold(bytes: number): () => void;
+  /** Holds what a message of this principal takes until the answered function is called. Throws overloaded, rate_limited when it holds too much itself. */
+  hold(principal: Principal, bytes: number): () => void;
   /** Closes all. */
   close(): void;
 }
 
 const checkEveryMs = 1_000;
 
+/** Where nobody is asked who they are, everybody is the same. */
+const isSomebody = ({ kind }: Principal): boolean => kind !== 'open';
+
 export function openSockets({ limits, clock }: { readonly limits: GraphqlConfig; readonly clock: Clock }): GraphqlSockets {
   const sockets = new Map<Served, Principal>();
   let held = 0;
+  const heldBy = new Map<string, number>();
   const closing = new AbortController();
   const sizeOf = (of: Principal): number => [...sockets.values()].filter(({ id }) => id === of.id).length;
 
@@ -42,18 +46,25 @@ export function openSockets({ limits, clock }: { readonly limits: GraphqlConfig;
   return {
     admit(principal) {
       if (sockets.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${sockets.size} sockets are open.`);
-      // Where nobody is asked who they are, everybody is the same.
-      if (principal.kind !== 'open' && sizeOf(principal) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
+      if (isSomebody(principal) && sizeOf(principal) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
     },
     add(principal, served) {
       sockets.set(served, principal);
       return () => void sockets.delete(served);
     },
-    hold(bytes) {
+    hold(principal, bytes) {
       // One is always let in, else a bound below the largest message would refuse that for ever.
       if (held > 0 && held + bytes > limits.totalBytes) throw new SaccadeError('overloaded', `${held} bytes of operations are in hand.`);
+      const own = heldBy.get(principal.id) ?? 0;
+      if (isSomebody(principal) && own > 0 && own + bytes > limits.eachBytes) throw new SaccadeError('rate_limited', `${own} bytes of operations of yours are in hand.`);
       held += bytes;
-      return () => void (held -= bytes);
+      heldBy.set(principal.id, own + bytes);
+      return () => {
+        held -= bytes;
+        const left = heldBy.get(principal.id)! - bytes;
+        if (left === 0) heldBy.delete(principal.id);
+        else heldBy.set(principal.id, left);
+      };
     },
     close() {
       closing.abort();
