@@ -55,7 +55,7 @@ function flagsOf(argv: readonly string[]): { flags: Map<SettingName, string>; he
   return { flags, help: values.help === true };
 }
 
-function crossCheck(s: Settings): void {
+function crossCheck(s: Settings, given: ReadonlySet<SettingName>): void {
   const sasl = [s.KAFKA_SASL_MECHANISM, s.KAFKA_USERNAME, s.KAFKA_PASSWORD].filter((value) => value !== undefined).length;
   if (sasl !== 0 && sasl !== 3) refuse('KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD go together; only some are set.');
   if ((s.SCHEMA_REGISTRY_USERNAME === undefined) !== (s.SCHEMA_REGISTRY_PASSWORD === undefined)) {
@@ -81,6 +81,12 @@ function crossCheck(s: Settings): void {
   }
   if (s.SACCADE_CLAIM_CHECK_BYTES > s.SACCADE_MAX_IMAGE_BYTES) {
     refuse(`SACCADE_CLAIM_CHECK_BYTES (${s.SACCADE_CLAIM_CHECK_BYTES}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}).`);
+  }
+  if (given.has('SACCADE_EDGE_FRAME_KB') && s.SACCADE_EDGE_FRAME_KB * 1024 > s.SACCADE_MAX_IMAGE_BYTES) {
+    refuse(`SACCADE_EDGE_FRAME_KB (${s.SACCADE_EDGE_FRAME_KB}) is above SACCADE_MAX_IMAGE_BYTES (${s.SACCADE_MAX_IMAGE_BYTES}): larger frames would be taken in, and refused.`);
+  }
+  if (s.SACCADE_EDGE_FRAMES_MB * 1024 * 1024 < Math.min(s.SACCADE_EDGE_FRAME_KB * 1024, s.SACCADE_MAX_IMAGE_BYTES)) {
+    refuse(`SACCADE_EDGE_FRAMES_MB (${s.SACCADE_EDGE_FRAMES_MB}) is less than one frame of SACCADE_EDGE_FRAME_KB (${s.SACCADE_EDGE_FRAME_KB}).`);
   }
   if (s.SACCADE_TENANT_TOPICS.size > 0 && s.SACCADE_FUSE?.some(([first]) => first === 'ingest')) refuse('SACCADE_FUSE joins ingest+preprocess, which reads one topic; SACCADE_TENANT_TOPICS gives several.');
   for (const pair of s.SACCADE_FUSE ?? []) {
@@ -117,7 +123,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv, envF
     settings[name] = result.data;
   }
   settings.SACCADE_FUSE ??= fusedUnlessTold(settings as unknown as Settings);
-  crossCheck(settings as unknown as Settings);
+  crossCheck(settings as unknown as Settings, given);
   return Object.freeze({ settings: Object.freeze(settings) as unknown as Settings, given, byFlag: new Set(flags.keys()), help });
 }
 

@@ -85,6 +85,9 @@ describe('configuration', () => {
     refused([], { SACCADE_TENANT_TOPICS: 'frames.in.dlq=acme' }, /SACCADE_TENANT_TOPICS/, /NAME is not dlq/);
     assert.deepEqual([...read([], { SACCADE_TENANT_TOPICS: 'frames.in.dlq-1=acme,frames.in.b=b' }).settings.SACCADE_TENANT_TOPICS.keys()], ['frames.in.dlq-1', 'frames.in.b']);
     refused([], { SACCADE_CLAIM_CHECK_BYTES: '5000', SACCADE_MAX_IMAGE_BYTES: '4000' }, /SACCADE_CLAIM_CHECK_BYTES/);
+    refused([], { SACCADE_EDGE_FRAME_KB: '4097', SACCADE_MAX_IMAGE_BYTES: '4194304' }, /SACCADE_EDGE_FRAME_KB \(4097\)/);
+    refused([], { SACCADE_EDGE_FRAMES_MB: '3' }, /SACCADE_EDGE_FRAMES_MB \(3\)/);
+    assert.equal(edgeConfigOf(read([], { SACCADE_CLAIM_CHECK_BYTES: '2000', SACCADE_MAX_IMAGE_BYTES: '4000' }).settings).stream.frameBytes, 4000, 'a smaller picture is a smaller frame');
   });
 
   test('a password is never shown', () => {
@@ -114,8 +117,8 @@ describe('configuration', () => {
   test("the edge's limits are those that are set, and what is not set is as its own configuration has it", () => {
     const of = (env: Record<string, string>) => edgeConfigOf(read([], env).settings);
     assert.deepEqual(of({}), edgeConfig.parse({}));
-    const set = of({ SACCADE_EDGE_WAITING: '1', SACCADE_EDGE_AWAITED: '2', SACCADE_EDGE_UPLOAD_MB: '3', SACCADE_EDGE_BATCH_MB: '4', SACCADE_EDGE_SOCKETS: '5', SACCADE_EDGE_FRAME_KB: '6', SACCADE_EDGE_FRAMES_MB: '7' });
-    assert.deepEqual([set.maxWaiting, set.maxAwaited, set.maxUploadBytes, set.maxBatchBytes, set.stream.maxSockets, set.stream.frameBytes, set.stream.totalBytes], [1, 2, 3 * 1_048_576, 4 * 1_048_576, 5, 6 * 1024, 7 * 1_048_576]);
+    const set = of({ SACCADE_EDGE_WAITING: '1', SACCADE_EDGE_AWAITED: '2', SACCADE_EDGE_UPLOAD_MB: '3', SACCADE_EDGE_BATCH_MB: '4', SACCADE_EDGE_SOCKETS: '5', SACCADE_EDGE_SOCKETS_EACH: '4', SACCADE_EDGE_FRAME_KB: '6', SACCADE_EDGE_FRAMES_MB: '7' });
+    assert.deepEqual([set.maxWaiting, set.maxAwaited, set.maxUploadBytes, set.maxBatchBytes, set.stream.maxSockets, set.stream.maxSocketsEach, set.stream.frameBytes, set.stream.totalBytes], [1, 2, 3 * 1_048_576, 4 * 1_048_576, 5, 4, 6 * 1024, 7 * 1_048_576]);
   });
 
   test('--help and .env.example name every setting', () => {

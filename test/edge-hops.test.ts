@@ -9,7 +9,7 @@ import { gathering } from '../processors/edge/gathering.ts';
 import { ownReplies } from '../processors/edge/own-replies.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import type { Prediction } from '../schemas/records.ts';
-import { type EdgeUnderTest, picture, raw, startEdgeUnderTest } from './support/edge.ts';
+import { type EdgeUnderTest, picture, problemOf, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually, readAll, topicSpec } from './support/pipeline.ts';
 
 const record = (value: string | Buffer, topic = 't'): OutgoingRecord => ({ topic, partition: 0, key: null, value: Buffer.from(value) });
@@ -200,9 +200,10 @@ let others = 0;
 const fresh = (): Buffer => Buffer.concat([picture('coffee'), Buffer.from(`other ${++others}`)]);
 
 describe('an answer over HTTP', () => {
+  const leaving = new Set<string>();
   let edge: EdgeUnderTest;
   before(async () => {
-    edge = await startEdgeUnderTest({ cache: memoryCache({ maxBytes: 16 * 1024 * 1024, clock: systemClock }), live: true });
+    edge = await startEdgeUnderTest({ cache: memoryCache({ maxBytes: 16 * 1024 * 1024, clock: systemClock }), live: true, leaving });
   });
   after(() => edge.close());
 
@@ -252,6 +253,14 @@ describe('an answer over HTTP', () => {
     assert.deepEqual({ ...a!.picture, place: null }, its, 'no record of the log holds it');
     assert.equal(b!.embedding!.length, 1280 * 4);
     assert.deepEqual([c!.id, cached, Object.keys(timings_ms), request_id], [id, true, ['cache'], null]);
+  });
+
+  test('of a model that is being unloaded is none, though the picture was seen before', async () => {
+    const { image } = await seenBefore();
+    leaving.add(model);
+    await problemOf(await fetch(`${edge.url}/v1/infer?model=${model}`, raw(image)), 409, 'model_unloading');
+    leaving.delete(model);
+    assert.equal((await ask(image)).cached, true);
   });
 
   test('to a picture seen before that nobody waits for is there to be asked for', async () => {

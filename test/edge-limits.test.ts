@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { describe, test } from 'node:test';
 import { SaccadeError } from '../connectors/errors.ts';
 import type { ConsumerHandlers } from '../connectors/ports.ts';
+import type { Principal } from '../processors/edge/principal.ts';
 import { fileRegistry } from '../connectors/registry/files.ts';
 import { predictionId } from '../schemas/ids.ts';
 import type { Frame, Prediction } from '../schemas/records.ts';
@@ -80,6 +81,34 @@ describe('what is in hand is bounded before it is read', () => {
     assert.deepEqual([(await one).status, (await other).status], [504, 504], 'each model has a pace of its own');
     const { items } = (await (await fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body: batch })).json()) as { items: { error: Problem }[] };
     assert.deepEqual(items.map(({ error }) => error.code), ['deadline_exceeded', 'deadline_exceeded'], 'of several that come together none is left out');
+    await edge.close();
+  });
+
+  test('a key that is limited to a model means that where it names none: the door refuses it for no other', async () => {
+    const limited: Principal = { id: 'k', tenant: 'default', role: 'operator', kind: 'key', scope: { models: ['nanodet'], sources: null } };
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 1_500, pace: { paceFirst: 1, paceLeast: 1 }, access: async () => ({ authenticate: async ({ headers }) => (headers.limited ? limited : { ...limited, scope: undefined }), guard() {}, routes() {} }) });
+    const ask = (headers = {}) => fetch(`${edge.url}/v1/infer`, raw(picture('chelsea'), headers));
+    const first = ask();
+    await eventually(async () => edge.edge.waiting === 1, 'it is in the pipeline');
+    assert.equal((await ask()).status, 503);
+    const own = ask({ limited: 'yes' });
+    await eventually(async () => edge.edge.waiting === 2, 'it is let in');
+    assert.equal((await ask({ limited: 'yes' })).status, 503);
+    assert.deepEqual([(await first).status, (await own).status], [504, 504]);
+    await edge.close();
+  });
+
+  test('a request with more pictures than may wait at once is let in when nothing else waits', async () => {
+    const edge = await startEdgeUnderTest({ stages: [], requestTimeoutMs: 1_500, pace: { maxAwaited: 1 } });
+    const batch = () => {
+      const body = new FormData();
+      for (const name of ['chelsea', 'coffee']) body.append('images', new Blob([new Uint8Array(picture(name))], { type: 'image/jpeg' }), name);
+      return fetch(`${edge.url}/v1/batch_infer`, { method: 'POST', body });
+    };
+    const first = batch();
+    await eventually(async () => edge.edge.waiting === 2, 'it waits');
+    await problemOf(await batch(), 503, 'overloaded');
+    assert.equal((await first).status, 200);
     await edge.close();
   });
 });

@@ -139,7 +139,7 @@ test('a client that waits for every frame waits for its limit too', () => {
   const metrics = streamMetrics(new Registry(), { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
   const clock = { now: () => 0, sleep: async () => {} };
   const told: { type: string; credits?: number }[] = [];
-  const session = createSession({
+  const session = createSession({ served: () => true,
     about: { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'wait', acknowledged: -1 },
     limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace: createPace({ clock, targetMs: 1, first: 1, most: 1 }),
     allowed: (_now, tap) => tap.take(0), wake() {}, errorOf: errorOutcome,

@@ -9,10 +9,10 @@ import { picture, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
 
 /** A server behind the door that answers 200 to all that gets in. */
-async function serve() {
+async function serve(options: Parameters<typeof shedding>[1] = {}) {
   const state = { now: 0, full: new Set<string | null>(), refused: 0, entered: [] as string[] };
   const sleeps: { readonly ms: number; readonly signal: AbortSignal | undefined; readonly wake: () => void }[] = [];
-  const shed = shedding({ 'x-of-all': 'yes' });
+  const shed = shedding({ 'x-of-all': 'yes' }, options);
   const take: RequestListener = (request, response) =>
     shed.pass(request, response, () => {
       state.entered.push(`${request.method} ${request.url}`);
@@ -105,6 +105,30 @@ test('who does not heed Retry-After is refused when it is over, who does at once
   client.send(`${post('/v1/infer')}12345`);
   assert.deepEqual(await client.statuses(4), ['503', '503', '503', '200'], 'where there is room it does not matter who was refused');
   assert.equal(state.refused, 4);
+});
+
+test('no clock that is set back holds anybody longer than it was told', async () => {
+  const { state, sleeps, port } = await serve();
+  state.full.add(null);
+  state.now = 3_600_000;
+  const client = dial(port);
+  client.send(`${post('/v1/infer')}12345`);
+  await client.statuses(1);
+  state.now = 0;
+  client.send(`${post('/v1/infer')}12345`);
+  await eventually(async () => sleeps.length === 1, 'it is held');
+  assert.equal(sleeps[0]!.ms, 1_000);
+});
+
+test('by the connections of a proxy come others too: nobody is held', async () => {
+  const [open, behind] = [await serve(), await serve({ proxied: true })];
+  for (const [{ state, port }, header] of [[open, 'x-forwarded-for: 192.0.2.1\r\n'], [open, 'forwarded: for=192.0.2.1\r\n'], [open, 'via: 1.1 proxy\r\n'], [behind, '']] as const) {
+    state.full.add(null);
+    const proxy = dial(port);
+    proxy.send(`${post('/v1/infer', header)}12345${post('/v1/infer', header)}12345`);
+    assert.deepEqual(await proxy.statuses(2), ['503', '503'], header);
+  }
+  assert.deepEqual([open.sleeps.length, behind.sleeps.length], [0, 0]);
 });
 
 test('who leaves while it is held is not refused any more', async () => {

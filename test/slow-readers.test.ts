@@ -1,6 +1,7 @@
 /** Clients that do not read what they asked for: let go, on every door, while one that reads slowly is served whole. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
@@ -127,6 +128,17 @@ describe('on the SQL port', () => {
   const door = (stream: () => Readable) => sqlDoor({
     ask: async () => ({ stream: stream(), summary: null, format: 'TSV', queryId: 'q' }), shown: 'saccade', authenticate: openMode('default'),
     limits: { ...impatient, headersMs: 600, requestMs: 1_500, most: 5 },
+  });
+
+  test('its limits hold for every address it listens on, whatever localhost stands for', async (t) => {
+    const lookup = dns.lookup as unknown as (host: string, options: { readonly all?: boolean }, done: (...found: unknown[]) => void) => void;
+    const two = [{ address: '127.0.0.1', family: 4 }, { address: '127.0.0.2', family: 4 }];
+    t.mock.method(dns, 'lookup', ((host, options, done) => (options.all && host === 'localhost' ? done(null, two) : lookup(host, options, done))) as typeof lookup);
+    const app = door(() => Readable.from(['1\n']));
+    t.after(() => app.close());
+    await app.listen({ host: 'localhost', port: 0 });
+    assert.deepEqual(app.addresses(), [app.server.address()]);
+    assert.equal(app.server.maxConnections, 5);
   });
 
   test('an answer that is not read ends, and so gives its turn back', async (t) => {

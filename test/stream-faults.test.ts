@@ -5,8 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
+import { WebSocket } from 'ws';
 import { SaccadeError } from '../connectors/errors.ts';
 import type { Log } from '../connectors/ports.ts';
+import type { Principal } from '../processors/edge/principal.ts';
 import { type EdgeUnderTest, picture, startEdgeUnderTest } from './support/edge.ts';
 import { eventually, readAll } from './support/pipeline.ts';
 import { framed, refusedUpgrade, streamClient, type StreamClient } from './support/stream-client.ts';
@@ -28,6 +30,11 @@ async function withEdge(options: Parameters<typeof startEdgeUnderTest>[0], act: 
   } finally {
     await edge.close();
   }
+}
+
+async function withModelThatGoes(): Promise<[Set<string>, EdgeUnderTest]> {
+  const leaving = new Set<string>();
+  return [leaving, await startEdgeUnderTest({ leaving })];
 }
 
 /** A client without a library: it upgrades, sends what it is told to, and reads or does not. */
@@ -139,6 +146,77 @@ describe('clients that are slow or silent', () => {
       const third = await streamClient(edge.url, { source: 'third' });
       await Promise.all([third.close(), both[1]!.close()]);
     }));
+});
+
+test('more sockets of one key than it may have are refused, those of others are not', async () => {
+  const of = (id: string): Principal => ({ id, tenant: 'default', role: 'admin', kind: 'key', home: true });
+  const edge = await startEdgeUnderTest({ stages: [], stream: { maxSocketsEach: 2 }, access: async () => ({ authenticate: async ({ headers }) => of(String(headers.who)), guard() {}, routes() {} }) });
+  const mine = await Promise.all([0, 1].map((i) => streamClient(edge.url, { source: `s${i}` }, { who: 'me' })));
+  const { status, code } = await refusedUpgrade(`${edge.url}/v1/stream?source=third`, { who: 'me' });
+  assert.deepEqual([status, code], [429, 'rate_limited']);
+  const others = await streamClient(edge.url, { source: 'other' }, { who: 'them' });
+  await mine[0]!.close();
+  await eventually(async () => (await metric(edge, 'saccade_stream_sockets')) === 2, 'room');
+  const third = await streamClient(edge.url, { source: 'third' }, { who: 'me' });
+  await Promise.all([mine[1]!, others, third].map((client) => client.close()));
+  await edge.close();
+});
+
+test('a frame above the limit closes its socket however small the limit is, and a question to /graphql may still be long', async () => {
+  const edge = await startEdgeUnderTest({ stages: [], stream: { frameBytes: 1_024 } });
+  const client = await streamClient(edge.url, { source: 'large', policy: 'wait' });
+  assert.equal(client.welcome().frame_bytes, 1_024);
+  client.frame(0, Buffer.alloc(1_025));
+  await eventually(() => client.closed() !== null, 'its end');
+  assert.equal(client.closed()!.code, 1009);
+  const questions = new WebSocket(edge.url.replace('http', 'ws') + '/graphql', 'graphql-transport-ws');
+  await once(questions, 'open');
+  questions.send(JSON.stringify({ type: 'connection_init', payload: { padding: 'x'.repeat(10_000) } }));
+  const [answer] = (await once(questions, 'message')) as [Buffer];
+  assert.equal((JSON.parse(answer.toString()) as { type: string }).type, 'connection_ack');
+  questions.close();
+  await once(questions, 'close');
+  await edge.close();
+});
+
+describe('a model that is unloaded', () => {
+  const model = 'nanodet';
+
+  test('its streams get their outcomes and no more credits, and end; whoever comes back by then still gets them', async () => {
+    const [leaving, edge] = await withModelThatGoes();
+    const [idle, busy, away] = await Promise.all(['idle', 'busy', 'away'].map((source) => streamClient(edge.url, { source, model, policy: 'wait' })));
+    const other = await streamClient(edge.url, { source: 'other', model: 'efficientnet-lite0', policy: 'wait' });
+    for (const client of [busy!, away!]) client.frame(0, small);
+    await answered(away!, 1);
+    away!.socket.terminate();
+    leaving.add(model);
+    busy!.frame(1, small);
+    await eventually(() => idle!.closed() !== null && busy!.closed() !== null, 'their end');
+    assert.deepEqual([idle!.closed()!.code, busy!.closed()!.code], [4404, 4404]);
+    const [first, ...rest] = busy!.outcomes();
+    assert.equal(first!.type, 'result');
+    assert.ok(rest.every(({ code }) => code === 'model_unloading'), JSON.stringify(rest));
+
+    const { session } = away!.welcome();
+    const back = await streamClient(edge.url, { source: 'away', policy: 'wait', session: String(session) });
+    await eventually(() => back.closed() !== null, 'its end');
+    assert.deepEqual([back.welcome().model, back.welcome().credits, sequences(back), back.closed()!.code], [model, 0, [0], 4404]);
+
+    const late = await streamClient(edge.url, { source: 'late', model, policy: 'wait' });
+    await eventually(() => late.closed() !== null, 'the refusal');
+    assert.deepEqual([late.told, late.closed()!.code], [[], 4404]);
+    other.frame(0, small);
+    await answered(other, 1);
+    assert.equal(other.closed(), null);
+
+    leaving.delete(model);
+    const again = await streamClient(edge.url, { source: 'away', policy: 'wait', session: String(session), acknowledged: 0 });
+    await again.paced(1, small);
+    await answered(again, 1);
+    assert.deepEqual(again.outcomes().map(({ type }) => type), ['result'], 'it is loaded again');
+    await Promise.all([again.close(), other.close()]);
+    await edge.close();
+  });
 });
 
 describe('sessions are bounded', () => {

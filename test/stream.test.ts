@@ -141,7 +141,7 @@ describe('/v1/stream', () => {
       ['a second opening', (c) => c.say({ type: 'open', source: 'again' }), 4400, /open already/],
       ['a frame before the opening', (c) => c.frame(0, small), 4400, /before the session is open/, null],
       ['an opening without a source', (c) => c.say({ type: 'open', model: 'nanodet' }), 4400, /source/, null],
-      ['a model that is not served', (c) => c.say({ type: 'open', source: 'x', model: 'resnet' }), 4400, /resnet/, null],
+      ['a model that is not served', (c) => c.say({ type: 'open', source: 'x', model: 'resnet' }), 4404, /resnet/, null],
       ['silence instead of an opening', () => {}, 4408, /opened in time/, null],
       ['a frame after the end', (c) => { c.frame(0, small); c.say({ type: 'end' }); c.frame(1, small); }, 4400, /after the end/],
     ];
@@ -241,6 +241,15 @@ describe('/v1/stream', () => {
       assert.deepEqual(outcomes, upTo(16));
       await eventually(async () => (await outcomesOf(edge, 'wandering')).length >= 16, 'the outcomes');
       assert.equal((await outcomesOf(edge, 'wandering')).length, 16);
+    });
+
+    test('without its model: what the session was opened with, not what is the default by now', async () => {
+      const first = await streamClient(edge.url, { ...base, model: 'nanodet' });
+      const { session } = first.welcome();
+      first.socket.terminate();
+      const second = await streamClient(edge.url, { source: base.source, policy: 'wait', session: String(session) });
+      assert.deepEqual([second.welcome().resume, second.welcome().model], ['held', 'nanodet']);
+      await second.close();
     });
 
     test('the older socket of a session is closed when a newer one takes it over', async () => {

@@ -64,7 +64,7 @@ export const edgeConfigOf = (s: Settings): EdgeConfig => edgeConfig.parse({
   maxUploadBytes: s.SACCADE_EDGE_UPLOAD_MB * mib,
   maxBatchBytes: s.SACCADE_EDGE_BATCH_MB * mib,
   keysMs: s.SACCADE_IDEMPOTENCY_HOURS * 3_600_000,
-  stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS, maxSockets: s.SACCADE_EDGE_SOCKETS, frameBytes: s.SACCADE_EDGE_FRAME_KB * 1024, totalBytes: s.SACCADE_EDGE_FRAMES_MB * mib },
+  stream: { liveMs: s.SACCADE_LIVE_DEADLINE_MS, maxSockets: s.SACCADE_EDGE_SOCKETS, maxSocketsEach: s.SACCADE_EDGE_SOCKETS_EACH, frameBytes: Math.min(s.SACCADE_EDGE_FRAME_KB * 1024, s.SACCADE_MAX_IMAGE_BYTES), totalBytes: s.SACCADE_EDGE_FRAMES_MB * mib },
 });
 
 /** Connections of its own: what clients ask must not wait behind an insert, nor an insert behind them. Null: there is no store. */

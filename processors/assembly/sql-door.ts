@@ -1,5 +1,6 @@
 /** The server of ClickHouse's HTTP interface, with who may ask decided, limited and recorded as on the edge. */
-import type { Server as HttpsServer } from 'node:https';
+import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { refuseForeignNames } from '../edge/foreign-pages.ts';
 import { type Authenticate, installPrincipals } from '../edge/principal.ts';
@@ -26,9 +27,13 @@ export interface SqlDoorOptions extends DoorOptions {
 /** Throws invalid_config for a certificate that cannot be used. */
 export function sqlDoor({ authenticate, guard, tls, logger, open = false, origins = [], limits = connectionLimits, ...options }: SqlDoorOptions): FastifyInstance {
   // A query may come in the URL whole.
-  const settings = { logger: false, forceCloseConnections: true, requestTimeout: limits.requestMs } as const;
-  const http = { ...nodeLimits(limits), maxHeaderSize: 256 * 1024 };
-  const app = (tls ? Fastify({ ...settings, https: { ...http, ...readCertificate(tls), minVersion: 'TLSv1.2' } }) : Fastify({ ...settings, http })) as unknown as FastifyInstance;
+  const connection = { ...nodeLimits(limits), maxHeaderSize: 256 * 1024 };
+  const app: FastifyInstance = Fastify({
+    logger: false,
+    forceCloseConnections: true,
+    // By Fastify's own, HOST=localhost would be a server for each address of that name, of which only the first has the limits and a renewed certificate.
+    serverFactory: (handle) => (tls ? createTlsServer({ ...connection, ...readCertificate(tls), minVersion: 'TLSv1.2' }, handle) : createServer(connection, handle)) as Server,
+  });
   limitConnections(app, limits);
   if (tls && logger) {
     const stop = keepCertificate(app.server as unknown as HttpsServer, tls, logger);

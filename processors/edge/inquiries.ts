@@ -5,7 +5,7 @@ import { answered } from '../../schemas/answered.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
 import type { FrameIdentity, Prediction } from '../../schemas/records.ts';
 import { overflowTopic } from '../../schemas/topics.ts';
-import { accept, type AcceptRules } from '../ingest/accept.ts';
+import { accept, type AcceptRules, checkModel } from '../ingest/accept.ts';
 import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
@@ -102,8 +102,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   const full = (model: string): boolean => paces.known(model)?.full ?? false;
   const sending = new Set<Promise<unknown>>();
 
-  /** What is known needs no stage: its outcome is what goes into the log. */
+  /** What is known needs no stage: its outcome is what goes into the log. Throws unknown_model, model_unloading, as accept() does. */
   async function recall(id: string, { image, model }: Inquiry, { answer, fallbackFor, ms }: KnownPicture, { tenant, traceparent }: Inquirer): Promise<Prepared> {
+    checkModel(model, rules);
     const acceptedAt = clock.now();
     const content_type = sniffImage(image) ?? '';
     const frame: FrameIdentity = { tenant, source, sequence: null, captured_at: acceptedAt, accepted_at: acceptedAt, deadline: null, reply: null };
@@ -166,7 +167,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     full,
     settled: async () => void (await Promise.allSettled(sending)),
     async ask(inquiries, inquirer) {
-      if (inquirer.waits && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
+      // A request with more pictures than may ever wait is let in alone, or it would be refused for ever.
+      if (inquirer.waits && awaited > 0 && awaited + inquiries.length > config.maxAwaited) throw new SaccadeError('overloaded', `${awaited} pictures wait for their answers.`);
       const identified = await keys.identify(inquirer.tenant, source, inquiries);
       let prepared: readonly (Prepared | SaccadeError)[] = [];
       try {

@@ -35,7 +35,7 @@ export interface ConnectionLimits {
 export const connectionLimits: ConnectionLimits = { most: 4096, headersMs: 15_000, requestMs: 60_000, stalledMs: 30_000, checkMs: 2_000 };
 
 /** What Node watches over by itself. */
-export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs });
+export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limits.headersMs, requestTimeout: limits.requestMs, connectionsCheckingInterval: limits.checkMs, keepAliveTimeout: keptAliveMs });
 
 /** The rest; before it listens. */
 export function limitConnections(app: FastifyInstance, { most, stalledMs, checkMs }: ConnectionLimits): void {
@@ -62,6 +62,8 @@ export interface ServerOptions extends OpsOptions {
 
 export interface HttpServer {
   readonly app: FastifyInstance;
+  /** It asks nobody who they are. */
+  readonly open: boolean;
   /** Refuses pictures that would be answered too late, before they reach the app. */
   readonly shed: Shedding['by'];
   /** Answers the URL to open. Throws invalid_config when the port is taken. */
@@ -77,8 +79,8 @@ const maxJsonBytes = 1024 * 1024;
 export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   const { tls, limits = connectionLimits, trustedProxies = [] } = options;
   const safe = await safeHeaders(tls !== undefined);
-  const shed = shedding(safe);
-  const connection = { ...nodeLimits(limits), keepAliveTimeout: keptAliveMs, IncomingMessage: PlainUnlessWebSocket };
+  const shed = shedding(safe, { proxied: trustedProxies.length > 0 });
+  const connection = { ...nodeLimits(limits), IncomingMessage: PlainUnlessWebSocket };
   const settings = {
     logger: false,
     bodyLimit: maxJsonBytes,
@@ -116,6 +118,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
   let stopLooking = (): void => {};
   return {
     app,
+    open: options.open ?? false,
     shed: shed.by,
     async listen(host, port) {
       try {

@@ -1,7 +1,8 @@
 /**
  * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential. An edge that has
  * too much to do is asked again and again, by clients that do not heed Retry-After too; they must not take the time of those who
- * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over.
+ * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over, unless a proxy
+ * speaks for it: by its connections come all of its clients.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,7 +12,7 @@ import { problemBody, retryAfterSeconds } from './problem.ts';
 
 export interface Overload {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
-  /** Whether a picture for the model whose answer is waited for would be overloaded now; null: the model that is meant without a name. */
+  /** Whether a picture for the model whose answer is waited for would be overloaded now; null: whichever model is meant, which goes by the key. */
   full(model: string | null): boolean;
   refused(): void;
 }
@@ -27,8 +28,10 @@ const pictures = /^\/v1\/(?:batch_)?infer(?:\?|$)/;
 /** That are made to wait: each keeps a socket, and what of its body has arrived. */
 const mostHeld = 1_024;
 
-/** `headers`: what every answer has. */
-export function shedding(headers: Readonly<Record<string, string>>): Shedding {
+const byProxy = ({ headers }: IncomingMessage): boolean => headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined || headers.via !== undefined;
+
+/** `headers`: what every answer has. `proxied`: clients come by proxies, whether those say so or not. */
+export function shedding(headers: Readonly<Record<string, string>>, { proxied = false }: { readonly proxied?: boolean } = {}): Shedding {
   const body = JSON.stringify(problemBody(tooMany()));
   const head = { ...headers, 'content-type': 'application/problem+json; charset=utf-8', 'content-length': Buffer.byteLength(body), 'retry-after': String(retryAfterSeconds) };
   const refusedAt = new WeakMap<Socket, number>();
@@ -68,8 +71,10 @@ export function shedding(headers: Readonly<Record<string, string>>): Shedding {
     },
     pass(request, response, on) {
       if (overload === null || !behind(overload, request)) return on();
-      const early = (refusedAt.get(request.socket) ?? Number.NEGATIVE_INFINITY) + retryAfterSeconds * 1_000 - overload.clock.now();
-      if (early <= 0 || held >= mostHeld) refuse(overload, request, response);
+      const toldMs = retryAfterSeconds * 1_000;
+      // A clock that is set back holds nobody longer than that.
+      const early = Math.min(toldMs, (refusedAt.get(request.socket) ?? Number.NEGATIVE_INFINITY) + toldMs - overload.clock.now());
+      if (early <= 0 || proxied || byProxy(request) || held >= mostHeld) refuse(overload, request, response);
       else void hold(overload, request, response, early);
     },
   };

@@ -58,7 +58,7 @@ export interface EdgeTestOptions {
   readonly maxUploadBytes?: number;
   readonly maxBatchBytes?: number;
   readonly drainMs?: number;
-  readonly pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm'>>;
+  readonly pace?: Partial<Pick<z.input<typeof edgeConfig>, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm' | 'maxAwaited'>>;
   readonly open?: boolean;
   readonly logger?: ProblemLog;
   readonly wrap?: (log: Log) => Log;
@@ -77,10 +77,12 @@ export interface EdgeTestOptions {
   readonly able?: (model: string) => boolean;
   /** Those that may be asked for; all that are there unless given. */
   readonly offered?: readonly string[];
+  /** Names of the models of it that are being unloaded. */
+  readonly leaving?: ReadonlySet<string>;
 }
 
 export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {
-  const { stages = ['ingest', 'preprocess', 'infer'], open = true } = options;
+  const { stages = ['ingest', 'preprocess', 'infer'], open = true, leaving = new Set<string>() } = options;
   const models = await loadModels('models', ['efficientnet-lite0', 'nanodet']);
   const names = models.map(({ card }) => card.name);
   const log = (options.wrap ?? ((inner) => inner))(memoryLog());
@@ -89,7 +91,7 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
   const producer = await log.producer();
   const blobs = memoryBlobs();
-  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, models: options.offered ?? names, blobs };
+  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, get models() { return (options.offered ?? names).filter((name) => !leaving.has(name)); }, leaving: (model: string) => (leaving.has(model) ? 0 : null), blobs };
   const clock = systemClock;
   const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();

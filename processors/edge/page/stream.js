@@ -8,7 +8,7 @@ const ACK_EVERY = 32;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 /** Closed for a reason that another try would only meet again. */
-const FINAL = new Set([1000, 1009, 4400, 4408, 4409, 4429]);
+const FINAL = new Set([1000, 1009, 4400, 4404, 4408, 4409, 4429]);
 
 /**
  * `wish`: {source, model}. `on`: {result, error, dropped} with the message, lost(reason) while it is away, ended(reason)

@@ -8,6 +8,8 @@ const count = (fallback: number) => z.number().int().positive().default(fallback
 export const streamConfig = z.strictObject({
   /** Sockets open at once; more are refused with 503. */
   maxSockets: count(2_000),
+  /** Those of one principal; more are refused with 429. Where nobody is asked who they are, everybody is the same, and has all. */
+  maxSocketsEach: count(1_000),
   /** Largest encoded frame, in bytes; a larger message closes the socket with 1009. */
   frameBytes: count(4 * mib),
   /** Bytes of frames in hand, over all sockets: received, and not yet acknowledged by the log. */

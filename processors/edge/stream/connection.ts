@@ -1,14 +1,14 @@
 /** One socket of /v1/stream: its messages, and every way in which it can end. */
 import type { WebSocket } from '@fastify/websocket';
 import type { Socket } from 'node:net';
-import { asSaccadeError } from '../../../connectors/errors.ts';
+import { asSaccadeError, type SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
 import type { Tap } from '../ledger.ts';
 import type { ProblemLog } from '../problem.ts';
 import { takePulse } from '../pulse.ts';
 import type { StreamConfig } from './config.ts';
 import type { Link } from './link.ts';
-import { closeCodes, type Opening, readFrame, readMessage } from './protocol.ts';
+import { closeCodes, headerBytes, type Opening, readFrame, readMessage } from './protocol.ts';
 import type { Session } from './session.ts';
 
 export interface Connection {
@@ -29,7 +29,7 @@ export interface ConnectionOptions {
   readonly tap: Tap;
   /** From the query; null: the first message says it. */
   readonly opening: Opening | null;
-  /** Attaches the link to the session that is wanted. Throws bad_request, unknown_model. */
+  /** Attaches the link to the session that is wanted. Throws bad_request, unknown_model, model_unloading. */
   open(wish: Opening, link: Link): Session;
   closed(code: number, session: Session | null): void;
 }
@@ -43,6 +43,11 @@ const shortened = (reason: string): string => {
   const bytes = Buffer.from(reason);
   return bytes.length <= reasonBytes ? reason : `${bytes.subarray(0, reasonBytes - 3).toString().replace(/\uFFFD+$/, '')}…`;
 };
+
+function codeOf({ code, status }: SaccadeError): number {
+  if (code === 'unknown_model' || code === 'model_unloading') return closeCodes.unserved;
+  return status < 500 ? closeCodes.malformed : closeCodes.internal;
+}
 
 export function connect({ socket, raw, limits, clock, logger, tap, opening, open, closed }: ConnectionOptions): Connection {
   const since = clock.now();
@@ -90,6 +95,7 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
   function take(data: Buffer, isBinary: boolean): void {
     if (isBinary) {
       if (session === null) return close(closeCodes.malformed, 'A frame before the session is open: open it in the query or by a message of type open.');
+      if (data.length > limits.frameBytes + headerBytes) return close(closeCodes.tooLarge, `A frame of ${data.length} bytes; its image may have ${limits.frameBytes}.`);
       framedAt = clock.now();
       return session.receive(readFrame(data));
     }
@@ -108,7 +114,7 @@ export function connect({ socket, raw, limits, clock, logger, tap, opening, open
     } catch (thrown) {
       const error = asSaccadeError(thrown);
       if (error.status >= 500) logger.error({ err: thrown }, 'a stream failed');
-      close(error.status < 500 ? closeCodes.malformed : closeCodes.internal, error.status < 500 ? error.message : error.title);
+      close(codeOf(error), error.status < 500 ? error.message : error.title);
     }
   }
 

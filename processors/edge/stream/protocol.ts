@@ -15,6 +15,7 @@ export const closeCodes = {
   stopping: 1001,
   tooLarge: 1009,
   malformed: 4400,
+  unserved: 4404,
   timeout: 4408,
   replaced: 4409,
   lifetime: 4410,

@@ -39,7 +39,7 @@ export interface Session {
   acknowledge(sequence: number): void;
   /** The client sends no more: its socket is closed when all is answered. */
   end(): void;
-  /** Tells of credits that could not be given before. */
+  /** Tells of credits that could not be given before, and lets its client go where its model is no longer served and all is answered. */
   nudge(): void;
   /** The next frame for the log; `later`: there is one, and its source or whoever sends it is above what they may. */
   take(now: number): FrameInHand | 'later' | null;
@@ -66,6 +66,8 @@ export interface SessionOptions {
   readonly metrics: StreamMetrics;
   /** Of live frames: what the pipeline gets of all sessions' at once. */
   readonly pace: Pace;
+  /** Whether its model may still be asked. */
+  readonly served: () => boolean;
   /** Whether the source may send now, and who sends by the tap; counts it if so. */
   readonly allowed: (now: number, tap: Tap) => Verdict;
   /** Has frames that may be taken. */
@@ -74,7 +76,7 @@ export interface SessionOptions {
   readonly errorOf: (sequence: number, error: SaccadeError) => StreamOutcome;
 }
 
-export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, allowed, wake, errorOf }: SessionOptions): Session {
+export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, served, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
   const pending = inOrder();
@@ -93,7 +95,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
 
   /** Credits the client gets now: what it may have, less what it has. */
   function grant(): number {
-    if (link === null || stopping || link.slow) return 0;
+    if (link === null || stopping || link.slow || !served()) return 0;
     const target = Math.min(limits.window - (live ? queue.length : pending.size), limits.reorder - pending.size);
     const more = Math.max(0, target - credits);
     credits += more;
@@ -123,7 +125,9 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     if (stopping && inPipeline === 0) {
       say({ type: 'bye', unanswered: pending.sequences() });
       link?.close(closeCodes.stopping, 'The edge is stopping: connect again and resume.');
-    } else if (ending && pending.size === 0) link?.close(closeCodes.done, 'All is answered.');
+    } else if (pending.size > 0) return;
+    else if (ending) link?.close(closeCodes.done, 'All is answered.');
+    else if (!served()) link?.close(closeCodes.unserved, `'${about.model}' is not served any more: open another session with a model that is.`);
   }
 
   const letGo = (frame: FrameInHand): void => budget.give(frame.image.length);
@@ -220,7 +224,10 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       ending = true;
       leaveIfDone();
     },
-    nudge,
+    nudge() {
+      nudge();
+      leaveIfDone();
+    },
     take(now) {
       const most = live ? limits.liveInFlight : limits.window;
       const dropped = queue.length;

@@ -12,8 +12,10 @@ export interface Opened {
 }
 
 export interface Sessions {
-  /** Throws bad_request when it is resumed as something else than it was. */
-  open(tenant: string, wish: Opening & { readonly model: string }): Opened;
+  /** The model of the session that is wanted, where it is known here. */
+  modelOf(tenant: string, wish: Opening): string | undefined;
+  /** `admit`: called before one is made. Throws what that throws, and bad_request when one is resumed as something else than it was. */
+  open(tenant: string, wish: Opening & { readonly model: string }, admit: () => void): Opened;
   /** Its socket has gone, at `now`. */
   left(session: Session, now: number): void;
   /** Forgets those whose time is up. */
@@ -50,15 +52,19 @@ export function openSessions(limits: StreamConfig, create: (about: About) => Ses
     }
   }
 
+  const find = (tenant: string, { session }: Opening): Session | undefined => (session === undefined ? undefined : sessions.get(keyOf({ tenant, session })));
+
   return {
-    open(tenant, wish) {
+    modelOf: (tenant, wish) => find(tenant, wish)?.about.model,
+    open(tenant, wish, admit) {
       const { source, model, policy, session: id = randomUUID(), acknowledged = -1 } = wish;
-      const known = sessions.get(keyOf({ tenant, session: id }));
+      const known = find(tenant, wish);
       if (known) {
         sameAsBefore(known, wish);
         alone.delete(known);
         return { session: known, resume: 'held' };
       }
+      admit();
       const session = create({ tenant, session: id, source, model, policy, acknowledged });
       sessions.set(keyOf(session.about), session);
       return { session, resume: wish.session === undefined ? 'new' : 'moved' };

@@ -51,10 +51,13 @@ export interface Streams {
 
 const checkEveryMs = 1_000;
 const closeMs = 1_500;
+/** Messages to /graphql go by the same plug-in: small frames must not make its questions too long. */
+const leastMessageBytes = 1024 * 1024;
 
 export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
   const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil, ledger } = options;
-  const connections = new Set<Connection>();
+  /** With who opened them. */
+  const connections = new Map<Connection, Principal>();
   const budget = createBudget(limits.totalBytes);
   const keptBudget = createBudget(limits.keepTotalBytes, () => sessions.forgetOldest());
   let framesInHand = 0;
@@ -77,6 +80,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
       pace: paces.of(about.model),
+      served: () => rules.models.includes(about.model),
       allowed(now, tap): Verdict {
         const verdict = tap.take(now);
         // Under a name of its own: two sources of one name, here and in frames.in, do not use up each other's quota.
@@ -91,24 +95,30 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
-  /** The model that is meant. Throws forbidden. */
-  function meantBy({ scope }: Principal, wish: Opening): string {
+  function socketsOf(id: string): number {
+    let count = 0;
+    for (const principal of connections.values()) if (principal.id === id) count += 1;
+    return count;
+  }
+
+  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden. */
+  function meantBy({ scope, tenant }: Principal, wish: Opening): string {
     sourceWithin(scope, wish.source);
-    return meantModel(modelWithin(scope, wish.model), rules);
+    return meantModel(modelWithin(scope, wish.model ?? sessions.modelOf(tenant, wish)), rules);
   }
 
   function open(principal: Principal, wish: Opening, link: Link): Session {
     const { tenant } = principal;
     const model = meantBy(principal, wish);
-    checkModel(model, rules);
-    const { session, resume } = sessions.open(tenant, { ...wish, model });
+    // One that is held is gone on with whatever has become of its model: the outcomes of what was accepted are its client's.
+    const { session, resume } = sessions.open(tenant, { ...wish, model }, () => checkModel(model, rules));
     session.attach(link, resume, wish.acknowledged ?? -1);
     return session;
   }
 
   // One library for all sockets of the server; what is not asked for here keeps its defaults.
   await app.register(websocket, {
-    options: { maxPayload: limits.frameBytes + headerBytes, perMessageDeflate: false },
+    options: { maxPayload: Math.max(limits.frameBytes + headerBytes, leastMessageBytes), perMessageDeflate: false },
     // A protocol error has begun the closing already; only an end that the client holds up is left to do.
     errorHandler: (_error, socket) => void setTimeout(() => socket.terminate(), checkEveryMs).unref(),
     // close() has ended them.
@@ -124,6 +134,8 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     onRequest: async (request) => {
       if (stopping) throw notReady(true);
       if (connections.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${connections.size} sockets are open.`);
+      const { id, kind } = request.principal;
+      if (kind !== 'open' && connections.size >= limits.maxSocketsEach && socketsOf(id) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
       // A query that makes no sense is refused with words, which a close code has few of.
       const wish = openingOfQuery(request.query as Record<string, unknown>);
       if (wish) meantBy(request.principal, wish);
@@ -145,7 +157,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
           if (session) sessions.left(session, clock.now());
         },
       });
-      connections.add(connection);
+      connections.set(connection, principal);
       const endWatch = vigil(principal, (how) => connection.close(lapseClosing[how].code, lapseClosing[how].reason));
     },
   });
@@ -155,7 +167,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     while (!checking.signal.aborted) {
       await clock.sleep(checkEveryMs, checking.signal);
       const now = clock.now();
-      for (const connection of connections) connection.check(now);
+      for (const connection of connections.keys()) connection.check(now);
       sessions.sweep(now);
     }
   })();
@@ -172,9 +184,9 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     async close() {
       checking.abort();
       await sender.close();
-      for (const connection of connections) connection.close(1001, 'The edge is stopping: connect again and resume.');
+      for (const connection of connections.keys()) connection.close(1001, 'The edge is stopping: connect again and resume.');
       for (const until = clock.now() + closeMs; connections.size > 0 && clock.now() < until; ) await clock.sleep(20);
-      for (const connection of connections) connection.terminate();
+      for (const connection of connections.keys()) connection.terminate();
     },
   };
 }
