@@ -9,7 +9,9 @@ export interface Announcement {
   readonly settings: Settings;
   readonly models: readonly Model[];
   /** Null in a process that does not infer. */
-  readonly served: ServedModels | null;
+  readonly served: Pick<ServedModels, 'describe' | 'engine' | 'unchecked'> | null;
+  /** What is not served as it was asked for, by `model NAME`. */
+  readonly degraded: Readonly<Record<string, string>>;
   readonly steps: readonly Step[];
   readonly cache: string;
   /** How faces are covered; null where they are not. */
@@ -17,9 +19,11 @@ export interface Announcement {
   readonly say: (line: string) => void;
 }
 
-export function announce({ settings: s, models, served, steps, cache, faces, say }: Announcement): void {
-  say(`models      ${models.map(({ card }) => served?.describe(card.name) ?? `${card.name}@${card.version}`).join(', ')}${served ? `; ${served.engine.workers} workers` : ''}`);
-  for (const trouble of Object.values(served?.degraded() ?? {})) say(`!! ${trouble}`);
+export function announce({ settings: s, models, served, degraded, steps, cache, faces, say }: Announcement): void {
+  // One that was loaded while others ran, and cannot be here, ends no process.
+  const described = models.map(({ card: { name, version } }) => (served ? (served.describe(name) ?? `${name} does not answer here`) : `${name}@${version}`));
+  say(`models      ${described.join(', ')}${served ? `; ${served.engine.workers} workers` : ''}`);
+  for (const [about, trouble] of Object.entries(degraded)) say(`!! ${about}: ${trouble}`);
   for (const model of served?.unchecked() ?? []) say(`!! ${model} answers unchecked: its card names no golden image`);
   say(`cache       ${cache}`);
   if (faces) say(`faces       ${faces}`);

@@ -81,6 +81,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   const works = new Map<string, Promise<void>>();
   const resting = new AbortController();
   let apply: ((name: string) => Promise<Standing>) | null = null;
+  /** The first round is done. */
+  let begun = false;
   let changes: Promise<void> = Promise.resolve();
   let all: readonly Model[] = [];
   let offered: readonly string[] = [];
@@ -137,7 +139,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   function settle(name: string): void {
     const work = async (): Promise<void> => {
       if (resting.signal.aborted) return;
-      const state = stateOf(name, controlOf(name));
+      const control = controlOf(name);
+      const state = stateOf(name, control);
       failed.delete(name);
       const standing = await apply!(name).catch((error: unknown): Standing => {
         const trouble = asSaccadeError(error).detail || asSaccadeError(error).message;
@@ -146,8 +149,9 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
         return { version: null, trouble };
       });
       if (state === 'gone') settled.delete(name);
-      else settled.set(name, { state, ...standing, trouble: standing.trouble ?? unread.get(name) ?? null });
-      await tell();
+      else settled.set(name, { state, since: control.since, ...standing, trouble: standing.trouble ?? unread.get(name) ?? null });
+      // Half of what is served at the start would read as if the rest were gone.
+      if (begun) await tell();
     };
     const next = (works.get(name) ?? Promise.resolve()).then(work);
     works.set(name, next);
@@ -174,6 +178,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   const topic: ModelsTopic = await followModelsTopic({
     ...at,
     say,
+    // Whoever tidied up found its group empty for a moment, and took it for dead: commands wait for what it says.
+    forgotten: (who) => void (who === reader && begun && tell()),
     changed(name) {
       if (following) changes = changes.then(() => take(name));
     },
@@ -202,6 +208,7 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
       await changes;
       for (const name of new Set([...entries.keys(), ...unread.keys()])) settle(name);
       await Promise.all(works.values());
+      begun = true;
       await tell();
     },
     rest,

@@ -13,6 +13,8 @@ export interface ModelsTopicOptions {
   readonly say: (message: string) => void;
   /** Told what was written for a model; nonsense is left out. */
   readonly changed: (name: string, control: ModelControl) => void;
+  /** Told that the report of a reader has been taken back, by whomever. */
+  readonly forgotten?: (reader: string) => void;
   /** Names this process among those that follow the topic; a random name unless given. */
   readonly reader?: string;
 }
@@ -36,7 +38,7 @@ export interface ModelsTopic {
 const encode = (value: unknown): Buffer | null => (value === null ? null : Buffer.from(JSON.stringify(value)));
 
 /** Resolves when all that is written has been read. Throws log_unavailable. */
-export async function followModelsTopic({ changed, say, ...at }: ModelsTopicOptions): Promise<ModelsTopic> {
+export async function followModelsTopic({ changed, forgotten, say, ...at }: ModelsTopicOptions): Promise<ModelsTopic> {
   function read(name: string, value: Buffer | null): ModelControl | null {
     if (value === null) return asItIs;
     try {
@@ -51,7 +53,11 @@ export async function followModelsTopic({ changed, say, ...at }: ModelsTopicOpti
     ...at,
     topic: modelsTopic,
     changed(name, value) {
-      const control = isReportKey(name) ? null : read(name, value);
+      if (isReportKey(name)) {
+        if (value === null) forgotten?.(readerOfReport(name));
+        return;
+      }
+      const control = read(name, value);
       if (control) changed(name, control);
     },
   });

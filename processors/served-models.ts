@@ -26,8 +26,8 @@ export interface ServedModels {
   answering(name: string): Served | null;
   /** Brings what answers under the name into line with what is asked for. Throws invalid_model when it is asked for and nothing answers. */
   follow(name: string): Promise<void>;
-  /** Version, execution provider and rows of a run, for a person. */
-  describe(name: string): string;
+  /** Version, execution provider and rows of a run, for a person; null: nothing answers. */
+  describe(name: string): string | null;
   /** Those that answer though their cards name no picture to try them on, NAME@VERSION. */
   unchecked(): string[];
   /** What is not served as it was asked for, by model. */
@@ -164,7 +164,9 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
     },
     follow,
     describe(name) {
-      const { model } = servings.get(name)!.current();
+      const found = servings.get(name);
+      if (!found || found.idle) return null;
+      const { model } = found.current();
       const { provider, policy } = engine.about(model);
       return `${keyOf(model)} on ${provider}${policy.rows > 1 ? `, up to ${policy.rows} rows a run` : ''}`;
     },

@@ -18,6 +18,8 @@ export const modelReportSchema = z.object({
     z.string(),
     z.object({
       state: z.enum(modelStates),
+      /** Which writing it answers: `since` of the control that was read. */
+      since: z.number().int().nonnegative().default(0),
       /** That answers, or is known, in this process; null: none does, and `trouble` says why. */
       version: z.string().nullable(),
       trouble: z.string().nullable(),

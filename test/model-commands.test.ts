@@ -5,10 +5,13 @@ import { SaccadeError } from '../connectors/errors.ts';
 import type { Log } from '../connectors/ports.ts';
 import { readArguments } from '../processors/model-commands/arguments.ts';
 import { modelsCommand } from '../processors/model-commands/main.ts';
+import { followModelsTopic } from '../processors/models-topic.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
 import { tuneTable } from '../processors/model-commands/tune-table.ts';
-import { topicSpecs } from '../schemas/topics.ts';
+import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
 import { needsKafka } from './support/components.ts';
 import { testKafkaLog } from './support/kafka.ts';
+import { eventually } from './support/pipeline.ts';
 
 describe('arguments', () => {
   test('name what is to be done', () => {
@@ -81,9 +84,17 @@ describe('on Kafka', { skip: needsKafka }, () => {
     await log.ensureTopics(topicSpecs(['ultraface'], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
   });
   after(async () => {
-    await run('thresholds', 'ultraface', '--reset');
-    await log?.close();
+    if (needsKafka) return;
+    await forget();
+    await log.close();
   });
+
+  /** All that was written. */
+  async function forget(): Promise<void> {
+    const producer = await log.producer();
+    await producer.send(['ultraface', 'nanodet', 'efficientnet-lite0'].map((key) => ({ topic: modelsTopic, key, value: null, partition: 0 })));
+    await producer.close();
+  }
 
   async function run(...argv: string[]): Promise<{ code: number; text: string }> {
     let text = '';
@@ -114,5 +125,35 @@ describe('on Kafka', { skip: needsKafka }, () => {
     assert.equal(used.code, 0, used.text);
     const { text } = await run('list');
     assert.match(text, /ultraface\n +1 +1\.0\.0 +faces, fp32 {2}◀ in use, score from 0\.8, face from 0\.9/);
+  });
+
+  test('two at once do not wait for each other, as they do for processes', async () => {
+    const [one, other] = await Promise.all(['nanodet', 'efficientnet-lite0'].map((model) => run('load', model, '--limit', '20')));
+    assert.deepEqual([one!.code, other!.code], [0, 0], `${one!.text}${other!.text}`);
+    await forget();
+  });
+
+  test('what a process said that was killed is taken back', async () => {
+    const producer = await log.producer();
+    const topic = await followModelsTopic({ log, producer, clock: systemClock, reader: 'looks-on', say: () => {}, changed: () => {} });
+    const report = { stages: ['infer'], offered: [], models: {} };
+    await topic.report('killed', report);
+    await topic.report('looks-on', { ...report, models: { ultraface: { state: 'served', since: 0, version: '1', trouble: null } } });
+    // Refused, so nothing is tidied up.
+    assert.equal((await run('load', 'ultraface')).code, 2);
+    await topic.caughtUp();
+    assert.deepEqual([...topic.reports().keys()].toSorted(), ['killed', 'looks-on']);
+    const loading = run('load', 'nanodet', '--limit', '60');
+    for (const state of ['loading', 'served'] as const) {
+      await eventually(() => topic.control('nanodet').state === state, state);
+      const { since } = topic.control('nanodet');
+      await topic.report('looks-on', { ...report, models: { nanodet: { state, since, version: '1', trouble: null } } });
+    }
+    const { code, text } = await loading;
+    assert.equal(code, 0, text);
+    await topic.caughtUp();
+    assert.deepEqual([...topic.reports().keys()], ['looks-on']);
+    await topic.close();
+    await producer.close();
   });
 });

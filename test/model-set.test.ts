@@ -28,7 +28,7 @@ const never = new AbortController().signal;
 interface World {
   readonly set: LiveModels;
   names(): string[];
-  tell(name: string, control: Partial<ModelControl> | string): Promise<void>;
+  tell(name: string, control: Partial<ModelControl> | string | null): Promise<void>;
   reported(): Promise<Record<string, unknown> | undefined>;
 }
 
@@ -37,7 +37,7 @@ async function world(t: TestContext, chosen: readonly string[], written: Record<
   await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
   const producer = await log.producer();
   const tell: World['tell'] = (name, control) =>
-    producer.send([{ topic: modelsTopic, key: name, value: Buffer.from(typeof control === 'string' ? control : JSON.stringify({ ...asItIs, ...control })), partition: 0 }]);
+    producer.send([{ topic: modelsTopic, key: name, value: control === null ? null : Buffer.from(typeof control === 'string' ? control : JSON.stringify({ ...asItIs, ...control })), partition: 0 }]);
   for (const [name, control] of Object.entries(written)) await tell(name, control);
   const atStart = await Promise.all(chosen.map((text) => repository.load(parseModelChoice(text))));
   const set = await openModelSet({ load: (choice) => repository.load(choice), chosen, atStart, stages: ['preprocess'], log, producer, clock: systemClock, reader: 'here', say: () => {} });
@@ -95,6 +95,33 @@ describe('the set', () => {
     await eventually(async () => !(faces in (await reported())!), 'it is gone');
     assert.deepEqual(view(), [[lite], [lite]]);
     assert.deepEqual(steps, [`${lite} here`, `${faces} here`, `${faces} here`, `${faces} here leaving`, `${faces} gone`]);
+  });
+
+  test('says nothing before all that it serves at the start has been brought up: the rest would read as gone', async (t) => {
+    const { set, reported } = await world(t, [lite, faces]);
+    const applied: string[] = [];
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const beginning = set.begin(async (name) => {
+      if (name === faces) await held;
+      applied.push(name);
+      return { version: '1', trouble: null };
+    });
+    await eventually(() => applied.includes(lite), 'the first');
+    await set.caughtUp();
+    assert.equal(await reported(), undefined);
+    release();
+    await beginning;
+    assert.deepEqual(Object.keys((await reported())!).toSorted(), [lite, faces]);
+  });
+
+  test('says again what it serves when somebody took it for dead', async (t) => {
+    const { set, tell, reported } = await world(t, [lite]);
+    await set.begin(async () => ({ version: '2', trouble: null }));
+    const before = await reported();
+    await tell(reportKey('here'), null);
+    await eventually(async () => (await reported()) !== undefined, 'the report');
+    assert.deepEqual(await reported(), before);
   });
 
   test('keeps what answers when another cannot be read, and says why; what cannot be read at all is not served', async (t) => {

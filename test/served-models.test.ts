@@ -7,14 +7,16 @@ import { Registry } from 'prom-client';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { openRepository } from '../connectors/models/repository.ts';
 import type { Clock, Log } from '../connectors/ports.ts';
+import { announce } from '../processors/announce.ts';
 import { readConfig } from '../processors/config.ts';
 import { openMode } from '../processors/edge/principal.ts';
 import { httpServer } from '../processors/edge/server.ts';
 import { inferConfig } from '../processors/infer/config.ts';
 import { inferStage } from '../processors/infer/infer.ts';
-import { openModelSet } from '../processors/model-set.ts';
+import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { cutPicture, openServedModels, readModel, readModels, type ServedModels } from '../processors/served-models.ts';
+import type { Settings } from '../processors/settings.ts';
 import type { Input } from '../processors/stage.ts';
 import { asItIs, type ModelControl } from '../schemas/model-control.ts';
 import type { Prediction, Tensor } from '../schemas/records.ts';
@@ -28,14 +30,18 @@ const { pixels, geometry } = await cutPicture(photo('astronaut'), faces!);
 const never = new AbortController().signal;
 const plain = asItIs;
 
-/** A repository of versions of ultraface, each as its card was edited. */
-async function repositoryOf(versions: Record<string, (card: Record<string, unknown>) => Record<string, unknown>>): Promise<string> {
+type Versions = Record<string, (card: Record<string, unknown>) => Record<string, unknown>>;
+
+/** A repository of versions of ultraface, and of others that are it by another name, each as its card was edited. */
+async function repositoryOf(versions: Versions, others: Record<string, Versions> = {}): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'saccade-served-'));
-  for (const [version, edit] of Object.entries(versions)) {
-    const folder = join(root, 'ultraface', version);
-    await cp(join(modelsRoot, 'ultraface', '1'), folder, { recursive: true });
-    const card = JSON.parse(await readFile(join(folder, 'card.json'), 'utf8')) as Record<string, unknown>;
-    await writeFile(join(folder, 'card.json'), JSON.stringify(edit({ ...card, version })));
+  for (const [name, edits] of Object.entries({ ultraface: versions, ...others })) {
+    for (const [version, edit] of Object.entries(edits)) {
+      const folder = join(root, name, version);
+      await cp(join(modelsRoot, 'ultraface', '1'), folder, { recursive: true });
+      const card = JSON.parse(await readFile(join(folder, 'card.json'), 'utf8')) as Record<string, unknown>;
+      await writeFile(join(folder, 'card.json'), JSON.stringify(edit({ ...card, name, version })));
+    }
   }
   return root;
 }
@@ -44,21 +50,23 @@ const expects = (score: number) => (card: Record<string, unknown>) => ({ ...card
 
 interface World {
   readonly served: ServedModels;
+  readonly models: LiveModels;
+  readonly settings: Settings;
   readonly log: Log;
   readonly said: string[];
   readonly metrics: Registry;
-  tell(control: ModelControl | string | null): Promise<void>;
+  tell(control: ModelControl | string | null, name?: string): Promise<void>;
   predict(pictures?: readonly Uint8Array[], attempt?: number): Promise<Prediction[]>;
   close(): Promise<void>;
 }
 
-async function serve(root: string, { env = {}, control = null, entry }: { env?: Record<string, string>; control?: ModelControl | null; entry?: URL } = {}): Promise<World> {
+async function serve(root: string, { env = {}, written = {}, entry }: { env?: Record<string, string>; written?: Record<string, ModelControl>; entry?: URL } = {}): Promise<World> {
   const log = memoryLog();
   await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
   const producer = await log.producer();
-  const tell = (value: ModelControl | string | null): Promise<void> =>
-    producer.send([{ topic: modelsTopic, key: 'ultraface', value: value === null ? null : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)), partition: 0 }]);
-  if (control) await tell(control);
+  const tell: World['tell'] = (value, name = 'ultraface') =>
+    producer.send([{ topic: modelsTopic, key: name, value: value === null ? null : Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)), partition: 0 }]);
+  for (const [name, control] of Object.entries(written)) await tell(control, name);
   const said: string[] = [];
   const metrics = new Registry();
   const { settings } = readConfig([], { SACCADE_MODELS: 'ultraface', ...env }, '/nowhere/.env');
@@ -87,7 +95,7 @@ async function serve(root: string, { env = {}, control = null, entry }: { env?: 
   });
   const stage = inferStage({ serving: served.serving('ultraface'), engine: served.engine, clock: systemClock });
   return {
-    served, log, said, metrics, tell,
+    served, models, settings, log, said, metrics, tell,
     async predict(pictures = [pixels], attempt = 1) {
       const outcomes = await stage.process(pictures.map((one, i) => inputOf(one, `f${i}`, attempt)), never);
       return outcomes.map((outcome) => {
@@ -176,7 +184,7 @@ describe('a model that is served', () => {
 describe('a start', () => {
   test('is with the version and thresholds that the topic holds', async (t) => {
     const root = await repositoryOf({ 1: asIs, 2: asIs });
-    const world = await serve(root, { control: { ...plain, version: '1', score: 0.9 } });
+    const world = await serve(root, { written: { ultraface: { ...plain, version: '1', score: 0.9 } } });
     t.after(async () => (await world.close(), rm(root, { recursive: true })));
     assert.deepEqual(await answer(world), ['1', null]);
     assert.equal(world.served.serving('ultraface').current().model.card.thresholds.score, 0.9);
@@ -195,6 +203,17 @@ describe('a start', () => {
     }
     await assert.rejects(serve(root), /sha256/);
   });
+});
+
+test('a process starts beside a model that was loaded and does not answer in it, and says so', async (t) => {
+  const root = await repositoryOf({ 1: asIs }, { lame: { 1: expects(0.1) } });
+  const world = await serve(root, { written: { lame: { ...plain, state: 'served', version: '1' } } });
+  t.after(async () => (await world.close(), rm(root, { recursive: true })));
+  const lines: string[] = [];
+  announce({ settings: world.settings, models: world.models.all(), served: world.served, degraded: world.models.degraded(), steps: [], cache: 'off', faces: null, say: (line) => lines.push(line) });
+  assert.match(lines[0]!, /^models +ultraface@1 on cpu, lame does not answer here; 2 workers$/);
+  assert.match(lines[1]!, /^!! model lame: .*golden.*expects face 0\.1/);
+  assert.deepEqual(await answer(world), ['1', null]);
 });
 
 describe('a model that ends its workers', () => {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { SaccadeError } from '../../connectors/errors.ts';
-import type { ModelChoice } from '../../connectors/models/model-choice.ts';
+import { type ModelChoice, parseModelChoice } from '../../connectors/models/model-choice.ts';
 import { openRepository, type Repository } from '../../connectors/models/repository.ts';
 import type { BlobStore, Clock, Log, SchemaRegistry } from '../../connectors/ports.ts';
 import { startSpanExport } from '../../connectors/telemetry/spans.ts';
@@ -96,6 +96,11 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   const models = await patiently(() => openModelSet(modelOptions), patience);
   ending.add('models', () => models.close());
   if (models.all().length === 0) throw new SaccadeError('invalid_config', `Every model of SACCADE_MODELS (${s.SACCADE_MODELS.join(', ')}) was unloaded: load one with npm run saccade -- models load NAME, or name another.`);
+  // Not refused: what was let in before is still to be answered.
+  if (models.offered().length === 0) say(`!! no model may be asked for at present (${models.all().map(({ card }) => card.name).join(', ')}: on the way in or out): npm run saccade -- models load NAME`);
+  for (const { name } of s.SACCADE_MODELS.map(parseModelChoice)) {
+    if (models.control(name).state === 'gone') say(`!! ${name} of SACCADE_MODELS is not served: it was unloaded. To serve it: npm run saccade -- models load ${name}`);
+  }
   await prepare(models.all().map((model) => model.card.name));
 
   const metrics = new Registry();

@@ -71,7 +71,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   if (store) await keepUp(base, store);
   ownTheFolder(base, url);
   openCameras(base, intake);
-  announce({ settings: s, models: base.models.all(), served: inference.served, steps, cache: inference.cacheSaid, faces: masking.said, say });
+  announce({ settings: s, models: base.models.all(), served: inference.served, degraded: inference.degraded(), steps, cache: inference.cacheSaid, faces: masking.said, say });
   access.announce();
   say(`ready after ${((clock.now() - startedAt) / 1000).toFixed(1)} s: ${url}${edge ? '' : ' (health and metrics)'}`);
 }

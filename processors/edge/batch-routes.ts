@@ -4,7 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { type BatchItem, batchSchema } from '../../schemas/api/batch.ts';
-import { checkModel } from '../ingest/accept.ts';
+import { checkModel, meantModel } from '../ingest/accept.ts';
 import { answerOf } from './answer.ts';
 import { type Intake, pictureRefusals } from './intake.ts';
 import { type AcceptedInquiry, type Inquiry, resultAt } from './inquiries.ts';
@@ -51,7 +51,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
   app.post('/v1/batch_infer', { onRequest: admitMany, schema, config: { needs: 'operator', rate: 'batch', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
     const { tenant } = request.principal;
-    const model = request.query.model || rules.models[0]!;
+    const model = meantModel(request.query.model, rules);
     // Of every picture alike: said once, before any is sent.
     checkModel(model, rules);
     const waits = request.query.wait === '1';

@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { acceptedSchema, answerSchema } from '../../schemas/api/answer.ts';
+import { meantModel } from '../ingest/accept.ts';
 import { answerOf } from './answer.ts';
 import { type Intake, pictureRefusals } from './intake.ts';
 import { resultAt } from './inquiries.ts';
@@ -40,7 +41,7 @@ export function inferRoutes(server: FastifyInstance, intake: Intake): void {
   app.post('/v1/infer', { onRequest: admit, schema, config: { needs: 'operator', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
     const { tenant } = request.principal;
-    const model = request.query.model || rules.models[0]!;
+    const model = meantModel(request.query.model, rules);
     const waits = request.query.wait === '1';
     const image = await imageOf(request);
     const { traceparent: caller, 'idempotency-key': key } = request.headers;

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
-import type { AcceptRules } from '../ingest/accept.ts';
+import { type AcceptRules, meantModel } from '../ingest/accept.ts';
 import type { EdgeConfig } from './config.ts';
 import { type Inquiries, tooMany } from './inquiries.ts';
 import type { EdgeMetrics } from './metrics.ts';
@@ -66,7 +66,7 @@ export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake 
   /** As inquiries.ask would say, before the body has cost anything; what picture it is, and so whether the cache has its answer, nobody knows yet. */
   function behind({ query, params }: FastifyRequest): boolean {
     const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
-    return wait !== '0' && inquiries.full(typeof model === 'string' && model !== '' ? model : rules.models[0]!);
+    return wait !== '0' && inquiries.full(meantModel(typeof model === 'string' ? model : undefined, rules));
   }
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {

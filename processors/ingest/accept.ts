@@ -45,6 +45,13 @@ export function checkModel(model: string, { models, leaving }: Pick<AcceptRules,
   throw new SaccadeError(since === null ? 'unknown_model' : 'model_unloading', `'${model.slice(0, 80)}' (served: ${models.join(', ')}).`);
 }
 
+/** The model that is asked: the one named, else the first. Throws unknown_model where none is named and none may be asked for. */
+export function meantModel(named: string | undefined, { models }: Pick<AcceptRules, 'models'>): string {
+  const model = named || models[0];
+  if (model === undefined) throw new SaccadeError('unknown_model', 'None may be asked for at present.');
+  return model;
+}
+
 /** Throws invalid_field, payload_empty, payload_too_large, unsupported_media_type, unknown_model, model_unloading, blobs_unavailable. */
 export async function accept(offered: Offered, rules: AcceptRules): Promise<Frame> {
   const { image } = offered;
@@ -58,6 +65,8 @@ export async function accept(offered: Offered, rules: AcceptRules): Promise<Fram
     throw new SaccadeError('invalid_field', `${offered.models?.length} models are named; at most ${maxModelsAsked} are allowed.`);
   }
   const models = [...new Set(offered.models && offered.models.length > 0 ? offered.models : rules.models)];
+  // A frame for nobody would be accepted and never have an outcome.
+  meantModel(models[0], rules);
   for (const model of models) checkModel(model, rules, offered.loggedAt);
   // The blob is written before the record that names it. Its bytes are in its name: an id that comes again with another picture
   // must not change the one that an earlier record names.

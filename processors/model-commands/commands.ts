@@ -2,7 +2,7 @@
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 import type { Model } from '../../schemas/model-card.ts';
-import { asItIs, controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
+import { controlled, type ModelControl, unknownClasses } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
@@ -27,6 +27,8 @@ export interface ModelWorld {
   fits(next: Model, before: Model): void;
   /** Processes that run now and follow the topic, by their name there, with what each has said; null: nothing yet. */
   processes(): Promise<ReadonlyMap<string, ModelReport | null>>;
+  /** Takes back what processes have said that are gone: of one that was killed it would stay in the topic for ever. */
+  forgetDead(): Promise<void>;
   /** Makes the model's topics. */
   makeTopics(name: string): Promise<void>;
   /** Next offset of each partition, by number. */
@@ -44,8 +46,11 @@ export type Print = (line: string) => void;
 
 export async function runModelCommand(world: ModelWorld, command: Exclude<ModelCommand, { name: 'tune' }>, print: Print): Promise<void> {
   if (command.name === 'list') return list(world, print);
-  if (command.name === 'load') return loadModel(world, command, print);
-  if (command.name === 'unload') return unloadModel(world, command, print);
+  if (command.name === 'load' || command.name === 'unload') {
+    await (command.name === 'load' ? loadModel(world, command, print) : unloadModel(world, command, print));
+    // What was asked for is done, whatever becomes of this.
+    return world.forgetDead().catch(() => {});
+  }
   const { model: name } = command;
   await checkServed(world, name);
   const before = world.control(name);
@@ -59,7 +64,8 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
     await world.write(name, { ...before, version: command.version });
     return print(`${name}@${command.version} was loaded and tried here; every process that infers now loads it and then switches. What cannot says so in /ready.`);
   }
-  const from = command.reset ? { ...asItIs, version: before.version } : before;
+  // Whether it is served stays as it is: where nobody's settings name it, a state of null would mean that it is gone.
+  const from = command.reset ? { ...before, score: null, classes: {} } : before;
   const control = { ...from, score: command.score ?? from.score, classes: { ...from.classes, ...command.classes } };
   const model = await world.read(name, before.version);
   const strange = unknownClasses({ ...control, classes: command.classes }, model);

@@ -4,7 +4,7 @@ import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
 import type { ModelCommand } from './arguments.ts';
 import type { ModelWorld, Print } from './commands.ts';
-import { checkKnown, endOf, stateOf, troublesOf, untilAll } from './states.ts';
+import { checkKnown, endOf, saysSo, stateOf, troublesOf, untilAll } from './states.ts';
 
 type Asked = Extract<ModelCommand, { name: 'load' }>;
 
@@ -24,25 +24,30 @@ export async function loadModel(world: ModelWorld, asked: Asked, print: Print): 
   print(`${keyOf(model)} was loaded and tried here`);
   await world.makeTopics(name);
   const control: ModelControl = back ? before : { ...asItIs, version: model.card.version };
-  const write = (next: ModelControl['state'], of = control): Promise<void> => world.write(name, { ...of, state: next, since: world.clock.now() });
-  await write('loading');
+  async function write(next: ModelControl['state'], of = control): Promise<ModelControl> {
+    const written = { ...of, state: next, since: world.clock.now() };
+    await world.write(name, written);
+    return written;
+  }
+  const loading = await write('loading');
   try {
-    await everywhere(world, asked, model, print);
+    await everywhere(world, asked, model, loading, print);
   } catch (error) {
-    await (back ? world.write(name, before) : write('gone', asItIs));
+    // One that was being loaded had a command that was killed: what was before that nobody knows.
+    await (before.state === 'loading' ? write('gone', asItIs) : world.write(name, before));
     throw error;
   }
-  await write('served');
+  const served = await write('served');
   const inTime = endOf(asked.limitMs, world);
-  const processes = await untilAll(world, name, (one) => one?.state === 'served', 'letting it be asked for', inTime, print);
+  const processes = await untilAll(world, name, (one) => saysSo(one, served), 'letting it be asked for', inTime, print);
   for (const { trouble } of troublesOf(processes, name)) print(`!! ${trouble}`);
   if (processes.size === 0) return print(`No process runs on this log: the next one to start serves ${keyOf(model)}.`);
   print(`${keyOf(model)} answers now, as if SACCADE_MODELS named it last; also after a restart, until models unload ${name}`);
   if (![...processes.values()].some((report) => report?.stages.includes('infer'))) print('!! no process infers at present: frames for it wait until one does');
 }
 
-async function everywhere(world: ModelWorld, { model: name, limitMs }: Asked, model: Model, print: Print): Promise<void> {
-  const processes = await untilAll(world, name, (one) => one?.state === 'loading', 'ready to answer', endOf(limitMs, world), print);
+async function everywhere(world: ModelWorld, { model: name, limitMs }: Asked, model: Model, loading: ModelControl, print: Print): Promise<void> {
+  const processes = await untilAll(world, name, (one) => saysSo(one, loading), 'ready to answer', endOf(limitMs, world), print);
   const failed = troublesOf(processes, name).filter(({ answers }) => !answers);
   if (failed.length > 0) throw new SaccadeError('invalid_model', `${keyOf(model)} works here, but not in every process, so it is not served: ${failed.map(({ trouble }) => trouble).join('; ')}`);
 }

@@ -94,6 +94,9 @@ const rowAsFile = (config: Config, model: Model): Promise<number> =>
     return engine.about(model).policy.measured[0]!.ms;
   });
 
+/** Begins the names of commands among those that follow the topic: a process that serves is waited for, another command is not. */
+const commandReader = 'command-';
+
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function open(config: Config, closing: (close: () => Promise<void>) => void): Promise<ModelWorld> {
   const { settings: s } = config;
@@ -102,7 +105,8 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
   const replication = { partitions: 1, replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION), maxRecordBytes: 1024 * 1024 };
   await log.ensureTopics(topicSpecs([], replication).filter(({ name }) => name === modelsTopic));
   const producer = await log.producer();
-  const reader = randomUUID();
+  const prefix = tableGroups(modelsTopic);
+  const reader = `${commandReader}${randomUUID()}`;
   const topic = await followModelsTopic({ log, producer, clock: systemClock, reader, say: () => {}, changed: () => {} });
   closing(async () => {
     await Promise.all([topic.close(), producer.close()]);
@@ -117,11 +121,16 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
     control: (name) => topic.control(name),
     write: (name, control) => topic.write(name, control),
     async processes() {
-      const prefix = tableGroups(modelsTopic);
-      const readers = [...(await admin.liveGroups(prefix)).keys()].map((group) => group.slice(prefix.length)).filter((one) => one !== reader);
+      const live = [...(await admin.liveGroups(prefix)).keys()].map((group) => group.slice(prefix.length)).filter((one) => !one.startsWith(commandReader));
       await topic.caughtUp();
       const reports = topic.reports();
-      return new Map(readers.map((one) => [one, reports.get(one) ?? null]));
+      return new Map(live.map((one) => [one, reports.get(one) ?? null]));
+    },
+    async forgetDead() {
+      // Reports first: whoever made one of these was alive by then.
+      const readers = [...topic.reports().keys()];
+      const live = await admin.liveGroups(prefix);
+      for (const one of readers) if (!live.has(`${prefix}${one}`)) await topic.report(one, null);
     },
     async makeTopics(name) {
       // As many partitions as frames has, which may have been given more than the settings say.

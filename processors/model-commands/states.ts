@@ -1,6 +1,6 @@
 /** What the processes that run say of a model, and the wait for them to say what is expected. */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
-import type { ModelState } from '../../schemas/model-control.ts';
+import type { ModelControl, ModelState } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import type { ModelWorld, Print } from './commands.ts';
 
@@ -47,14 +47,17 @@ export async function asked<T>(world: Pick<ModelWorld, 'clock'>, question: () =>
   }
 }
 
+/** That a process has brought this writing about, and no earlier one alike. */
+export const saysSo = (standing: Standing | undefined, { state, since }: Pick<ModelControl, 'state' | 'since'>): boolean => standing?.state === state && standing.since === since;
+
 /**
  * Resolves once every process that runs has said of the model what is `wanted`, and answers what they say. Throws overloaded
  * when the time is up.
  */
-export async function untilAll(world: ModelWorld, name: string, wanted: (standing: Standing | undefined) => boolean, doing: string, inTime: InTime, print: Print): Promise<Standings> {
+export async function untilAll(world: ModelWorld, name: string, wanted: (standing: Standing | undefined, report: ModelReport) => boolean, doing: string, inTime: InTime, print: Print): Promise<Standings> {
   for (let said = ''; ; await world.clock.sleep(pollMs)) {
     const processes = await asked(world, () => world.processes(), inTime);
-    const ready = [...processes.values()].filter((report) => report !== null && wanted(report.models[name])).length;
+    const ready = [...processes.values()].filter((report) => report !== null && wanted(report.models[name], report)).length;
     if (ready === processes.size) return processes;
     const line = `${doing}: ${ready} of ${processes.size} processes`;
     if (line !== said) print((said = line));

@@ -1,10 +1,10 @@
 /** `models unload NAME`: a model less, in two steps, so that nothing ends before every door is closed and what came in is answered. */
 import { SaccadeError } from '../../connectors/errors.ts';
-import { asItIs } from '../../schemas/model-control.ts';
+import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
 import { inputTopic, overflowTopic, tensorTopic, tenantTopicPattern } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import type { Ends, ModelWorld, Print } from './commands.ts';
-import { asked, endOf, type InTime, type Standings, stateOf, untilAll, words } from './states.ts';
+import { asked, endOf, type InTime, saysSo, type Standings, stateOf, untilAll, words } from './states.ts';
 
 type Asked = Extract<ModelCommand, { name: 'unload' }>;
 
@@ -17,8 +17,10 @@ export async function unloadModel(world: ModelWorld, { model: name, force, limit
   const inTime = endOf(limitMs, world);
   try {
     // One that was interrupted goes on from when it began: doors have been closed since.
-    if (state !== 'draining') await world.write(name, { ...world.control(name), state: 'draining', since: world.clock.now() });
-    await untilAll(world, name, (one) => one === undefined || one.state === 'draining', 'letting it be asked for no more', inTime, print);
+    const before = world.control(name);
+    const draining: ModelControl = state === 'draining' ? before : { ...before, state: 'draining', since: world.clock.now() };
+    if (state !== 'draining') await world.write(name, draining);
+    await untilAll(world, name, (one, { offered }) => saysSo(one, draining) || (one === undefined && !offered.includes(name)), 'letting it be asked for no more', inTime, print);
     await answered(world, name, inTime, print);
   } catch (error) {
     if (!(error instanceof SaccadeError) || error.code !== 'overloaded') throw error;
@@ -54,11 +56,44 @@ async function answered(world: ModelWorld, name: string, inTime: InTime, print: 
   }
 }
 
+/** How long nobody runs a tenant's input, while others are run, before it counts as given up: a restart is shorter. */
+const givenUpMs = 30_000;
+
+interface Left {
+  readonly topic: string;
+  readonly group: string;
+  readonly records: number;
+}
+
+/** Answers which tenants' inputs are read by nobody any more (the settings name them no longer): what lies there would be waited for in vain. */
+function givenUpBy(world: ModelWorld, print: Print): (left: readonly Left[]) => Promise<ReadonlySet<string>> {
+  const since = new Map<string, number>();
+  const givenUp = new Set<string>();
+  return async (left) => {
+    const usual = left.find(({ topic }) => topic === inputTopic);
+    const unread = left.filter(({ topic, records }) => records > 0 && tenantTopicPattern.test(topic) && !givenUp.has(topic));
+    // Where the usual input is not run either, it is the pipeline that is away.
+    if (!usual || unread.length === 0 || !(await world.runs(usual.group))) return givenUp;
+    for (const { topic, group, records } of unread) {
+      const now = world.clock.now();
+      if (await world.runs(group)) since.delete(topic);
+      else if (!since.has(topic)) since.set(topic, now);
+      else if (now - since.get(topic)! >= givenUpMs) {
+        givenUp.add(topic);
+        print(`!! ${records} of ${topic} are not waited for: no process reads it any more`);
+      }
+    }
+    return givenUp;
+  };
+}
+
 async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], inTime: InTime, print: Print): Promise<void> {
+  const givenUp = givenUpBy(world, print);
   for (let said = ''; ; await world.clock.sleep(pollMs)) {
     const look = () => Promise.all(ends.map(async ([topic, below]) => [...(await world.left(topic, below))].map(([group, records]) => ({ topic, group, records }))));
     const all = await asked(world, look, inTime);
-    const open = all.flat().filter(({ records }) => records > 0);
+    const inVain = await asked(world, () => givenUp(all.flat()), inTime);
+    const open = all.flat().filter(({ topic, records }) => records > 0 && !inVain.has(topic));
     if (open.length === 0) return;
     const told = () => Promise.all(open.map(async ({ topic, group, records }) => `${group} has ${records} of ${topic} left${(await world.runs(group)) ? '' : ' and no process runs it'}`));
     const line = (await asked(world, told, inTime)).join(', ');

@@ -77,6 +77,8 @@ export interface EdgeTestOptions {
   readonly able?: (model: string) => boolean;
   /** Names of the models of it that are being unloaded. */
   readonly leaving?: ReadonlySet<string>;
+  /** Those that may be asked for; all that are there unless given. */
+  readonly offered?: readonly string[];
 }
 
 export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {
@@ -89,7 +91,7 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
   await Promise.all([log.ensureTopics(topics), registry.prepare(topics)]);
   const producer = await log.producer();
   const blobs = memoryBlobs();
-  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, get models() { return names.filter((name) => !leaving.has(name)); }, leaving: (model: string) => (leaving.has(model) ? 0 : null), blobs };
+  const rules = { maxImageBytes: options.maxImageBytes ?? 4_000_000, claimCheckBytes: options.claimCheckBytes ?? 1_000_000, get models() { return (options.offered ?? names).filter((name) => !leaving.has(name)); }, leaving: (model: string) => (leaving.has(model) ? 0 : null), blobs };
   const clock = systemClock;
   const engine = stages.includes('infer') ? await engineWith(models, clock) : null;
   const metrics = new Registry();

@@ -7,6 +7,7 @@ import { historyQuerySchema, type Seen } from '../../../schemas/api/history.ts';
 import { statsQuerySchema } from '../../../schemas/api/stats.ts';
 import type { Prediction } from '../../../schemas/records.ts';
 import { atLeast } from '../../../schemas/roles.ts';
+import { meantModel } from '../../ingest/accept.ts';
 import { answerOf } from '../answer.ts';
 import { driftOf } from '../drift/drift-of.ts';
 import { historyOf } from '../history/history.ts';
@@ -67,7 +68,7 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
     intake.accepting();
     const span = startRequestSpan('POST /graphql infer', caller, begun);
     try {
-      const model = wanted || rules.models[0]!;
+      const model = meantModel(wanted, rules);
       const inquirer = { tenant: principal.tenant, traceparent: span.traceparent, startedAt: begun, waits: true };
       const [asked] = await inquiries.ask([{ image: Buffer.from(image, 'base64'), model, key: key || null }], inquirer);
       if (asked === undefined || asked instanceof SaccadeError) throw asked;

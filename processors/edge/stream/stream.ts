@@ -3,7 +3,7 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/ports.ts';
-import { type AcceptRules, checkModel } from '../../ingest/accept.ts';
+import { type AcceptRules, checkModel, meantModel } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
 import type { Ledger, Verdict } from '../ledger.ts';
 import { createPace, paceOfEach } from '../pace.ts';
@@ -101,10 +101,10 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     return count;
   }
 
-  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden. */
+  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden, unknown_model. */
   function meantBy({ scope, tenant }: Principal, wish: Opening): string {
     sourceWithin(scope, wish.source);
-    return modelWithin(scope, wish.model ?? sessions.modelOf(tenant, wish)) ?? rules.models[0]!;
+    return meantModel(modelWithin(scope, wish.model ?? sessions.modelOf(tenant, wish)), rules);
   }
 
   function open(principal: Principal, wish: Opening, link: Link): Session {

@@ -1,0 +1,187 @@
+/** The steps of the commands that load and unload models: what they write to the topic, and whom they wait for. Processes are sets of models on one log. */
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import { SaccadeError } from '../connectors/errors.ts';
+import { memoryLog } from '../connectors/memory/log.ts';
+import { parseModelChoice } from '../connectors/models/model-choice.ts';
+import { openRepository } from '../connectors/models/repository.ts';
+import type { Clock } from '../connectors/ports.ts';
+import { readArguments } from '../processors/model-commands/arguments.ts';
+import { type ModelWorld, runModelCommand } from '../processors/model-commands/commands.ts';
+import { type LiveModels, openModelSet } from '../processors/model-set.ts';
+import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
+import { systemClock } from '../processors/runtime/clock.ts';
+import { asItIs } from '../schemas/model-control.ts';
+import { tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { modelsRoot } from './support/models.ts';
+import { eventually } from './support/pipeline.ts';
+
+const [lite, faces] = ['efficientnet-lite0', 'ultraface'] as const;
+const repository = openRepository(modelsRoot);
+
+interface Stage {
+  readonly topic: ModelsTopic;
+  readonly world: ModelWorld;
+  readonly said: string[];
+  /** A process that serves these by its settings; `apply` is what it does about a model. */
+  process(reader: string, chosen: readonly string[], apply?: (name: string, set: LiveModels) => Promise<void>): Promise<LiveModels>;
+  models(...argv: string[]): Promise<void>;
+  /** The code with which a command ends. */
+  code(...argv: string[]): Promise<string>;
+}
+
+async function stage(t: TestContext, own: Partial<ModelWorld> = {}): Promise<Stage> {
+  const log = memoryLog();
+  await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+  const producer = await log.producer();
+  const at = { log, producer, clock: systemClock, say: () => {} };
+  const topic = await followModelsTopic({ ...at, reader: 'command', changed: () => {} });
+  const readers = new Set<string>();
+  const said: string[] = [];
+  t.after(async () => {
+    await topic.close();
+    await log.close();
+  });
+  const world: ModelWorld = {
+    read: (name, version) => repository.load({ name, version }),
+    names: () => repository.names(),
+    versions: (name) => repository.versions(name),
+    topics: async () => [lite, faces].map(tensorTopic),
+    control: topic.control,
+    write: topic.write,
+    tryOut: async () => {},
+    folds: async () => [],
+    fits: () => {},
+    async processes() {
+      await topic.caughtUp();
+      const reports = topic.reports();
+      return new Map([...readers].map((reader) => [reader, reports.get(reader) ?? null]));
+    },
+    forgetDead: async () => {},
+    makeTopics: async () => {},
+    ends: async () => new Map(),
+    left: async () => new Map(),
+    runs: async () => true,
+    clock: systemClock,
+    ...own,
+  };
+  const models: Stage['models'] = async (...argv) => {
+    const command = readArguments(argv);
+    if (command.name === 'tune') throw new SaccadeError('bad_request', 'Not here.');
+    await runModelCommand(world, command, (line) => said.push(line));
+    await topic.caughtUp();
+  };
+  return {
+    topic, world, said, models,
+    async process(reader, chosen, apply = async () => {}) {
+      const atStart = await Promise.all(chosen.map((text) => repository.load(parseModelChoice(text))));
+      const set = await openModelSet({ ...at, load: (choice) => repository.load(choice), chosen, atStart, stages: ['infer'], reader });
+      readers.add(reader);
+      t.after(() => set.close());
+      await set.begin(async (name) => {
+        await apply(name, set);
+        return { version: set.find(name)?.card.version ?? null, trouble: null };
+      });
+      return set;
+    },
+    code: (...argv) => models(...argv).then(() => 'done', (error: unknown) => (error as SaccadeError).code),
+  };
+}
+
+describe('thresholds', () => {
+  test('that are reset leave a model that was loaded where it is', async (t) => {
+    const here = await stage(t);
+    const set = await here.process('one', [lite]);
+    await here.models('load', faces);
+    await here.models('thresholds', faces, '--score', '0.9');
+    const since = here.topic.control(faces).since;
+    await here.models('thresholds', faces, '--reset');
+    assert.deepEqual(here.topic.control(faces), { state: 'served', since, version: '1', score: null, classes: {} });
+    await eventually(() => set.current(set.find(faces)!).card.thresholds.score < 0.9, 'the reset');
+    assert.deepEqual(set.offered(), [lite, faces]);
+  });
+});
+
+describe('a load that fails', () => {
+  const refusing = async (name: string): Promise<void> => {
+    if (name === faces) throw new SaccadeError('invalid_model', 'Not here.');
+  };
+
+  test('leaves what is written as it was, so that settings that name the model still mean it', async (t) => {
+    const here = await stage(t);
+    await here.process('one', [lite], refusing);
+    await here.topic.write(faces, { ...asItIs, score: 0.8 });
+    await here.topic.caughtUp();
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    await here.topic.caughtUp();
+    assert.deepEqual(here.topic.control(faces), { ...asItIs, score: 0.8 });
+    const later = await here.process('later', [lite, faces]);
+    assert.deepEqual(later.offered(), [lite, faces]);
+  });
+
+  test('ends what a load that was killed had begun', async (t) => {
+    const here = await stage(t);
+    await here.process('one', [lite], refusing);
+    await here.topic.write(faces, { ...asItIs, state: 'loading', version: '1' });
+    await here.topic.caughtUp();
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    await here.topic.caughtUp();
+    assert.equal(here.topic.control(faces).state, 'gone');
+  });
+
+  test('leaves no report that the next load takes for its own', async (t) => {
+    const here = await stage(t);
+    let attempts = 0;
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const set = await here.process('one', [lite], async (name, { find }) => {
+      if (name !== faces) return;
+      // Slow to forget the first attempt, so that its report is there still when the next one begins.
+      if (find(faces) === null) await held;
+      else if (attempts++ === 0) await refusing(name);
+    });
+    assert.equal(await here.code('load', faces), 'invalid_model');
+    here.said.splice(0);
+    const next = here.code('load', faces);
+    await eventually(() => here.said.includes('ready to answer: 0 of 1 processes'), 'the next load to wait');
+    release();
+    assert.equal(await next, 'done');
+    assert.deepEqual(set.offered(), [lite, faces]);
+  });
+});
+
+describe('unload', () => {
+  /** Five seconds pass while somebody sleeps. */
+  function hurried(): Clock {
+    let ahead = 0;
+    return { now: () => Date.now() + ahead, sleep: (_ms, signal) => ((ahead += 5_000), systemClock.sleep(5, signal)) };
+  }
+
+  test('does not wait for a tenant\'s input that no process reads any more, while others are read', async (t) => {
+    let usual = 3;
+    const here = await stage(t, {
+      clock: hurried(),
+      topics: async () => ['frames.in', 'frames.in.gone', ...[lite, faces].map(tensorTopic)],
+      ends: async () => new Map([[0, 9]]),
+      left: async (topic) => new Map([[`saccade.${topic}`, topic === 'frames.in' ? Math.max(0, usual--) : topic === 'frames.in.gone' ? 9 : 0]]),
+      runs: async (group) => group !== 'saccade.frames.in.gone',
+    });
+    const set = await here.process('one', [lite, faces]);
+    assert.equal(await here.code('unload', faces, '--limit', '3600'), 'done');
+    assert.deepEqual(set.offered(), [lite]);
+    assert.ok(here.said.includes('!! 9 of frames.in.gone are not waited for: no process reads it any more'), here.said.join('\n'));
+  });
+
+  test('waits for it where nothing is read: then it is the pipeline that is away', async (t) => {
+    const here = await stage(t, {
+      clock: hurried(),
+      topics: async () => ['frames.in', 'frames.in.gone', ...[lite, faces].map(tensorTopic)],
+      ends: async () => new Map([[0, 9]]),
+      left: async (topic) => new Map([[`saccade.${topic}`, topic === 'frames.in.gone' ? 9 : 0]]),
+      runs: async () => false,
+    });
+    await here.process('one', [lite, faces]);
+    assert.equal(await here.code('unload', faces, '--limit', '120'), 'overloaded');
+    assert.equal(here.topic.control(faces).state, 'draining');
+  });
+});
