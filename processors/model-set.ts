@@ -67,6 +67,9 @@ interface Entry {
 }
 
 const retryMs = 1_000;
+/** Loading a model takes a while of a processor: what fails for good is not tried all the time. */
+const firstAgainMs = 5_000;
+const longestAgainMs = 5 * 60_000;
 
 /** Resolves when all that was decided before is known. Throws log_unavailable. */
 export async function openModelSet({ load, chosen, atStart: found, stages, say, ...at }: ModelSetOptions): Promise<LiveModels> {
@@ -78,6 +81,9 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
   const unread = new Map<string, string>();
   const failed = new Map<string, string>();
   const settled = new Map<string, ModelReport['models'][string]>();
+  /** Times in a row that it could not be read or brought up, and those that are to be tried again. */
+  const attempts = new Map<string, number>();
+  const waiting = new Set<string>();
   const works = new Map<string, Promise<void>>();
   const resting = new AbortController();
   let apply: ((name: string) => Promise<Standing>) | null = null;
@@ -115,16 +121,17 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
     controls.set(name, control);
     const before = entries.get(name);
     const state = stateOf(name, control);
-    unread.delete(name);
-    if (state === 'gone') entries.delete(name);
-    else {
+    if (state === 'gone') {
+      entries.delete(name);
+      unread.delete(name);
+    } else {
       const { version, since } = control;
       try {
         const model = before && before.version === version ? before.read : await read(name, version);
         entries.set(name, { model: before?.model ?? model, read: model, current: controlled(model, control), version, state, since });
+        unread.delete(name);
       } catch (error) {
-        unread.set(name, asSaccadeError(error).detail);
-        say(`${name}: ${asSaccadeError(error).detail}`);
+        trouble(unread, name, error);
         // What answers goes on.
         const model = atStart.get(name);
         if (before) entries.set(name, { ...before, state, since });
@@ -141,20 +148,39 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
       if (resting.signal.aborted) return;
       const control = controlOf(name);
       const state = stateOf(name, control);
-      failed.delete(name);
-      const standing = await apply!(name).catch((error: unknown): Standing => {
-        const trouble = asSaccadeError(error).detail || asSaccadeError(error).message;
-        failed.set(name, trouble);
-        say(`${name}: ${trouble}`);
-        return { version: null, trouble };
-      });
+      const standing = await apply!(name).then(
+        (well) => (failed.delete(name), well),
+        (error: unknown): Standing => ({ version: null, trouble: trouble(failed, name, error) }),
+      );
       if (state === 'gone') settled.delete(name);
       else settled.set(name, { state, since: control.since, ...standing, trouble: standing.trouble ?? unread.get(name) ?? null });
+      if (state !== 'gone' && (failed.has(name) || unread.has(name))) later(name);
+      else attempts.delete(name);
       // Half of what is served at the start would read as if the rest were gone.
       if (begun) await tell();
     };
     const next = (works.get(name) ?? Promise.resolve()).then(work);
     works.set(name, next);
+  }
+
+  function trouble(of: Map<string, string>, name: string, error: unknown): string {
+    const why = asSaccadeError(error).detail || asSaccadeError(error).message;
+    // Said once, however often it is tried again.
+    if (of.get(name) !== why) say(`${name}: ${why}`);
+    of.set(name, why);
+    return why;
+  }
+
+  /** A folder that is still being copied, a log that was away: nobody would write the same into the topic once more. */
+  function later(name: string): void {
+    if (waiting.has(name)) return;
+    waiting.add(name);
+    const attempt = attempts.get(name) ?? 0;
+    attempts.set(name, attempt + 1);
+    void clock.sleep(Math.min(longestAgainMs, firstAgainMs * 2 ** attempt), resting.signal).then(() => {
+      waiting.delete(name);
+      if (!resting.signal.aborted && (failed.has(name) || unread.has(name))) changes = changes.then(() => take(name));
+    });
   }
 
   async function tell(): Promise<void> {
@@ -198,6 +224,7 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
     find: (name) => entries.get(name)?.model ?? null,
     current: (model) => entries.get(model.card.name)?.current ?? model,
     control: controlOf,
+    unreadable: (name) => (entries.has(name) ? null : (unread.get(name) ?? null)),
     degraded: () => Object.fromEntries([...new Map([...unread, ...failed])].map(([name, why]) => [`model ${name}`, why])),
     async caughtUp() {
       await topic.caughtUp();
@@ -206,7 +233,8 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
     async begin(act) {
       apply = act;
       await changes;
-      for (const name of new Set([...entries.keys(), ...unread.keys()])) settle(name);
+      // Of those that went meanwhile too: something may have been begun for them.
+      for (const name of controls.keys()) settle(name);
       await Promise.all(works.values());
       begun = true;
       await tell();

@@ -131,7 +131,7 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
     applied.set(name, control);
     if (!serving) return begin(name);
     // Another state alone is nothing to what answers; the same written again is a wish to try again.
-    const onlyState = before !== undefined && before.state !== control.state && isDeepStrictEqual({ ...before, state: null, since: 0 }, { ...control, state: null, since: 0 });
+    const onlyState = before !== undefined && (before.state !== control.state || control.state === 'draining') && isDeepStrictEqual({ ...before, state: null, since: 0 }, { ...control, state: null, since: 0 });
     if (serving.idle || (before !== control && !onlyState)) await serving.apply(control);
   }
 

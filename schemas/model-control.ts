@@ -13,7 +13,7 @@ export type ModelState = (typeof modelStates)[number];
 
 export const modelControlSchema = z.strictObject({
   state: z.enum(modelStates).nullable().default(null),
-  /** When it came to be in that state, in milliseconds since the epoch. */
+  /** When it came to be in that state, in milliseconds since the epoch; draining, 0: what lies in the log is let in no more either. */
   since: z.number().int().nonnegative().default(0),
   /** null: the version of the settings. */
   version: z.string().regex(/^\d+$/).nullable(),

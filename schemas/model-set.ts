@@ -7,9 +7,11 @@ export interface ModelSet {
    * when it came, which is what pictures are cut for. The same array until one comes or goes.
    */
   all(): readonly Model[];
+  /** Why a model that is asked for, and that others may serve, cannot be read here; null: it can, or nobody asks for it. */
+  unreadable(name: string): string | null;
   /** Resolves once all that was decided before the call, by whichever process, is known here. Throws log_unavailable. */
   caughtUp(): Promise<void>;
 }
 
 /** These and no others, for ever. */
-export const fixedModels = (models: readonly Model[]): ModelSet => ({ all: () => models, caughtUp: async () => {} });
+export const fixedModels = (models: readonly Model[]): ModelSet => ({ all: () => models, unreadable: () => null, caughtUp: async () => {} });

@@ -6,6 +6,7 @@ import type { ConsumerOptions, Log, LogConsumer } from '../connectors/ports.ts';
 import { followTable } from '../processors/runtime/control-table.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { needsKafka } from './support/components.ts';
+import { readAll } from './support/pipeline.ts';
 import { outgoing, testKafkaLog, testTopic, until } from './support/kafka.ts';
 
 const text = (entries: ReadonlyMap<string, Buffer>): Record<string, string> =>
@@ -37,6 +38,19 @@ for (const [name, make, skip] of [['in process', memoryLog, false], ['on Kafka',
       assert.deepEqual(changes.at(-1), ['a', null]);
       assert.deepEqual(changes.slice(0, 2), [['a', '1'], ['b', '1']]);
       await Promise.all([table.close(), second.close()]);
+    });
+
+    test('however often it is asked whether all is read, by several at once too, the topic gains one key', async () => {
+      const at = await open();
+      const table = await followTable(at);
+      for (let i = 0; i < 3; i++) {
+        await at.producer.send([outgoing(at.topic, 'a', `${i}`)]);
+        await Promise.all([table.caughtUp(), table.caughtUp()]);
+        assert.deepEqual(text(table.entries()), { a: `${i}` });
+      }
+      await table.close();
+      const keys = (await readAll(log, at.topic)).map(({ key }) => key?.toString() ?? '');
+      assert.equal(new Set(keys.filter((key) => key !== 'a')).size, 1, keys.join());
     });
 
     test('an empty one opens; one that cannot be read says so', async () => {

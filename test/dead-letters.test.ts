@@ -24,7 +24,8 @@ import { ingestStage } from '../processors/ingest/ingest.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { deadLetter } from '../processors/runtime/dead-letter.ts';
 import { exampleRecord } from '../schemas/examples.ts';
-import { handledTopic, topicSpecs } from '../schemas/topics.ts';
+import { asItIs } from '../schemas/model-control.ts';
+import { handledTopic, modelsTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { kafkaBrokers, needsKafka } from './support/components.ts';
 import { silent, testKafkaLog, testTopic, uniqueName } from './support/kafka.ts';
 
@@ -242,7 +243,7 @@ describe('dead letters on Kafka', { skip: needsKafka, timeout: 180_000 }, () => 
     log = testKafkaLog();
     survey = kafkaAdmin({ brokers: kafkaBrokers ?? [], clientId: 'saccade-test', log: silent });
     const handledSpec = topicSpecs([], { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }).find(({ name }) => name === handledTopic)!;
-    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), masker: unmasked, tenantOf: () => 'default', clock: systemClock, handledSpec, stopping: new AbortController().signal };
+    world = { log, survey, registry: fileRegistry(), blobs: memoryBlobs(), masker: unmasked, tenantOf: () => 'default', unloaded: async () => new Set(), clock: systemClock, handledSpec, stopping: new AbortController().signal };
   });
   after(async () => {
     await survey?.close();
@@ -389,6 +390,25 @@ describe('dead letters on Kafka', { skip: needsKafka, timeout: 180_000 }, () => 
     assert.deepEqual([code, out], [1, '2 of 3 dead letters replayed.\n']);
     assert.match(err, /was refused: .*99 bytes/);
     assert.deepEqual((await listed(home)).map(({ source }) => source), ['lost']);
+  });
+
+  test('tensors of a model that was unloaded are not sent where nobody reads them', async (t) => {
+    const model = uniqueName('unloaded');
+    const home = tensorTopic(model);
+    await log.ensureTopics([testTopic({ name: home }), testTopic({ name: `${home}.dlq` }), topicSpecs([], { partitions: 2, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }).find(({ name }) => name === modelsTopic)!]);
+    await die(home, [{ key: 'a' }]);
+    const producer = await log.producer();
+    t.after(() => producer.close());
+    const told = (state: 'gone' | 'served') => producer.send([{ topic: modelsTopic, key: model, value: Buffer.from(JSON.stringify({ ...asItIs, state })), partition: 0 }]);
+    await told('gone');
+    const { code, out, err } = await run(['replay', '--topic', home]);
+    assert.deepEqual([code, out], [1, '0 of 1 dead letter replayed.\n']);
+    assert.match(err, /has been unloaded.*models load/);
+    assert.deepEqual([await everything(home), (await listed(home)).length], [[], 1]);
+    await told('served');
+    assert.equal((await run(['replay', '--topic', home])).code, 0);
+    assert.equal((await everything(home)).length, 1);
+    await producer.send([{ topic: modelsTopic, key: model, value: null, partition: 0 }]);
   });
 
   test('a topic that is no more refuses its letters, and says so', async () => {

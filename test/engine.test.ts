@@ -64,6 +64,15 @@ describe('an engine', () => {
     assert.equal(rows[0]!.pixels.length, liteBytes, 'what was passed in is still the caller\'s');
   });
 
+  test('answers by every worker where all its models were unloaded and another is loaded', async () => {
+    const engine = await start({ models: [faces] });
+    await engine.unload(faces);
+    await engine.load(lite);
+    const results = await engine.run(lite, Array.from({ length: 12 }, () => grey(liteBytes)));
+    assert.deepEqual([...new Set(codes(results))], ['ok']);
+    assert.equal(engine.trouble(), null);
+  });
+
   test('says what it chose and what a row costs when warm', async () => {
     const engine = await start({ maxBatch: null });
     assert.deepEqual([engine.workers, engine.trouble()], [2, null]);

@@ -269,6 +269,20 @@ describe('frames in the store', { timeout: 120_000 }, () => {
     assert.deepEqual(await store.query("SELECT blob FROM kept_frames WHERE tenant = 'trimmed' ORDER BY blob"), [{ blob: '_other/c' }]);
   });
 
+  test('pictures whose rows could not be taken out are remembered until they can', async () => {
+    const one = new AbortController();
+    const forgotten: [readonly string[], number][] = [];
+    let [looks, tries] = [0, 0];
+    const blobs = { expire: async () => 0, trim: async () => [['a', 'b'], ['c'], []][looks]! };
+    const forget = async (names: readonly string[], before: number): Promise<void> => {
+      if (++tries < 2) throw new SaccadeError('store_unavailable');
+      forgotten.push([names, before]);
+    };
+    const clock = { now: () => looks, sleep: async () => void (++looks === 3 && one.abort()) };
+    await retainPictures({ clock, blobs, ageMs: () => Infinity, maxBytes: 0, forget, signal: one.signal, log: quiet });
+    assert.deepEqual(forgotten, [[['a', 'b'], 0], [['c'], 1]]);
+  });
+
   test('embeddings and timings have a row for each, and a question about a day reads its week alone', async () => {
     const [embedding] = await store.query(`SELECT dimensions, embedding FROM embeddings WHERE frame_id = '${idOf('two')}'`);
     assert.deepEqual(embedding, { dimensions: 3, embedding: [0.5, -1, 3.25] });

@@ -216,6 +216,7 @@ describe('the Kafka log, on the outside', { skip: needsKafka }, () => {
     };
     const settings = await settingsOf(spec.name);
     assert.equal((await settingsOf(table.name)).get('cleanup.policy'), 'compact');
+    assert.equal((await settingsOf(table.name)).get('segment.ms'), '3600000', 'its newest segment is never compacted');
     assert.equal(settings.get('retention.ms'), '123000');
     assert.equal(settings.get('max.message.bytes'), String(1_000_000 + 64 * 1024));
     assert.equal(settings.get('min.insync.replicas'), '1');

@@ -1,11 +1,15 @@
 /** Which models are served, by the settings and the topic, and what preprocess and the doors make of it. */
 import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { memoryBlobs } from '../connectors/blobs/memory.ts';
 import { SaccadeError } from '../connectors/errors.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { parseModelChoice } from '../connectors/models/model-choice.ts';
 import { openRepository } from '../connectors/models/repository.ts';
+import type { Clock } from '../connectors/ports.ts';
 import { checkModel } from '../processors/ingest/accept.ts';
 import { ingestStage } from '../processors/ingest/ingest.ts';
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
@@ -22,17 +26,23 @@ import { modelsRoot } from './support/models.ts';
 import { eventually, readAll } from './support/pipeline.ts';
 
 const [lite, boxes, faces] = ['efficientnet-lite0', 'nanodet', 'ultraface'] as const;
-const repository = openRepository(modelsRoot);
+/** What is tried again waits for nobody. */
+const quick: Clock = { now: Date.now, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 50), signal) };
 const never = new AbortController().signal;
 
 interface World {
   readonly set: LiveModels;
+  readonly root: string;
   names(): string[];
   tell(name: string, control: Partial<ModelControl> | string | null): Promise<void>;
   reported(): Promise<Record<string, unknown> | undefined>;
 }
 
-async function world(t: TestContext, chosen: readonly string[], written: Record<string, Partial<ModelControl> | string> = {}): Promise<World> {
+/** `here`: the only models of its repository at first; all of them unless given. */
+async function world(t: TestContext, chosen: readonly string[], written: Record<string, Partial<ModelControl> | string> = {}, here?: readonly string[]): Promise<World> {
+  const root = here ? await mkdtemp(join(tmpdir(), 'saccade-set-')) : modelsRoot;
+  for (const name of here ?? []) await cp(join(modelsRoot, name), join(root, name), { recursive: true });
+  const repository = openRepository(root);
   const log = memoryLog();
   await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
   const producer = await log.producer();
@@ -40,10 +50,14 @@ async function world(t: TestContext, chosen: readonly string[], written: Record<
     producer.send([{ topic: modelsTopic, key: name, value: control === null ? null : Buffer.from(typeof control === 'string' ? control : JSON.stringify({ ...asItIs, ...control })), partition: 0 }]);
   for (const [name, control] of Object.entries(written)) await tell(name, control);
   const atStart = await Promise.all(chosen.map((text) => repository.load(parseModelChoice(text))));
-  const set = await openModelSet({ load: (choice) => repository.load(choice), chosen, atStart, stages: ['preprocess'], log, producer, clock: systemClock, reader: 'here', say: () => {} });
-  t.after(async () => (await set.close(), await log.close()));
+  const set = await openModelSet({ load: (choice) => repository.load(choice), chosen, atStart, stages: ['preprocess'], log, producer, clock: quick, reader: 'here', say: () => {} });
+  t.after(async () => {
+    await set.close();
+    await log.close();
+    if (here) await rm(root, { recursive: true });
+  });
   return {
-    set, tell,
+    set, tell, root,
     names: () => set.all().map(({ card }) => card.name),
     async reported() {
       const last = (await readAll(log, modelsTopic)).findLast(({ key }) => key?.toString() === reportKey('here'));
@@ -137,22 +151,63 @@ describe('the set', () => {
   });
 });
 
+const image = photo('astronaut');
+const frameFor = (...models: string[]): Frame => ({ id: 'f', tenant: 't', source: 'cam', sequence: null, captured_at: 1, accepted_at: 2, content_type: 'image/jpeg', size: image.length, image, claim: null, models, deadline: null, reply: null });
+
 describe('what follows from it', () => {
   const inputOf = <T>(value: T, timestamp = 3): Input<T> => ({ value, key: 'cam', headers: {}, origin: { cluster: 'c', topic: 'x', partition: 0, offset: 0, timestamp }, bytes: 1, receivedAt: 4, attempt: 1 });
 
   test('preprocess that meets a model it does not know yet looks again before it refuses it', async (t) => {
     const { set, names, tell } = await world(t, [lite]);
-    const stage = preprocessStage({ models: set, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock: systemClock });
-    const image = photo('astronaut');
-    const frame: Frame = { id: 'f', tenant: 't', source: 'cam', sequence: null, captured_at: 1, accepted_at: 2, content_type: 'image/jpeg', size: image.length, image, claim: null, models: [faces], deadline: null, reply: null };
+    let now = 0;
+    let looks = 0;
+    const models = { ...set, caughtUp: () => (looks++, set.caughtUp()) };
+    const stage = preprocessStage({ models, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock: { ...systemClock, now: () => now } });
+    const frame = frameFor(faces);
     const outputs = async (): Promise<string[]> => {
       const [outcome] = await stage.process([inputOf(frame)], never);
       return outcome!.kind === 'emit' ? outcome!.records.map(({ output }) => output) : [];
     };
     assert.deepEqual(await outputs(), ['predictions'], 'refused: nobody serves it');
+    assert.deepEqual([await outputs(), looks], [['predictions'], 1], 'however many ask for it, it looks once in a while');
+    now += 2_000;
     await tell(faces, { state: 'loading', version: '1' });
     assert.deepEqual(names(), [lite], 'not read yet');
     assert.deepEqual(await outputs(), [faces]);
+  });
+
+  test('a frame for a model that is served but cannot be read here waits until it can; unloading it ends that', async (t) => {
+    const { set, names, tell, root } = await world(t, [lite], { [faces]: { state: 'served', version: '1' } }, [lite]);
+    await set.begin(async () => ({ version: '1', trouble: null }));
+    const stage = preprocessStage({ models: set, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock: systemClock });
+    const ending = async (name: string) => {
+      const [outcome] = await stage.process([inputOf(frameFor(lite, name))], never);
+      return outcome!.kind === 'retry' ? outcome!.error.message : outcome!.kind === 'emit' ? outcome!.records.map(({ output }) => output) : outcome!.kind;
+    };
+    assert.match(String(await ending(faces)), /ultraface cannot be read here/);
+    assert.deepEqual(await ending('resnet'), [lite, 'predictions'], 'what nobody asked to be served is refused still');
+    await tell(faces, { state: 'draining', version: '1', since: 7 });
+    await eventually(() => set.unreadable(faces) === null, 'it is given up');
+    assert.deepEqual(await ending(faces), [lite, 'predictions']);
+    await tell(faces, { state: 'served', version: '1' });
+    await eventually(() => set.unreadable(faces) !== null, 'it is asked for again');
+    await cp(join(modelsRoot, faces), join(root, faces), { recursive: true });
+    await eventually(() => names().includes(faces), 'tried again by itself');
+    assert.deepEqual(await ending(faces), [lite, faces]);
+    assert.deepEqual(set.degraded(), {});
+  });
+
+  test('a model that could not be brought up is tried again by itself, and reported then', async (t) => {
+    const { set, reported } = await world(t, [lite]);
+    let tries = 0;
+    await set.begin(async () => {
+      if (++tries < 3) throw new SaccadeError('log_unavailable', 'The group could not be joined.');
+      return { version: '2', trouble: null };
+    });
+    assert.match(set.degraded()[`model ${lite}`]!, /could not be joined/);
+    assert.match(JSON.stringify(await reported()), /"version":null,"trouble":"The group/);
+    await eventually(async () => /"version":"2","trouble":null/.test(JSON.stringify(await reported())), 'it answers');
+    assert.deepEqual([tries, set.degraded()], [3, {}]);
   });
 
   test('a record that lay in the log before a model began to leave is let in; what comes later is told so', async () => {
@@ -171,6 +226,9 @@ describe('what follows from it', () => {
         return (error as SaccadeError).code;
       }
     };
+    const last = ingestStage({ rules: { ...rules, leaving: () => 0 }, tenant: 't' });
+    const [late] = await last.process([inputOf(value, 1)], never);
+    assert.equal(late!.kind === 'reject' && late!.error.code, 'model_unloading', 'once the log is read to where the doors were closed, a record is not let in however old it says it is');
     assert.deepEqual([lite, faces, 'resnet'].map(code), ['undefined', 'model_unloading', 'unknown_model'], 'at a door it comes now');
     assert.ok(new SaccadeError('model_unloading').sendersFault, 'or a camera that goes on asking would halt ingest for all');
   });

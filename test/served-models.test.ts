@@ -247,6 +247,24 @@ describe('a model that ends its workers', () => {
   });
 });
 
+test('a tensor that comes for a model between its states waits a while, and is given up only then', async (t) => {
+  const root = await repositoryOf({ 1: asIs });
+  const world = await serve(root);
+  t.after(async () => (await world.close(), rm(root, { recursive: true })));
+  const serving = world.served.serving('ultraface');
+  const stage = inferStage({ serving, engine: world.served.engine, clock: systemClock });
+  const ending = async (attempt: number): Promise<string> => {
+    const [outcome] = await stage.process([inputOf(pixels, 'f', attempt)], never);
+    return outcome!.kind === 'retry' || outcome!.kind === 'reject' ? `${outcome!.kind} ${outcome!.error.code}` : outcome!.kind;
+  };
+  await world.tell({ ...plain, state: 'gone' });
+  await eventually(() => serving.idle, 'it is gone');
+  assert.deepEqual([await ending(1), await ending(5), await ending(6)], ['retry engine_unavailable', 'retry engine_unavailable', 'reject unknown_model']);
+  await world.tell({ ...plain, state: 'served', version: '1' });
+  await eventually(() => !serving.idle, 'it is back');
+  assert.equal(await ending(2), 'emit');
+});
+
 test('a model whose card names no golden image is served, and said to be unchecked', async (t) => {
   const root = await repositoryOf({ 1: asIs, 2: (card) => ({ ...card, golden: undefined }) });
   const world = await serve(root);

@@ -124,13 +124,16 @@ export function kafkaAdmin(options: KafkaOptions) {
   };
 }
 
+/** The newest segment is never compacted, and by default lasts a week: each start reads such a topic whole. */
+const compactedSegmentMs = 60 * 60_000;
+
 function creation(spec: TopicSpec) {
   return {
     topic: spec.name,
     numPartitions: spec.partitions,
     replicationFactor: spec.replication,
     configEntries: [
-      ...(spec.compacted ? [{ name: 'cleanup.policy', value: 'compact' }] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
+      ...(spec.compacted ? [{ name: 'cleanup.policy', value: 'compact' }, { name: 'segment.ms', value: String(compactedSegmentMs) }] : [{ name: 'retention.ms', value: String(spec.retentionMs) }]),
       ...(spec.segmentMs ? [{ name: 'segment.ms', value: String(spec.segmentMs) }] : []),
       { name: 'max.message.bytes', value: String(spec.maxRecordBytes + headerAllowance) },
       { name: 'min.insync.replicas', value: String(spec.minInSync) },

@@ -19,11 +19,13 @@ import type { Kept } from './keep.ts';
 const mib = 1024 * 1024;
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { served, current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const names = (): string[] => models.all().map(({ card }) => card.name);
-  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? []);
+  const fusedModels = new Set(names().filter((name) => !served || served.answering(name)));
+  const loaded = (stage: string): boolean => stage.startsWith('infer.') && !fusedModels.has(stage.slice('infer.'.length));
+  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? [], loaded);
   const live = await startLive({ log, registry, clock, groups, blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));

@@ -3,9 +3,13 @@ import type { stagesToWatch } from '../topology.ts';
 
 type Watched = ReturnType<typeof stagesToWatch>[number];
 
-/** The second of two fused families is as far as the first: their step reads the first one's topic, in its group. */
-export function asFused(stages: readonly Watched[], fused: readonly (readonly [string, string])[]): Watched[] {
+/**
+ * The second of two fused families is as far as the first: their step reads the first one's topic, in its group. `apart`: one
+ * that came while the process ran reads its own.
+ */
+export function asFused(stages: readonly Watched[], fused: readonly (readonly [string, string])[], apart: (stage: string) => boolean = () => false): Watched[] {
   const head = (stage: string): string => {
+    if (apart(stage)) return stage;
     const before = fused.find(([, second]) => second === stage.split('.')[0])?.[0];
     return before === undefined ? stage : head(before);
   };

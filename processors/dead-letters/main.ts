@@ -3,15 +3,17 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import { openRepository } from '../../connectors/models/repository.ts';
-import { handledTopic, inputTopic, topicSpecs } from '../../schemas/topics.ts';
+import type { Log } from '../../connectors/ports.ts';
+import { handledTopic, inputTopic, modelsTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
 import { openMasking } from '../masking.ts';
+import { followModelsTopic } from '../models-topic.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readArguments } from './arguments.ts';
 import { runCommand } from './commands.ts';
 import { help } from './help.ts';
-import type { World } from './world.ts';
+import type { Survey, World } from './world.ts';
 
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
@@ -61,12 +63,27 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
       blobs: openBlobs(s, data),
       masker: masking.masker,
       tenantOf: (input) => (input === inputTopic ? s.SACCADE_TENANT : (s.SACCADE_TENANT_TOPICS.get(input) ?? null)),
+      unloaded: () => unloaded(log, admin),
       clock: systemClock,
       handledSpec: specs.find(({ name }) => name === handledTopic)!,
       stopping,
     },
     close: async () => void (await Promise.all([masking.close(), close()])),
   };
+}
+
+async function unloaded(log: Log, survey: Survey): Promise<ReadonlySet<string>> {
+  // One that no pipeline has made yet holds nothing, and followers write into it.
+  if (!(await survey.topics()).includes(modelsTopic)) return new Set();
+  const producer = await log.producer();
+  try {
+    const topic = await followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
+    const names = topic.names().filter((name) => topic.control(name).state === 'gone');
+    await topic.close();
+    return new Set(names);
+  } finally {
+    await producer.close();
+  }
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

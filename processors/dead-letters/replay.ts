@@ -1,6 +1,7 @@
 /** Sends dead letters back to where they came from, then marks them; or only marks them. */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { LogProducer, LogRecord } from '../../connectors/ports.ts';
+import { tensorTopic } from '../../schemas/topics.ts';
 import { type DeadLetter, homeOf, idOf, original } from './letter.ts';
 import { type Action, markRecord } from './marks.ts';
 import { withPayload } from './payload.ts';
@@ -32,6 +33,8 @@ export async function replay(world: World, letters: readonly DeadLetter[], rate:
   const { log, clock, stopping, blobs } = world;
   const wanted = new Map(letters.map((letter) => [letter.id, letter]));
   const partitions = await partitionCounts(world, letters);
+  const tensors = letters.some(({ topic }) => topic.startsWith(tensorTopic('')));
+  const deserted = new Set([...(tensors ? await world.unloaded() : [])].map(tensorTopic));
   const producer = await log.producer();
   const atOnce = rate === null ? chunkRecords : Math.max(1, Math.min(chunkRecords, Math.floor(rate / 10)));
   const failed: { id: string; error: SaccadeError }[] = [];
@@ -47,7 +50,7 @@ export async function replay(world: World, letters: readonly DeadLetter[], rate:
     bytes = 0;
     if (rate !== null) await clock.sleep(Math.max(0, startedAt + ((done + failed.length) / rate) * 1000 - clock.now()), stopping);
     if (stopping.aborted) throw new Stopped();
-    const { sent, refused } = await send(producer, records, partitions);
+    const { sent, refused } = await send(producer, records, partitions, deserted);
     failed.push(...refused);
     await producer.send(sent.map((record) => markRecord(wanted.get(idOf(record))!, 'replayed', clock.now())));
     done += sent.length;
@@ -100,14 +103,15 @@ function endsAll(cause: unknown): boolean {
 }
 
 /** One record that its topic refuses does not hold up the others. Throws what would stop every other one too. */
-async function send(producer: LogProducer, records: readonly LogRecord[], partitions: ReadonlyMap<string, number>) {
+async function send(producer: LogProducer, records: readonly LogRecord[], partitions: ReadonlyMap<string, number>, deserted: ReadonlySet<string>) {
   const sent: LogRecord[] = [];
   const refused: { id: string; error: SaccadeError }[] = [];
   const addressed = records.filter((record) => {
     const topic = homeOf(record.topic);
-    if (partitions.has(topic)) return true;
-    refused.push({ id: idOf(record), error: new SaccadeError('not_found', `The topic it came from, ${topic}, is no more.`) });
-    return false;
+    // Sent there it would be marked as replayed, and lie unread until retention takes it.
+    const why = deserted.has(topic) ? `Nobody reads ${topic}: its model has been unloaded. Load it first: npm run saccade -- models load NAME.` : partitions.has(topic) ? null : `The topic it came from, ${topic}, is no more.`;
+    if (why !== null) refused.push({ id: idOf(record), error: new SaccadeError('not_found', why) });
+    return why === null;
   });
   const originalOf = (record: LogRecord) => original(record, partitions.get(homeOf(record.topic)) ?? 0);
   try {

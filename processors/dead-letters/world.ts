@@ -22,6 +22,8 @@ export interface World {
   readonly masker: Masker;
   /** Whose the images in an input are; null: nobody says. */
   tenantOf(input: string): string | null;
+  /** Models that `models unload` has taken away: nobody reads their tensors. Throws log_unavailable. */
+  unloaded(): Promise<ReadonlySet<string>>;
   readonly clock: Clock;
   /** How the topic of the marks is created where it is missing. */
   readonly handledSpec: TopicSpec;

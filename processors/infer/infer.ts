@@ -5,7 +5,7 @@ import type { Model } from '../../schemas/model-card.ts';
 import { ofFrame } from '../../schemas/of-frame.ts';
 import type { Answer, Prediction, Tensor } from '../../schemas/records.ts';
 import { unanswered } from '../../schemas/unanswered.ts';
-import { drop, emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
+import { drop, emit, failed, reject, retry, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
 import { answersOf } from './answers.ts';
 import type { Engine, RowInput, RowResult } from './engine.ts';
 import { flights, type Landed } from './flights.ts';
@@ -24,6 +24,11 @@ export interface InferOptions {
 
 /** A record that has killed this many workers is itself at fault, not the engine. */
 const deadlyAttempts = 3;
+/**
+ * Attempts, some seconds apart by then, after which a tensor that no version answers is given up: whoever unloads a model waits
+ * until all that was let in for it is answered, and a branch that is fused behind preprocess cannot be left standing.
+ */
+const patienceWithNone = 6;
 /** Records that lie ready in the engine's queue: enough for its turns among sources and models to mean something. */
 const recordsInHand = 64;
 
@@ -40,6 +45,7 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
 
   async function process(inputs: readonly Input<Tensor>[], signal: AbortSignal, guard: Guard = unguarded): Promise<Outcome[]> {
     const started = performance.now();
+    if (serving.idle) return inputs.map((input) => unanswerable(input, new SaccadeError('unknown_model', name)));
     const by = serving.current();
     const faults = inputs.map(({ value }) => faultOf(value, by.model));
     const answered = new Map<Input<Tensor>, Answered>();
@@ -72,6 +78,8 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
   function outcomeOf(input: Input<Tensor>, { by, result, joined }: Answered, batchMs: number): Outcome {
     if (!result.ok) {
       if (result.error.code === 'deadline_exceeded') return drop('deadline');
+      // Of a batch that took its version just before another one took over.
+      if (result.error.code === 'unknown_model') return unanswerable(input, result.error);
       const deadly = result.crashed && input.attempt >= deadlyAttempts;
       return deadly ? reject(new SaccadeError('inference_failed', `It ended a worker ${input.attempt} times.`, result.error)) : failed(result.error);
     }
@@ -139,6 +147,10 @@ export function inferStage({ serving, engine, clock, answers = null, batch }: In
     trouble: () => engine.trouble(),
   };
 }
+
+/** The sender named a model that was served: this process is between two states of it. */
+const unanswerable = ({ attempt }: Input<Tensor>, error: SaccadeError): Outcome =>
+  attempt < patienceWithNone ? retry(new SaccadeError('engine_unavailable', `${error.detail} does not answer here.`, error)) : reject(error);
 
 const crashed = (result: RowResult): boolean => !result.ok && result.crashed;
 

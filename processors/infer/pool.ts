@@ -113,8 +113,9 @@ export function workerPool(options: PoolOptions): Pool {
       const backbone = model.backbone && graphs.get(keyOf(model.backbone))?.policy;
       const loaded = await tryGraph(scout, model, options, log, backbone);
       graphs.set(key, loaded);
+      // Also for the first graph: there may have been others, and their workers are here still.
+      await teach([...alive].filter((worker) => worker !== scout), loaded);
       if (graphs.size === 1) await fill(loaded);
-      else await teach([...alive].filter((worker) => worker !== scout), loaded);
     } catch (error) {
       await drop(key);
       throw asSaccadeError(error, 'invalid_model');

@@ -116,6 +116,8 @@ const handle: { [K in Exclude<ToWorker['kind'], 'close'>]: (message: Ask<K>) => 
   run,
   async unload({ key }) {
     await release([key]);
+    // Other models' runs make theirs anew.
+    tensors.clear();
     return { kind: 'unloaded' };
   },
 };

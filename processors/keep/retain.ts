@@ -22,13 +22,19 @@ const everyMs = 10 * 60_000;
 
 /** Looks at once and then every ten minutes, until the signal aborts. A failure is logged and tried again at the next. */
 export async function retainPictures({ clock, blobs, ageMs, maxBytes, forget, signal, log }: RetainOptions): Promise<void> {
+  /** Deleted, and listed elsewhere still: with when they were. */
+  let listed: { readonly names: readonly string[]; readonly before: number }[] = [];
   while (!signal.aborted) {
     try {
       const expired = await blobs.expire((name) => ageMs(tenantOf(name)));
       const before = clock.now();
       const trimmed = await blobs.trim(maxBytes, tenantOf);
       if (expired + trimmed.length > 0) log.info({ expired, trimmed: trimmed.length }, 'kept pictures deleted');
-      if (trimmed.length > 0) await forget?.(trimmed, before);
+      if (trimmed.length > 0 && forget) listed.push({ names: trimmed, before });
+      while (listed.length > 0) {
+        await forget!(listed[0]!.names, listed[0]!.before);
+        listed.shift();
+      }
     } catch (error) {
       log.warn({ err: error }, 'kept pictures could not be deleted');
     }

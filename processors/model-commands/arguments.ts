@@ -26,7 +26,7 @@ export const help = `npm run saccade -- models COMMAND: how models are served, w
 --limit: seconds until load (120) or unload (600) gives up waiting; what it says is how things are then. --force: also the model that
 answers where none is asked for. What is loaded or unloaded stays so after a restart, whatever SACCADE_MODELS says.
 
-Exit codes: 0 done, 1 failed and nothing is changed, 2 asked for something that cannot be, 3 the log cannot be reached.
+Exit codes: 0 done, 1 failed and nothing is changed (past its limit unload goes on: it says so), 2 asked for something that cannot be, 3 the log cannot be reached.
 `;
 
 const refuse = (detail: string): never => {

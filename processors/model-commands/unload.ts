@@ -20,8 +20,19 @@ export async function unloadModel(world: ModelWorld, { model: name, force, limit
     const before = world.control(name);
     const draining: ModelControl = state === 'draining' ? before : { ...before, state: 'draining', since: world.clock.now() };
     if (state !== 'draining') await world.write(name, draining);
-    await untilAll(world, name, (one, { offered }) => saysSo(one, draining) || (one === undefined && !offered.includes(name)), 'letting it be asked for no more', inTime, print);
-    await answered(world, name, inTime, print);
+    const said = (writing: ModelControl, doing: string) =>
+      untilAll(world, name, (one, { offered }) => saysSo(one, writing) || (one === undefined && !offered.includes(name)), doing, inTime, print);
+    await said(draining, 'letting it be asked for no more');
+    const there = new Set(await world.topics());
+    const givenUp = givenUpBy(world, print);
+    const inputs = [inputTopic, ...[...there].filter((topic) => tenantTopicPattern.test(topic))];
+    await emptied(world, there, [inputs], givenUp, inTime, print);
+    // Until here a record is let in by its own time, which is another machine's or that of a picture from an archive. What lay there
+    // before the doors closed has been passed: from here on none is, whatever its time, and so what is counted below is all there is.
+    const closed: ModelControl = { ...draining, since: 0 };
+    await world.write(name, closed);
+    await said(closed, 'letting nothing more in for it');
+    await emptied(world, there, [inputs, ['frames', overflowTopic], [tensorTopic(name)]], givenUp, inTime, print);
   } catch (error) {
     if (!(error instanceof SaccadeError) || error.code !== 'overloaded') throw error;
     throw new SaccadeError('overloaded', `${error.detail} ${name} is being unloaded still: run this again to go on, or take it back with models load ${name}.`, error);
@@ -46,13 +57,11 @@ function check(processes: Standings, name: string, state: ReturnType<typeof stat
 }
 
 /** The way of a frame, topic by topic: what lies in one when all before it have been passed is all that can still come. */
-async function answered(world: ModelWorld, name: string, inTime: InTime, print: Print): Promise<void> {
-  const there = new Set(await world.topics());
-  const inputs = [inputTopic, ...[...there].filter((topic) => tenantTopicPattern.test(topic))];
-  for (const topics of [inputs, ['frames', overflowTopic], [tensorTopic(name)]]) {
+async function emptied(world: ModelWorld, there: ReadonlySet<string>, way: readonly (readonly string[])[], givenUp: GivenUp, inTime: InTime, print: Print): Promise<void> {
+  for (const topics of way) {
     const look = () => Promise.all(topics.filter((topic) => there.has(topic)).map(async (topic): Promise<[string, Ends]> => [topic, await world.ends(topic)]));
     const ends = await asked(world, look, inTime);
-    await passed(world, ends, inTime, print);
+    await passed(world, ends, givenUp, inTime, print);
   }
 }
 
@@ -66,7 +75,9 @@ interface Left {
 }
 
 /** Answers which tenants' inputs are read by nobody any more (the settings name them no longer): what lies there would be waited for in vain. */
-function givenUpBy(world: ModelWorld, print: Print): (left: readonly Left[]) => Promise<ReadonlySet<string>> {
+type GivenUp = (left: readonly Left[]) => Promise<ReadonlySet<string>>;
+
+function givenUpBy(world: ModelWorld, print: Print): GivenUp {
   const since = new Map<string, number>();
   const givenUp = new Set<string>();
   return async (left) => {
@@ -87,8 +98,7 @@ function givenUpBy(world: ModelWorld, print: Print): (left: readonly Left[]) => 
   };
 }
 
-async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], inTime: InTime, print: Print): Promise<void> {
-  const givenUp = givenUpBy(world, print);
+async function passed(world: ModelWorld, ends: readonly (readonly [string, Ends])[], givenUp: GivenUp, inTime: InTime, print: Print): Promise<void> {
   for (let said = ''; ; await world.clock.sleep(pollMs)) {
     const look = () => Promise.all(ends.map(async ([topic, below]) => [...(await world.left(topic, below))].map(([group, records]) => ({ topic, group, records }))));
     const all = await asked(world, look, inTime);

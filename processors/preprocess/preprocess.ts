@@ -6,14 +6,15 @@ import type { ModelSet } from '../../schemas/model-set.ts';
 import type { KnownAnswer } from '../../schemas/known-answer.ts';
 import type { Frame, FrameIdentity, Tensor } from '../../schemas/records.ts';
 import { unanswered, type Ending } from '../../schemas/unanswered.ts';
-import { emit, failed, reject, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
+import { emit, failed, reject, retry, type BatchPolicy, type Emitted, type Guard, type Input, type Outcome, type Stage, unguarded } from '../stage.ts';
 import type { DecodeLimits } from './config.ts';
 import { cutter } from './cutter.ts';
 import { cacheable, type CacheRules, type Known, lookUp, type Picture } from './known.ts';
 import { limiter } from './limiter.ts';
+import { lookAgain } from './look-again.ts';
 
 export interface PreprocessOptions {
-  /** The models served; a frame that asks for another gets a dead-lettered prediction for that one. */
+  /** The models served; a frame that asks for another gets a dead-lettered prediction for that one, or waits where it only cannot be read here. */
   readonly models: ModelSet;
   readonly blobs: BlobStore;
   readonly limits: DecodeLimits;
@@ -40,11 +41,15 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
   const find = (wanted: string): Model | undefined => models.all().find(({ card }) => card.name === wanted);
   const inputs = () => models.all().map(({ card }) => card.input);
   const { cut, reuse, start, stop } = cutter(inputs, limits);
+  const look = lookAgain(models, clock);
   const limited = limiter(poolThreads);
 
   async function preprocess(input: Input<Frame>, known: Known | null, guard: Guard): Promise<Outcome> {
     const frame = input.value;
     const unknown = [...new Set(frame.models)].filter((model) => !find(model));
+    const away = unknown.find((model) => models.unreadable(model) !== null);
+    // Others may serve it, and let it be asked for: this process is at fault, and a dead letter would be an answer lost.
+    if (away !== undefined) return retry(new SaccadeError('not_ready', `${away} cannot be read here: ${models.unreadable(away)}`));
     const wanted = wantedOf(frame);
     try {
       const tensors = wanted.length === 0 ? [] : await tensorsOf(input, wanted, known, guard);
@@ -119,7 +124,8 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
     start,
     async process(frames, _signal, guard = unguarded) {
       // A door may know sooner what has come than this process does.
-      if (frames.some(({ value }) => value.models.some((model) => !find(model)))) await models.caughtUp();
+      const unknown = new Set(frames.flatMap(({ value }) => value.models.filter((model) => !find(model) && models.unreadable(model) === null)));
+      if (unknown.size > 0) await look([...unknown]);
       // In one round trip. What lies beside the log is looked up when its turn has come: memory holds a few of those at once.
       const here = frames.flatMap(({ value: frame }) => (frame.image ? [{ frame, image: frame.image, wanted: wantedOf(frame) }] : []));
       const known = await knownOf(here);

@@ -212,15 +212,13 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     return left.reduce((sum, { partition, from, end }) => sum + Math.max(0, end - Math.max(from, fetched.get(partition) ?? 0)), 0);
   }
 
-  function trouble(): string | null {
-    return halted ?? consumerFault ?? sending.trouble() ?? executors.map((executor) => executor.trouble()).find((each) => each !== null) ?? null;
+  function troubles(): Record<string, string> {
+    const ofAll = halted ?? consumerFault ?? sending.trouble();
+    return ofAll !== null ? { [head.stage.name]: ofAll } : Object.fromEntries(executors.flatMap(({ stage, trouble }) => (trouble() === null ? [] : [[stage, trouble()!]])));
   }
 
   /** Why nothing need move: a fault, a stage that holds back, a command that makes writers hold (partitions add). */
-  function excused(): boolean {
-    const onHold = (topic: string): boolean => options.producer.held?.(topic) ?? false;
-    return trouble() !== null || executors.some((executor) => executor.resting()) || stepsOf(chain).some(({ to }) => Object.values(to).some(onHold));
-  }
+  const excused = (): boolean => Object.keys(troubles()).length > 0 || executors.some((executor) => executor.resting()) || stepsOf(chain).some(({ to }) => Object.values(to).some((topic) => options.producer.held?.(topic) ?? false));
 
   let progress: Progress | null = null;
   options.metrics.lag(head.stage.name, async () => {
@@ -293,7 +291,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       await consumer?.close();
       held = [];
     },
-    trouble,
+    troubles,
     stuck: () => (stopped.signal.aborted ? null : (progress?.stuck() ?? null)),
   };
 }

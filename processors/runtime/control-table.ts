@@ -34,6 +34,7 @@ export interface ControlTableOptions {
 export const tableGroups = (topic: string): string => `saccade.table.${topic}.`;
 
 const probePrefix = 'probe/';
+const probeHeader = 'probe';
 const probeEveryMs = 1_000;
 
 /**
@@ -46,8 +47,10 @@ const probeEveryMs = 1_000;
 export async function followTable(options: ControlTableOptions): Promise<ControlTable> {
   const { log, producer, clock, topic, changed, reader = randomUUID(), patienceMs = 30_000 } = options;
   const values = new Map<string, Buffer>();
-  /** Records of our own that are awaited, by key. */
-  const probes = new Map<string, AbortController>();
+  /** One key for all of them, so that compaction leaves one record; the number tells them apart. */
+  const probeKey = `${probePrefix}${reader}`;
+  /** Records of our own that are awaited, by number. */
+  const probes = new Map<number, AbortController>();
   let probed = 0;
   /** A rejoin reads from the beginning again; a value that has been replaced since must not come back, even for a moment. */
   let next = 0;
@@ -65,10 +68,16 @@ export async function followTable(options: ControlTableOptions): Promise<Control
     next = offset + 1;
     if (key === null) return;
     const name = key.toString();
-    if (name.startsWith(probePrefix)) return probes.get(name)?.abort();
+    if (name === probeKey) return arrivedProbe(Number(record.headers[probeHeader]));
+    if (name.startsWith(probePrefix)) return;
     if (value === null) values.delete(name);
     else values.set(name, value);
     changed?.(name, value);
+  }
+
+  /** One that comes back was sent after every call with a lower number: those have read far enough too. */
+  function arrivedProbe(number: number): void {
+    for (const [own, arrived] of probes) if (own <= number) arrived.abort();
   }
 
   /** A topic that was deleted and created anew begins at 0 again: all of it would pass for old, for ever. */
@@ -103,7 +112,7 @@ export async function followTable(options: ControlTableOptions): Promise<Control
   });
 
   async function caughtUp(): Promise<void> {
-    const probe = `${probePrefix}${reader}/${probed++}`;
+    const probe = probed++;
     const arrived = new AbortController();
     probes.set(probe, arrived);
     const until = clock.now() + patienceMs;
@@ -111,7 +120,7 @@ export async function followTable(options: ControlTableOptions): Promise<Control
       while (!arrived.signal.aborted) {
         if (clock.now() > until) throw new SaccadeError('log_unavailable', `${topic} could not be read to its end within ${patienceMs / 1000} s.`);
         // One that is lost (the broker restarts) is followed by another.
-        await producer.send([{ topic, key: probe, value: null, partition: 0 }]).catch(() => {});
+        await producer.send([{ topic, key: probeKey, value: null, headers: { [probeHeader]: String(probe) }, partition: 0 }]).catch(() => {});
         await clock.sleep(probeEveryMs, arrived.signal);
         if (!arrived.signal.aborted) await notice();
       }

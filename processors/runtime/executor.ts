@@ -48,6 +48,7 @@ export interface ExecutorOptions {
 }
 
 export interface StageExecutor {
+  readonly stage: string;
   submit(work: Work): void;
   /** What held it back may be over. */
   wake(): void;

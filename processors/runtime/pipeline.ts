@@ -35,7 +35,7 @@ export interface Pipeline {
   stop(limitMs: number): Promise<void>;
   /**
    * Runs one more step beside the others, by itself: what feeds it in this process writes its topic. Nothing to do where a step
-   * of that name consumes already. Resolves when it is warm and its group joined.
+   * of that name consumes already. Resolves when it is warm and its group joined; rejects, and may be called again, when it could not.
    */
   add(step: Step): Promise<void>;
   /** Ends the consumer of the step of this name: fetches no more, finishes what runs, commits. A branch that is fused behind another stays, idle. */
@@ -61,7 +61,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const names = stepsOf(chain).map((step) => step.stage.name);
     const runner = await chainRunner({ ...shared, chain, quarantine: suspects, logger: logger(names.join('+')) });
     runners.push(runner);
-    await runner.start();
+    try {
+      await runner.start();
+    } catch (error) {
+      // Left here it would pass for one that consumes, and nobody would start another.
+      const at = runners.indexOf(runner);
+      if (at >= 0) runners.splice(at, 1);
+      await runner.stop(0);
+      throw error;
+    }
   }
 
   /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
@@ -74,9 +82,6 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await clock.sleep(500, stopping.signal);
     }
   }
-
-  const each = (say: (runner: ChainRunner) => string | null): Record<string, string> =>
-    Object.fromEntries(runners.flatMap((runner) => (say(runner) === null ? [] : [[runner.name, say(runner)!]])));
 
   return {
     async start() {
@@ -96,11 +101,16 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       if (stopping.signal.aborted || runners.some((runner) => runner.name === name)) return;
       // One that is fused behind another, or was removed: its stage is there, and bears to be given work from both sides.
       const known = steps.find(({ stage }) => stage.name === name);
-      if (!known) {
-        added.set(name, step);
+      if (known) return run({ step: known, next: new Map() });
+      added.set(name, step);
+      try {
         await step.stage.start?.();
+        await run({ step, next: new Map() });
+      } catch (error) {
+        added.delete(name);
+        await step.stage.stop?.();
+        throw error;
       }
-      await run({ step: known ?? step, next: new Map() });
     },
     async remove(name, limitMs) {
       const at = runners.findIndex((runner) => runner.name === name);
@@ -109,7 +119,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await added.get(name)?.stage.stop?.();
       added.delete(name);
     },
-    troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...each((runner) => runner.trouble()) }),
-    stuck: () => each((runner) => runner.stuck()),
+    troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...Object.assign({}, ...runners.map((runner) => runner.troubles())) }),
+    stuck: () => Object.fromEntries(runners.flatMap((runner) => (runner.stuck() === null ? [] : [[runner.name, runner.stuck()!]]))),
   };
 }

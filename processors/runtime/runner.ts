@@ -44,8 +44,8 @@ export interface ChainRunner {
   start(): Promise<void>;
   /** Fetches no more, finishes what runs, commits, leaves the group. What has not finished after `limitMs` is left to the next owner. */
   stop(limitMs: number): Promise<void>;
-  /** Why no progress is made at present, or null. */
-  trouble(): string | null;
+  /** Why no progress is made at present, by the stage where it is: of the whole chain by its first. */
+  troubles(): Record<string, string>;
   /** How long no progress has been made without a reason, in words, or null: then a new process may fare better. */
   stuck(): string | null;
 }

@@ -247,6 +247,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   }
 
   return {
+    stage: stage.name,
     submit(work) {
       queue.push(work);
       schedule();

@@ -9,6 +9,7 @@ import { type EdgeUnderTest, picture, startEdgeUnderTest } from '../support/edge
 
 test('a model is unable by its own trouble, or by one of what every model needs', () => {
   assert.equal(ableModel('a', {}), true);
+  assert.deepEqual([true, false, null].map((answers) => ableModel('a', {}, answers)), [true, false, true], 'where the engine is here, it must have it');
   assert.equal(ableModel('a', { 'infer.b': 'halted', sink: 'the store is away', edge: 'it is stopping' }), true);
   for (const stage of ['infer.a', 'preprocess', 'engine', 'pipeline']) assert.equal(ableModel('a', { [stage]: 'halted' }), false, stage);
 });

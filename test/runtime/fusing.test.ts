@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SaccadeError } from '../../connectors/errors.ts';
 import { planChains } from '../../processors/runtime/wiring.ts';
-import { emit, type Input, reject } from '../../processors/stage.ts';
+import { emit, type Input, reject, retry } from '../../processors/stage.ts';
 import { caughtUp, eventually, type Item, itemOf, logWith, offer, passOn, pipelineOn, readAll, step } from '../support/pipeline.ts';
 
 /** pre ─▶ t.x, t.y ─▶ infer.x, infer.y ─▶ out. infer.y refuses n = 3. */
@@ -50,6 +50,19 @@ describe('fusing', () => {
       assert.equal(hops, fuse.length > 0 ? 0 : 18);
     }
     assert.deepEqual(outcomes[1], outcomes[0]);
+  });
+
+  test('a trouble is named after the stage that has it', async () => {
+    const log = await logWith('in', 't.x', 't.y', 'out');
+    await offer(log, 'in', ['a'], 2);
+    const [pre, x, y] = steps();
+    const away = step({ name: 'infer.y', process: async (batch) => batch.map(() => retry(new SaccadeError('engine_unavailable'))) }, 't.y', { out: 'out' });
+    assert.equal(y!.stage.name, away.stage.name);
+    const pipeline = await pipelineOn(log, [pre!, x!, away], { fuse: [['pre', 'infer']] });
+    await pipeline.start();
+    await eventually(() => Object.keys(pipeline.troubles()).length > 0, 'the trouble');
+    assert.deepEqual(Object.keys(pipeline.troubles()), ['infer.y']);
+    await pipeline.stop(0);
   });
 
   test('a dead letter of a fused chain holds the input of the chain and names the stage that failed', async () => {

@@ -53,6 +53,29 @@ describe('the runtime on the in-process log', () => {
     assert.deepEqual(await bySource(log, 'out'), expected(60));
   });
 
+  test('a step that could not join its group is not taken for one that consumes: it can be added again', async () => {
+    const log = await logWith('in', 'work.x', 'out');
+    let away = true;
+    const shaky: typeof log = {
+      ...log,
+      endOffsets: (topic) => log.endOffsets(topic),
+      consumer: (options) => (away && options.topics[0] === 'work.x' ? Promise.reject(new SaccadeError('log_unavailable', 'no coordinator')) : log.consumer(options)),
+    };
+    const lives: string[] = [];
+    const late = step({ name: 'late', process: passOn('out'), start: async () => void lives.push('start'), stop: async () => void lives.push('stop') }, 'work.x', { out: 'out' });
+    const pipeline = await pipelineOn(shaky, [step({ name: 's', process: passOn('out') }, 'in', { out: 'out' })]);
+    await pipeline.start();
+    await offer(log, 'work.x', ['a'], 3);
+    await assert.rejects(pipeline.add(late), /no coordinator/);
+    assert.deepEqual(pipeline.troubles(), {});
+    away = false;
+    await pipeline.add(late);
+    await eventually(() => caughtUp(log, 'g.late', 'work.x'), 'it works');
+    await pipeline.stop(1000);
+    assert.deepEqual(lives, ['start', 'stop', 'start', 'stop']);
+    assert.deepEqual(await bySource(log, 'out'), { a: [0, 1, 2] });
+  });
+
   test('a bad record goes to the dead letters with its reason; its neighbours go on', async () => {
     const log = await logWith('in', 'out', 'outcomes');
     await offer(log, 'in', sources, 5);
