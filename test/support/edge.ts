@@ -75,10 +75,10 @@ export interface EdgeTestOptions {
   readonly cache?: Cache;
   readonly keys?: readonly Cache[];
   readonly able?: (model: string) => boolean;
-  /** Those that may be asked for; all that are there unless given. */
-  readonly offered?: readonly string[];
   /** Names of the models of it that are being unloaded. */
   readonly leaving?: ReadonlySet<string>;
+  /** Those that may be asked for; all that are there unless given. */
+  readonly offered?: readonly string[];
 }
 
 export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise<EdgeUnderTest> {

@@ -101,7 +101,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     return count;
   }
 
-  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden. */
+  /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden, unknown_model. */
   function meantBy({ scope, tenant }: Principal, wish: Opening): string {
     sourceWithin(scope, wish.source);
     return meantModel(modelWithin(scope, wish.model ?? sessions.modelOf(tenant, wish)), rules);
