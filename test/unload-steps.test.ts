@@ -1,7 +1,7 @@
 /** In which order `models unload` closes the doors and looks at the topics: what it counts must be all that can still come. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ModelWorld } from '../processors/model-commands/commands.ts';
+import type { ModelWorld } from '../processors/model-commands/world.ts';
 import { unloadModel } from '../processors/model-commands/unload.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { asItIs, type ModelControl } from '../schemas/model-control.ts';

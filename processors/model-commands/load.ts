@@ -3,8 +3,8 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
 import type { ModelCommand } from './arguments.ts';
-import type { ModelWorld, Print } from './commands.ts';
 import { checkKnown, endOf, saysSo, stateOf, troublesOf, untilAll } from './states.ts';
+import type { ModelWorld, Print } from './world.ts';
 
 type Asked = Extract<ModelCommand, { name: 'load' }>;
 

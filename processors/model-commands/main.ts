@@ -22,8 +22,9 @@ import { tableGroups } from '../runtime/control-table.ts';
 import { unfinished } from '../runtime/lag.ts';
 import { checkModel, engineSettings } from '../served-models.ts';
 import { help, readArguments } from './arguments.ts';
-import { type ModelWorld, runModelCommand } from './commands.ts';
+import { runModelCommand } from './commands.ts';
 import { tuneTable } from './tune-table.ts';
+import type { ModelWorld } from './world.ts';
 
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;

@@ -2,7 +2,7 @@
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { ModelControl, ModelState } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
-import type { ModelWorld, Print } from './commands.ts';
+import type { ModelWorld, Print } from './world.ts';
 
 export const words: Readonly<Record<ModelState, string>> = { loading: 'being loaded', served: 'served', draining: 'being unloaded', gone: 'not served' };
 

@@ -3,8 +3,8 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
 import { inputTopic, overflowTopic, tensorTopic, tenantTopicPattern } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
-import type { Ends, ModelWorld, Print } from './commands.ts';
 import { asked, endOf, type InTime, saysSo, type Standings, stateOf, untilAll, words } from './states.ts';
+import type { Ends, ModelWorld, Print } from './world.ts';
 
 type Asked = Extract<ModelCommand, { name: 'unload' }>;
 
