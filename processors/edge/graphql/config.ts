@@ -1,8 +1,5 @@
 import { z } from 'zod';
-
-const mib = 1024 * 1024;
-const ms = (fallback: number) => z.number().int().min(1).default(fallback);
-const count = (fallback: number) => z.number().int().positive().default(fallback);
+import { count, mib, ms } from '../bounds.ts';
 
 /** Limits of the WebSockets of /graphql. Times in milliseconds. A message may have as many bytes as one of /v1/stream, which is on the same server. */
 export const graphqlConfig = z.strictObject({

@@ -2,6 +2,7 @@
 import { SaccadeError } from '../../../connectors/errors.ts';
 import type { Clock } from '../../../connectors/ports.ts';
 import type { Principal } from '../principal.ts';
+import { checkPlace, isSomebody } from '../socket-places.ts';
 import type { GraphqlConfig } from './config.ts';
 
 /** One that is open. */
@@ -24,15 +25,11 @@ export interface GraphqlSockets {
 
 const checkEveryMs = 1_000;
 
-/** Where nobody is asked who they are, everybody is the same. */
-const isSomebody = ({ kind }: Principal): boolean => kind !== 'open';
-
 export function openSockets({ limits, clock }: { readonly limits: GraphqlConfig; readonly clock: Clock }): GraphqlSockets {
   const sockets = new Map<Served, Principal>();
   let held = 0;
   const heldBy = new Map<string, number>();
   const closing = new AbortController();
-  const sizeOf = (of: Principal): number => [...sockets.values()].filter(({ id }) => id === of.id).length;
 
   async function watch(): Promise<void> {
     while (!closing.signal.aborted) {
@@ -44,10 +41,7 @@ export function openSockets({ limits, clock }: { readonly limits: GraphqlConfig;
   void watch();
 
   return {
-    admit(principal) {
-      if (sockets.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${sockets.size} sockets are open.`);
-      if (isSomebody(principal) && sizeOf(principal) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
-    },
+    admit: (principal) => checkPlace(sockets, principal, limits),
     add(principal, served) {
       sockets.set(served, principal);
       return () => void sockets.delete(served);

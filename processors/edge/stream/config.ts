@@ -1,8 +1,5 @@
 import { z } from 'zod';
-
-const mib = 1024 * 1024;
-const ms = (fallback: number) => z.number().int().min(1).default(fallback);
-const count = (fallback: number) => z.number().int().positive().default(fallback);
+import { count, mib, ms } from '../bounds.ts';
 
 /** Limits of /v1/stream. Times in milliseconds. */
 export const streamConfig = z.strictObject({

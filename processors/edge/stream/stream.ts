@@ -11,6 +11,7 @@ import { lapseClosing, type Principal, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
 import { modelWithin, sourceWithin } from '../scope.ts';
+import { checkPlace } from '../socket-places.ts';
 import { createBudget } from './budget.ts';
 import { connect, type Connection } from './connection.ts';
 import type { StreamConfig } from './config.ts';
@@ -95,12 +96,6 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
-  function socketsOf(id: string): number {
-    let count = 0;
-    for (const principal of connections.values()) if (principal.id === id) count += 1;
-    return count;
-  }
-
   /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden, unknown_model. */
   function meantBy({ scope, tenant }: Principal, wish: Opening): string {
     sourceWithin(scope, wish.source);
@@ -133,9 +128,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
     config: { needs: 'operator', rate: 'read', scope: 'itself' },
     onRequest: async (request) => {
       if (stopping) throw notReady(true);
-      if (connections.size >= limits.maxSockets) throw new SaccadeError('overloaded', `${connections.size} sockets are open.`);
-      const { id, kind } = request.principal;
-      if (kind !== 'open' && connections.size >= limits.maxSocketsEach && socketsOf(id) >= limits.maxSocketsEach) throw new SaccadeError('rate_limited', `${limits.maxSocketsEach} sockets of yours are open.`);
+      checkPlace(connections, request.principal, limits);
       // A query that makes no sense is refused with words, which a close code has few of.
       const wish = openingOfQuery(request.query as Record<string, unknown>);
       if (wish) meantBy(request.principal, wish);
