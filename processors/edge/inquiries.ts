@@ -10,9 +10,9 @@ import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
-import { createPace, type Pace, paceOfEach } from './pace.ts';
+import { createPace, type Pace, paceOfEach, tooMany } from './pace.ts';
 import type { RecentResults } from './recent-results.ts';
-import { requestSource } from './scope.ts';
+import { requestSource as source } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
 import type { Identified, UsedKeys } from './used-keys.ts';
 
@@ -76,11 +76,8 @@ export interface Inquiries {
   full(model: string): boolean;
 }
 
-const source = requestSource;
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
 const listenMs = 10 * 60_000;
-
-export const tooMany = (): SaccadeError => new SaccadeError('overloaded', 'Answers would come late.');
 
 interface Prepared {
   readonly id: string;

@@ -4,6 +4,7 @@
  * increase and multiplicative decrease, as TCP finds its window (RFC 5681); a queue that comes and goes is told from one that
  * stays by how long answers have been late without a break, as CoDel does (RFC 8289).
  */
+import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 
 export interface Pace {
@@ -31,6 +32,9 @@ export interface PaceOptions {
 }
 
 const decrease = 0.7;
+
+/** What whoever finds it full is told, by whichever door. */
+export const tooMany = (): SaccadeError => new SaccadeError('overloaded', 'Answers would come late.');
 
 export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1, calm = { count: 0, targetMs } }: PaceOptions): Pace {
   let limit = first;

@@ -7,7 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../connectors/ports.ts';
-import { tooMany } from './inquiries.ts';
+import { tooMany } from './pace.ts';
 import { problemBody, retryAfterSeconds } from './problem.ts';
 
 export interface Overload {
