@@ -89,7 +89,8 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
     const topics = topicsOf(names);
     await Promise.all([patiently(() => log.ensureTopics(topics), patience), patiently(() => registry.prepare(topics), patience)]);
   };
-  await prepare(read.map((model) => model.card.name));
+  const named = read.map((model) => model.card.name);
+  await prepare(named);
   const producer = await patiently(() => openProducer({ log, clock, logger: logger.child({ component: 'producer' }) }), patience);
   ending.add('producer', () => producer.close());
   const modelOptions = { load: (choice: ModelChoice) => readModel(repository, s, choice), chosen: s.SACCADE_MODELS, atStart: read, stages: s.SACCADE_STAGES, log, producer, clock, reader: randomUUID(), say: (message: string) => logger.info({ component: 'models' }, message) };
@@ -101,7 +102,8 @@ export async function layFoundation(config: Config, { logger, ending, end, say }
   for (const { name } of s.SACCADE_MODELS.map(parseModelChoice)) {
     if (models.control(name).state === 'gone') say(`!! ${name} of SACCADE_MODELS is not served: it was unloaded. To serve it: npm run saccade -- models load ${name}`);
   }
-  await prepare(models.all().map((model) => model.card.name));
+  const loaded = models.all().map((model) => model.card.name).filter((name) => !named.includes(name));
+  if (loaded.length > 0) await prepare(loaded);
 
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
