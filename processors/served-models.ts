@@ -135,6 +135,11 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
     if (serving.idle || (before !== control && !onlyState)) await serving.apply(control);
   }
 
+  function answering(name: string): Served | null {
+    const found = servings.get(name);
+    return found && !found.idle ? found.current() : null;
+  }
+
   const close = async (): Promise<void> => {
     await Promise.all([...servings.values()].map((serving) => serving.close()));
     await engine.close();
@@ -158,15 +163,12 @@ export async function openServedModels(options: ServedModelsOptions): Promise<Se
       if (!found) throw new SaccadeError('unknown_model', name);
       return found;
     },
-    answering(name) {
-      const found = servings.get(name);
-      return found && !found.idle ? found.current() : null;
-    },
+    answering,
     follow,
     describe(name) {
-      const found = servings.get(name);
-      if (!found || found.idle) return null;
-      const { model } = found.current();
+      const running = answering(name);
+      if (!running) return null;
+      const { model } = running;
       const { provider, policy } = engine.about(model);
       return `${keyOf(model)} on ${provider}${policy.rows > 1 ? `, up to ${policy.rows} rows a run` : ''}`;
     },
