@@ -13,7 +13,7 @@ import { allGone, logOf, processesOf, runFileOf, startSaccade } from './support/
 
 test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, async () => {
   const data = mkdtempSync(join(tmpdir(), 'saccade-closed-'));
-  const saccade = startSaccade(data, ['--source', 'none'], { SACCADE_AUTH: 'required', SACCADE_MODELS: 'efficientnet-lite0', SACCADE_TENANT_TOPICS: 'frames.in.gates=acme' });
+  const saccade = startSaccade(data, ['--source', 'none'], { SACCADE_AUTH: 'required', SACCADE_MODELS: 'efficientnet-lite0', SACCADE_TENANT_TOPICS: 'frames.in.gates=acme', SACCADE_KEEP_FRAMES_EVERY_S: oneStretch() });
   try {
     const url = await saccade.ready();
     const [key] = /sac_[a-z0-9]{16}_\S{43}/.exec(saccade.output())!;
@@ -41,6 +41,9 @@ test('a pipeline that asks who asks', { skip: needsKafka, timeout: 240_000 }, as
     rmSync(data, { recursive: true, force: true });
   }
 });
+
+/** A length of the stretches that frames are kept of, counted from 1970, within one of which this whole test lies. */
+const oneStretch = (): string => String([86_400, 80_000].find((s) => (Date.now() / 1000) % s < s - 600)!);
 
 /** A frame of a tenant's topic, whatever its producer writes, and a record of it that is none: both are that tenant's, and nobody else's. */
 async function ownTopic(data: string, url: string, command: (...args: string[]) => string): Promise<void> {
