@@ -23,9 +23,8 @@ export async function openDoors(base: Foundation, server: HttpServer, intake: In
   const { settings: s, log, producer, registry, rules, blobs, clock, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const names = (): string[] => models.all().map(({ card }) => card.name);
-  const fusedModels = new Set(names().filter((name) => !served || served.answering(name)));
-  const loaded = (stage: string): boolean => stage.startsWith('infer.') && !fusedModels.has(stage.slice('infer.'.length));
-  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? [], loaded);
+  const elsewhere = (stage: string): boolean => served !== null && stage.startsWith('infer.') && !served.answering(stage.slice('infer.'.length));
+  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? [], elsewhere);
   const live = await startLive({ log, registry, clock, groups, blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));

@@ -4,6 +4,7 @@
  */
 import type { LogConsumer, LogRecord, TopicPartition } from '../../connectors/ports.ts';
 import { deadLetterTopic } from '../../schemas/topics.ts';
+import { branchesOf, type Ties } from './branches.ts';
 import { byteBudget } from './byte-budget.ts';
 import { committer } from './committer.ts';
 import { deadLetterRatio } from './dead-letter-ratio.ts';
@@ -17,7 +18,7 @@ import { type Progress, watchProgress } from './progress.ts';
 import type { ChainRunner, ChainRunnerOptions } from './runner.ts';
 import { sender } from './sender.ts';
 import { stageExecutor } from './stage-executor.ts';
-import { type Chain, stepsOf } from './wiring.ts';
+import type { Step } from './wiring.ts';
 
 /** What a record costs in memory beside its value. */
 const recordOverhead = 512;
@@ -70,12 +71,11 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     else budget.take(bytes);
   }
 
-  function executorFor(part: Chain): StageExecutor {
-    const next = new Map([...part.next].map(([topic, follower]) => [topic, executorFor(follower)]));
-    const own = options.metrics.stage(part.step.stage.name);
+  function executorOf(step: Step, ties: Ties): StageExecutor {
+    const own = options.metrics.stage(step.stage.name);
     const ratio = limits.deadLetters && deadLetterRatio(limits.deadLetters, clock);
-    const executor = stageExecutor({
-      step: part.step,
+    return stageExecutor({
+      step,
       cluster,
       registry: options.registry,
       clock,
@@ -86,24 +86,22 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       quarantine: options.quarantine,
       current,
       signal: () => generationEnd.signal,
-      next: (topic) => next.get(topic),
+      next: ties.next,
       charge,
       blobs: options.blobs,
       // What is on its way frees memory when it arrives. Without that, the work that would set it free must go on.
-      hold: () => halted !== null || (producedBytes > limits.inFlightBytes && sending.busy),
+      hold: () => halted !== null || ties.closed() || (producedBytes > limits.inFlightBytes && sending.busy),
       produced(entry, bytes) {
         if (current(entry)) producedBytes += bytes;
       },
       left(source, error) {
         progress?.moved();
         const why = ratio?.count(source, error);
-        if (why) halt(part.step.stage.name, why);
+        if (why) halt(step.stage.name, why);
       },
       waits: () => progress?.moved(),
       finished: () => sending.wake(),
     });
-    executors.push(executor);
-    return executor;
   }
 
   /** For good: a person has to look first. What is in work goes its way and is committed, what has only been fetched comes again. */
@@ -118,8 +116,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     options.announce?.(`!! ${halted}`);
   }
 
-  const executors: StageExecutor[] = [];
-  const first = executorFor(chain);
+  const branches = branchesOf({ chain, log, clock, logger, signal: stopped.signal, executorOf, queues: () => queues.values() });
 
   const sending = sender({
     producer: options.producer,
@@ -153,7 +150,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
   });
 
   function wakeExecutors(): void {
-    for (const executor of executors) executor.wake();
+    for (const executor of branches.executors()) executor.wake();
   }
 
   const inHand = (): number => [...queues.values()].reduce((sum, queue) => sum + queue.length, 0);
@@ -167,7 +164,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     generationEnd = manyListeners();
     held = partitions;
     queues = new Map();
-    for (const executor of executors) executor.prune();
+    for (const executor of branches.executors()) executor.prune();
+    branches.assigned();
     budget.give(budget.used);
     producedBytes = 0;
     fetched = new Map();
@@ -201,7 +199,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       const bytes = (record.value?.length ?? 0) + recordOverhead;
       const entry = queue.add(record, bytes);
       budget.take(bytes);
-      first.submit({ entry, bytes, queuedAt, attempt: 1 });
+      branches.head.submit({ entry, bytes, queuedAt, attempt: 1 });
     }
     reportInFlight();
   }
@@ -214,11 +212,11 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
 
   function troubles(): Record<string, string> {
     const ofAll = halted ?? consumerFault ?? sending.trouble();
-    return ofAll !== null ? { [head.stage.name]: ofAll } : Object.fromEntries(executors.flatMap(({ stage, trouble }) => (trouble() === null ? [] : [[stage, trouble()!]])));
+    return ofAll !== null ? { [head.stage.name]: ofAll } : Object.fromEntries(branches.executors().flatMap(({ stage, trouble }) => (trouble() === null ? [] : [[stage, trouble()!]])));
   }
 
   /** Why nothing need move: a fault, a stage that holds back, a command that makes writers hold (partitions add). */
-  const excused = (): boolean => Object.keys(troubles()).length > 0 || executors.some((executor) => executor.resting()) || stepsOf(chain).some(({ to }) => Object.values(to).some((topic) => options.producer.held?.(topic) ?? false));
+  const excused = (): boolean => Object.keys(troubles()).length > 0 || branches.resting() || branches.steps().some(({ to }) => Object.values(to).some((topic) => options.producer.held?.(topic) ?? false));
 
   let progress: Progress | null = null;
   options.metrics.lag(head.stage.name, async () => {
@@ -280,7 +278,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     async stop(limitMs) {
       if (stopped.signal.aborted) return;
       consumer?.pause(held);
-      const finish = Promise.all(executors.map((executor) => executor.drain())).then(() => sending.idle());
+      const finish = Promise.all(branches.executors().map((executor) => executor.drain())).then(() => sending.idle());
       const limit = new AbortController();
       await Promise.race([finish, clock.sleep(limitMs, limit.signal)]);
       limit.abort();
@@ -291,6 +289,8 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       await consumer?.close();
       held = [];
     },
+    takeIn: branches.takeIn,
+    letGo: branches.letGo,
     troubles,
     stuck: () => (stopped.signal.aborted ? null : (progress?.stuck() ?? null)),
   };

@@ -29,9 +29,9 @@ export interface ExecutorOptions {
   /** False once the entry's generation is over: its work is dropped silently, someone else will do it. */
   current(entry: Entry): boolean;
   signal(): AbortSignal;
-  /** Where a bypassed topic's records go, or undefined when the topic is not bypassed. */
-  next(topic: string): StageExecutor | undefined;
-  /** True while finished work waits for the log and memory for more of it is used up: no batch is begun then. */
+  /** Where a bypassed topic's records of this entry go, or undefined when the topic is not bypassed. */
+  next(topic: string, entry: Entry): StageExecutor | undefined;
+  /** No batch is begun while it is true: finished work waits for the log and memory for more of it is used up, say. */
   hold(): boolean;
   /** Outputs of this many bytes wait for their acknowledgement. */
   produced(entry: Entry, bytes: number): void;
@@ -56,6 +56,8 @@ export interface StageExecutor {
   prune(): void;
   /** Takes no new batch; resolves when the running ones have ended. */
   drain(): Promise<void>;
+  /** Nothing has been handed to it that it has not settled. */
+  readonly idle: boolean;
   /** The environment fault being waited out, or null. */
   trouble(): string | null;
   /** The stage holds its work back on purpose. */

@@ -20,6 +20,8 @@ export class PartitionQueue {
   readonly #entries: Entry[] = [];
   /** Entries at the head that have been taken for sending. */
   #sending = 0;
+  /** The last entry that no later one may leave together with. */
+  #apart: Entry | null = null;
   #position: number | null = null;
   #committed: number | null = null;
   /** Everything below it has been handed over, or is nobody's. */
@@ -48,6 +50,11 @@ export class PartitionQueue {
     return this.#entries;
   }
 
+  /** What is here now is acknowledged before anything that comes later leaves. */
+  setApart(): void {
+    this.#apart = this.#entries.at(-1) ?? null;
+  }
+
   /** Takes the complete entries at the head, up to `maxBytes` of outputs (always at least one). One sending at a time keeps the order. */
   takeComplete(maxBytes: number): Entry[] {
     if (this.#sending > 0) return [];
@@ -58,6 +65,7 @@ export class PartitionQueue {
       bytes += entry.outputs.reduce((sum, output) => sum + (output.value?.length ?? 0), 0);
       if (taken.length > 0 && bytes > maxBytes) break;
       taken.push(entry);
+      if (entry === this.#apart) break;
     }
     this.#sending = taken.length;
     return taken;

@@ -1,17 +1,17 @@
 /** Runs a topology: starts the stages, a runner for each chain, and stops them in the order of the stream. */
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry, WorkJournal } from '../../connectors/ports.ts';
 import { chainRunner } from './chain-runner.ts';
-import { unfinished } from './lag.ts';
+import { drained } from './drained.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import type { PausableProducer } from './pausable-producer.ts';
 import { quarantine } from './quarantine.ts';
 import type { ChainRunner, RuntimeLimits } from './runner.ts';
-import { type Chain, planChains, type Step, stepsOf } from './wiring.ts';
+import { type Chain, chainFrom, type Fuse, joins, planChains, type Step, stepsOf } from './wiring.ts';
 
 export interface PipelineOptions {
   readonly steps: readonly Step[];
-  readonly fuse: readonly (readonly [string, string])[];
+  readonly fuse: Fuse;
   readonly log: Log;
   readonly producer: LogProducer & Partial<Pick<PausableProducer, 'held'>>;
   readonly registry: SchemaRegistry;
@@ -34,11 +34,11 @@ export interface Pipeline {
   start(): Promise<void>;
   stop(limitMs: number): Promise<void>;
   /**
-   * Runs one more step beside the others, by itself: what feeds it in this process writes its topic. Nothing to do where a step
-   * of that name consumes already. Resolves when it is warm and its group joined; rejects, and may be called again, when it could not.
+   * Runs one more step beside the others. Nothing to do where a step of that name consumes already. Resolves when it is warm and
+   * its group joined; rejects, and may be called again, when it could not. It is fused then as `fuse` asks, as soon as its topic allows.
    */
   add(step: Step): Promise<void>;
-  /** Ends the consumer of the step of this name: fetches no more, finishes what runs, commits. A branch that is fused behind another stays, idle. */
+  /** Unfuses the step of this name and ends its consumer: it takes nothing more, finishes what runs, commits. */
   remove(name: string, limitMs: number): Promise<void>;
   /** What keeps stages from working, by stage; empty when all work. */
   troubles(): Record<string, string>;
@@ -51,18 +51,21 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const plan = planChains(steps, options.fuse);
   const suspects = options.journal && quarantine(options.journal);
   const runners: ChainRunner[] = [];
+  /** Those that steps are fused behind: the ones that only empty a topic write what follows to the log. */
+  const chains: ChainRunner[] = [];
   /** Those that came later, and have stages of their own to stop. */
   const added = new Map<string, Step>();
   const stopping = new AbortController();
   let started = false;
 
-  async function run(chain: Chain): Promise<void> {
+  async function run(chain: Chain): Promise<ChainRunner> {
     const { steps: _steps, fuse: _fuse, journal: _journal, logger, ...shared } = options;
     const names = stepsOf(chain).map((step) => step.stage.name);
     const runner = await chainRunner({ ...shared, chain, quarantine: suspects, logger: logger(names.join('+')) });
     runners.push(runner);
     try {
       await runner.start();
+      return runner;
     } catch (error) {
       // Left here it would pass for one that consumes, and nobody would start another.
       const at = runners.indexOf(runner);
@@ -73,22 +76,26 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   }
 
   /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
-  async function drained({ step }: Chain): Promise<void> {
-    const target = await log.endOffsets(step.from);
-    while (!stopping.signal.aborted) {
-      const left = new Map((await unfinished(log, step.group, step.from)).map(({ partition, from }) => [partition, from]));
-      if (target.every((end) => (left.get(end.partition) ?? end.offset) >= end.offset)) return;
+  async function emptied({ step }: Chain): Promise<void> {
+    await drained(log, step, async () => {
       options.logger(step.stage.name).info({ topic: step.from }, 'emptying the topic that fusing bypasses');
       await clock.sleep(500, stopping.signal);
-    }
+      return !stopping.signal.aborted;
+    });
+  }
+
+  /** Its consumer goes on, for what others write. */
+  async function fuse(step: Step): Promise<void> {
+    const part = chainFrom(step, [...steps, ...added.values()], options.fuse);
+    await Promise.all(chains.map((runner) => runner.takeIn(part, (before) => joins(options.fuse, before, step))));
   }
 
   return {
     async start() {
       await Promise.all(steps.map((step) => step.stage.start?.()));
       await Promise.all(plan.drains.map(run));
-      await Promise.all(plan.drains.map(drained));
-      await Promise.all(plan.chains.map(run));
+      await Promise.all(plan.drains.map(emptied));
+      chains.push(...(await Promise.all(plan.chains.map(run))));
       started = true;
     },
     async stop(limitMs) {
@@ -99,13 +106,17 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async add(step) {
       const { name } = step.stage;
       if (stopping.signal.aborted || runners.some((runner) => runner.name === name)) return;
-      // One that is fused behind another, or was removed: its stage is there, and bears to be given work from both sides.
+      // One that was removed: its stage is there, and bears to be given work from both sides.
       const known = steps.find(({ stage }) => stage.name === name);
-      if (known) return run({ step: known, next: new Map() });
+      if (known) {
+        await run({ step: known, next: new Map() });
+        return fuse(known);
+      }
       added.set(name, step);
       try {
         await step.stage.start?.();
         await run({ step, next: new Map() });
+        await fuse(step);
       } catch (error) {
         added.delete(name);
         await step.stage.stop?.();
@@ -113,6 +124,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       }
     },
     async remove(name, limitMs) {
+      // First, so that what others of the chain write for it meanwhile is still read.
+      await Promise.all(chains.map((runner) => runner.letGo(name, limitMs)));
       const at = runners.findIndex((runner) => runner.name === name);
       const [runner] = at < 0 ? [] : runners.splice(at, 1);
       await runner?.stop(limitMs);

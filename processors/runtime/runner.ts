@@ -1,5 +1,6 @@
 /** What a chain runner is given and what it offers: the seam between one chain and the process it runs in. */
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry } from '../../connectors/ports.ts';
+import type { Branches } from './branches.ts';
 import type { RatioLimit } from './dead-letter-ratio.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
@@ -38,7 +39,7 @@ export interface RuntimeLimits {
   readonly stuckAfterMs?: number | null;
 }
 
-export interface ChainRunner {
+export interface ChainRunner extends Pick<Branches, 'takeIn' | 'letGo'> {
   readonly name: string;
   /** Resolves once the group has been joined. */
   start(): Promise<void>;

@@ -207,8 +207,12 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
   }
 
   async function deliver(work: Work, records: readonly Emitted[], traceparent: string): Promise<void> {
-    const addressed = records.map((emitted) => ({ emitted, topic: topicOf(step, emitted) }));
-    const stored = addressed.filter(({ topic }) => !options.next(topic));
+    // Asked once: a branch may come or go while records are encoded.
+    const addressed = records.map((emitted) => {
+      const topic = topicOf(step, emitted);
+      return { emitted, topic, next: options.next(topic, work.entry) };
+    });
+    const stored = addressed.filter(({ next }) => !next);
     // All or nothing: if one record cannot be encoded, none of this input's outputs has left.
     const encoded = await Promise.all(
       stored.map(({ emitted, topic }) => outgoing(topic, emitted, traceparent, options.registry, options.maxRecordBytes)),
@@ -216,8 +220,7 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
     work.entry.outputs.push(...encoded);
     options.produced(work.entry, encoded.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
     if (stage.spent) for (const { emitted } of stored) stage.spent(emitted.value);
-    for (const { emitted, topic } of addressed) {
-      const next = options.next(topic);
+    for (const { emitted, next } of addressed) {
       if (!next) continue;
       const bytes = bytesOf(emitted.value);
       work.entry.open += 1;
@@ -261,6 +264,9 @@ export function stageExecutor(options: ExecutorOptions): StageExecutor {
       stage.drain?.();
       timer?.cancel.abort();
       await Promise.allSettled(running);
+    },
+    get idle() {
+      return queue.size === 0 && running.size === 0;
     },
     trouble: () => blocked?.message ?? stage.trouble?.() ?? null,
     resting: () => stage.resting?.() ?? false,

@@ -42,26 +42,24 @@ export const isOf = (pattern: string, topic: string): boolean => (pattern.endsWi
 /** `infer` of `infer.nanodet`: the stages that one name in the settings stands for. */
 export const family = (step: Step): string => step.stage.name.split('.')[0]!;
 
-/**
- * Joins neighbours as `fuse` asks: pairs of stage families such as ['preprocess', 'infer'] join every step of the second
- * whose topic the first one feeds.
- */
-export function planChains(steps: readonly Step[], fuse: readonly (readonly [string, string])[]): Plan {
-  const behind = (step: Step): Step[] =>
-    steps.filter(
-      (other) =>
-        other !== step &&
-        other.bypassable !== false &&
-        feeds(step, other.from) &&
-        fuse.some(([first, second]) => first === family(step) && second === family(other)),
-    );
-  const fused = new Set(steps.flatMap(behind));
-  const chainOf = (step: Step): Chain => ({
-    step,
-    next: new Map(behind(step).map((other) => [other.from, chainOf(other)])),
-  });
+/** Pairs of stage families: ['preprocess', 'infer'] joins every step of the second whose topic the first one feeds. */
+export type Fuse = readonly (readonly [string, string])[];
+
+/** Whether the second is to be fused behind the first. */
+export const joins = (fuse: Fuse, step: Step, other: Step): boolean =>
+  other !== step && other.bypassable !== false && feeds(step, other.from) && fuse.some(([first, second]) => first === family(step) && second === family(other));
+
+/** The step with those that are to be fused behind it. */
+export const chainFrom = (step: Step, steps: readonly Step[], fuse: Fuse): Chain => ({
+  step,
+  next: new Map(steps.filter((other) => joins(fuse, step, other)).map((other) => [other.from, chainFrom(other, steps, fuse)])),
+});
+
+/** Joins neighbours as `fuse` asks. */
+export function planChains(steps: readonly Step[], fuse: Fuse): Plan {
+  const fused = steps.filter((step) => steps.some((other) => joins(fuse, other, step)));
   return {
-    chains: steps.filter((step) => !fused.has(step)).map(chainOf),
-    drains: [...fused].map((step) => ({ step, next: new Map() })),
+    chains: steps.filter((step) => !fused.includes(step)).map((step) => chainFrom(step, steps, fuse)),
+    drains: fused.map((step) => ({ step, next: new Map() })),
   };
 }

@@ -2,6 +2,7 @@
 import type { Broken } from './broken.ts';
 import { commitAfterRebalance, commitBeforeSend, commitHighest, commitUnheard, forgetsToResume, ignoresBudget } from './commits.ts';
 import { condemnsCompany, forgetsDeaths } from './deaths.ts';
+import { fusesAtOnce } from './fusing.ts';
 import { comesBackEarly, forgetsLanes, overtakesByOverflow } from './lanes.ts';
 import { dropsUnaccounted, freshIds, retryDeadLetters, variesIdentity } from './outcomes.ts';
 import { forgetsReplies, ignoresSendErrors, sendsUnordered, swallowsDeadLetters, tearsDeadLetters } from './sends.ts';
@@ -25,6 +26,7 @@ export const allBroken: readonly Broken[] = [
   overtakesByOverflow,
   comesBackEarly,
   forgetsLanes,
+  fusesAtOnce,
   forgetsDeaths,
   condemnsCompany,
 ];

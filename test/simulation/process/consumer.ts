@@ -152,5 +152,11 @@ export function simulatedConsumer(world: World, life: Life, options: ConsumerOpt
           inHand = () => resolve(consumer);
           learn();
         }),
+      (error: unknown) => {
+        // It may be a member without knowing, and is one until its session ends.
+        closed = true;
+        time.after(random.between(300, 6_000), leave);
+        throw error;
+      },
     );
 }

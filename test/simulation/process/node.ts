@@ -6,7 +6,7 @@ import type { RuntimeMetrics, StageMetrics } from '../../../processors/runtime/m
 import { createPipeline } from '../../../processors/runtime/pipeline.ts';
 import { sinkStage } from '../../../processors/sink/sink.ts';
 import type { Stage } from '../../../processors/stage.ts';
-import { topology } from '../../../processors/topology.ts';
+import { inferStep, topology } from '../../../processors/topology.ts';
 import type { Model } from '../../../schemas/model-card.ts';
 import { models, type ProcessPlan } from '../world/scenario.ts';
 import type { World } from '../world/world.ts';
@@ -33,6 +33,7 @@ export interface Node {
 }
 
 const served = models.map((name) => ({ card: { name, version: '1' } }) as unknown as Model);
+const comesAndGoes = served.at(-1)!;
 
 /** Metrics are read by nobody here; what they would say is judged from outside. */
 const silent: StageMetrics = {
@@ -52,7 +53,7 @@ const noMetrics = { stage: () => silent, lag() {} } as unknown as RuntimeMetrics
 const noLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
 export function startNode(world: World, plan: ProcessPlan, birth: number): Node {
-  const { scenario, random, broken } = world;
+  const { scenario, random, weather, broken } = world;
   const life = createLife(world, `${plan.name}#${birth}`);
   const ports = broken.ports?.(portsOf(world, life), { random, life }) ?? portsOf(world, life);
   const variant = (stage: Stage<never>): Stage<never> => broken.stage?.(stage) ?? stage;
@@ -62,13 +63,15 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
   const clock = broken.clock?.(life.clock) ?? life.clock;
   const admission = createAdmission({ log: ports.log, producer: ports.producer, clock, models: () => models, rules: scenario.quota, reader: life.name });
 
+  const live = scenario.live && plan.fused;
+  const infer = ({ card: { name } }: Model): Stage<never> => cast(cheapInfer(world, life, name));
   const pipeline = createPipeline({
     ...ports,
-    steps: topology(plan.families, served, {
+    steps: topology(plan.families, served.filter((model) => !live || model !== comesAndGoes), {
       ingest: () => ({ 'frames.in': cast(ingestStage({ rules: rulesWith(ports.blobs), tenant, lanes: admission.lanesOf('frames.in') })) }),
       preprocess: () => cast(cheapPreprocess(world, life, ports.blobs)),
       overflow: () => admission.overflow,
-      infer: () => (model) => cast(cheapInfer(world, life, model.card.name)),
+      infer: () => infer,
       sink: () => ({ predictions: cast(sinkStage({ store: ports.store, clock, batch: sinkBatch })) }),
       keep: () => ({}),
       drift: () => {
@@ -89,7 +92,17 @@ export function startNode(world: World, plan: ProcessPlan, birth: number): Node 
     },
   });
   world.note(life.name, `starts ${plan.families.join('+')}${plan.fused ? ', fused' : ''}`);
-  pipeline.start().catch((error: unknown) => life.end(`could not start: ${String(error)}`));
+  pipeline.start().then(() => (live ? comeAndGo() : undefined), (error: unknown) => life.end(`could not start: ${String(error)}`));
+
+  /** It is here for good once it is calm. */
+  async function comeAndGo(): Promise<void> {
+    const step = inferStep(infer(comesAndGoes), comesAndGoes);
+    for (let here = false; !here || weather.stormy(); ) {
+      await life.clock.sleep(random.between(0, 6_000));
+      world.note(life.name, `${here ? 'lets go of' : 'takes in'} ${step.stage.name}`);
+      here = here ? (await pipeline.remove(step.stage.name, stopLimitMs), false) : await pipeline.add(step).then(() => true, () => false);
+    }
+  }
 
   return {
     life,

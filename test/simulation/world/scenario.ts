@@ -52,8 +52,10 @@ export interface Scenario {
   readonly processes: readonly ProcessPlan[];
   /** When all processes are ended at once, to come back fused; until then none is. Null when they are what they are from the start. */
   readonly fuseAt: number | null;
-  /** Fused and unfused processes side by side: order over two ways to one topic is then nobody's promise. */
+  /** Fused and unfused processes side by side: there are two ways to one stage. */
   readonly mixed: boolean;
+  /** In processes that are fused the last of the models comes and goes, in each at times of its own. */
+  readonly live: boolean;
   /** What a source may send before it goes over to the overflow lane; null: no quota. */
   readonly quota: QuotaRules | null;
   readonly inFlightBytes: number;
@@ -72,7 +74,7 @@ const wholeChain: readonly StageFamily[] = ['ingest', 'preprocess', 'infer', 'si
 
 export function drawScenario(random: Random): Scenario {
   const calmAt = random.between(10_000, 40_000);
-  const fusing = random.pick(['none', 'none', 'none', 'all', 'all', 'later', 'mixed'] as const);
+  const fusing = random.pick(['none', 'none', 'none', 'all', 'all', 'later', 'mixed', 'live', 'live'] as const);
   return {
     partitions: 1 + random.below(3),
     cameras: ['cam-a', 'cam-b', 'cam-c', 'cam-d'].slice(0, 1 + random.below(4)),
@@ -86,7 +88,8 @@ export function drawScenario(random: Random): Scenario {
     repeats: random.pick([0, 0.1, 0.3]),
     processes: drawProcesses(random, fusing),
     fuseAt: fusing === 'later' ? random.between(0.2, 0.8) * calmAt : null,
-    mixed: fusing === 'mixed',
+    mixed: fusing === 'mixed' || fusing === 'live',
+    live: fusing === 'live',
     quota: random.pick([null, { framesPerSecond: 1, burst: 3, calmMs: 500 }, { framesPerSecond: 20, burst: 5, calmMs: 200 }, { framesPerSecond: 5, burst: 1, calmMs: 0 }]),
     inFlightBytes: random.pick([6_000, 12_000, 50_000]),
     fetchBytesPerPartition: random.pick([1_500, 4_000, 8_000]),
@@ -98,8 +101,8 @@ export function drawScenario(random: Random): Scenario {
   };
 }
 
-function drawProcesses(random: Random, fusing: 'none' | 'all' | 'later' | 'mixed'): ProcessPlan[] {
-  const fused = (index: number): boolean => fusing === 'all' || fusing === 'later' || (fusing === 'mixed' && index % 2 === 0);
+function drawProcesses(random: Random, fusing: 'none' | 'all' | 'later' | 'mixed' | 'live'): ProcessPlan[] {
+  const fused = (index: number): boolean => fusing === 'all' || fusing === 'later' || fusing === 'live' || (fusing === 'mixed' && index % 2 === 0);
   const replicas = (name: string, families: readonly StageFamily[], count: number): ProcessPlan[] =>
     Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, families, fused: fused(i) && families.includes('infer') && families.includes('preprocess') }));
   const some = (): number => 1 + random.below(2);
