@@ -1,12 +1,13 @@
 /**
  * Which models this process serves, the one place that knows: those of SACCADE_MODELS in their order, without what the topic
- * `models` says is gone, and after them what was loaded by it, by name. The topic outlives the process, and wins.
+ * `models` says is gone, and after them what was loaded by it, by name. The topic outlives the process, and wins. One whose folder
+ * is not here is served by what the topic tells of it: its doors are open and its pictures are cut, and others infer.
  */
 import { asSaccadeError } from '../connectors/errors.ts';
 import { type ModelChoice, parseModelChoice } from '../connectors/models/model-choice.ts';
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
 import type { Model } from '../schemas/model-card.ts';
-import { asItIs, controlled, type ModelControl, type ModelState } from '../schemas/model-control.ts';
+import { asItIs, asTold, controlled, type ModelControl, type ModelState } from '../schemas/model-control.ts';
 import type { ModelReport } from '../schemas/model-report.ts';
 import type { ModelSet } from '../schemas/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from './models-topic.ts';
@@ -126,16 +127,19 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
       unread.delete(name);
     } else {
       const { version, since } = control;
+      const put = (model: Model, of: string | null): void => void entries.set(name, { model: before?.model ?? model, read: model, current: controlled(model, control), version: of, state, since });
       try {
-        const model = before && before.version === version ? before.read : await read(name, version);
-        entries.set(name, { model: before?.model ?? model, read: model, current: controlled(model, control), version, state, since });
+        put(before?.version === version && !unread.has(name) ? before.read : await read(name, version), version);
         unread.delete(name);
       } catch (error) {
         trouble(unread, name, error);
-        // What answers goes on.
+        // Enough for all but to infer: that waits in its topic for a process that can.
+        const known = asTold(control);
         const model = atStart.get(name);
-        if (before) entries.set(name, { ...before, state, since });
-        else if (model) entries.set(name, { model, read: model, current: controlled(model, control), version: null, state, since });
+        if (known) put(known, version);
+        // What answers goes on.
+        else if (before) entries.set(name, { ...before, state, since });
+        else if (model) put(model, null);
       }
     }
     arrange();

@@ -77,12 +77,15 @@ export const headCardSchema = z.strictObject({
   }),
 });
 
+/** What was made of a card: of a model of pictures, or of a head, whose input is its backbone's. */
+export const readCardSchema = modelCardSchema.extend({ head: headCardSchema.shape.head.optional() });
+
 export type HeadCard = z.infer<typeof headCardSchema>;
 export type ModelInput = z.infer<typeof inputSchema>;
 export type Thresholds = ModelCard['thresholds'];
 
 /** Of a head the input is its backbone's. */
-export type ModelCard = z.infer<typeof modelCardSchema> & { readonly head?: HeadCard['head'] };
+export type ModelCard = z.infer<typeof modelCardSchema> & { readonly head?: HeadCard['head'] | undefined };
 
 /** A card with what was found beside it. */
 export interface Model {

@@ -1,6 +1,6 @@
 /** A value of the topic `models`: whether and how a model is to be served from now on, by its name. No value: as the settings say. */
 import { z } from 'zod';
-import type { Model } from './model-card.ts';
+import { type Model, readCardSchema } from './model-card.ts';
 
 const fraction = z.number().min(0).max(1);
 
@@ -11,6 +11,8 @@ const fraction = z.number().min(0).max(1);
 export const modelStates = ['loading', 'served', 'draining', 'gone'] as const;
 export type ModelState = (typeof modelStates)[number];
 
+const toldSchema = z.strictObject({ card: readCardSchema, labels: z.array(z.string()) });
+
 export const modelControlSchema = z.strictObject({
   state: z.enum(modelStates).nullable().default(null),
   /** When it came to be in that state, in milliseconds since the epoch; draining, 0: what lies in the log is let in no more either. */
@@ -20,11 +22,26 @@ export const modelControlSchema = z.strictObject({
   /** In place of the card's; a class that is not named keeps the card's. */
   score: fraction.nullable(),
   classes: z.record(z.string(), fraction),
+  /**
+   * What its folder says, as whoever loaded it read it: for processes that do not have the folder, and need it only to infer.
+   * null where it is the settings' own, and in every record from before this was written.
+   */
+  model: toldSchema.extend({ backbone: toldSchema.optional() }).nullable().default(null),
 });
 
 export type ModelControl = z.infer<typeof modelControlSchema>;
 
-export const asItIs: ModelControl = { state: null, since: 0, version: null, score: null, classes: {} };
+export const asItIs: ModelControl = { state: null, since: 0, version: null, score: null, classes: {}, model: null };
+
+/** A model as a control tells of it. */
+export const toldOf = ({ card, labels, backbone }: Model): NonNullable<ModelControl['model']> => ({ card, labels: [...labels], ...(backbone ? { backbone: { card: backbone.card, labels: [...backbone.labels] } } : {}) });
+
+/** The version asked for, without a file; null where the control does not tell of it. */
+export function asTold({ version, model }: ModelControl): Model | null {
+  if (!model || model.card.version !== version) return null;
+  const { backbone, ...own } = model;
+  return { ...own, path: '', ...(backbone ? { backbone: { ...backbone, path: '' } } : {}) };
+}
 
 /** The classes a control names that the model does not have. */
 export function unknownClasses({ classes }: ModelControl, { card, labels }: Model): string[] {

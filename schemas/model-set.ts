@@ -7,7 +7,7 @@ export interface ModelSet {
    * when it came, which is what pictures are cut for. The same array until one comes or goes.
    */
   all(): readonly Model[];
-  /** Why a model that is asked for, and that others may serve, cannot be read here; null: it can, or nobody asks for it. */
+  /** Why a model that is asked for, and that others may serve, is not known here, neither by its folder nor by the topic; null: it is, or nobody asks for it. */
   unreadable(name: string): string | null;
   /** Resolves once all that was decided before the call, by whichever process, is known here. Throws log_unavailable. */
   caughtUp(): Promise<void>;

@@ -114,6 +114,8 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
   const ready = async (url: string): Promise<string> => (await fetch(`${url}/ready`)).text();
   const seen = (all: readonly Asked[]): string[] => [...new Set(all.map(({ status, code }) => `${status} ${code}`))].toSorted();
 
+  const tensors = async (model: string): Promise<number> => (await log.endOffsets(`tensors.${model}`)).reduce((sum, { offset }) => sum + offset, 0);
+
   /** Frames until it is over, or closed by the edge; answers what each was told, in order, and the code it was closed with. */
   async function stream(url: string, source: string, model: string, over: () => boolean): Promise<{ told: string[]; closed: number | null }> {
     const client = await streamClient(url, { source, model, policy: 'wait' });
@@ -165,6 +167,7 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     const ofB = stream(urls[1]!, 'yard', B, () => false);
     await eventually(() => b.length > from + 10, 'answers of the new one', 240_000);
     assert.deepEqual(seen(b.slice(from)), ['200 null']);
+    assert.equal(await tensors(B), 0, 'it was fused before it was asked for');
     assert.match(await done('list'), /ultraface {2}\(served by 3 processes\)/);
 
     // What lies in frames.in is accepted as well, and is behind a good deal of others'.
@@ -254,5 +257,40 @@ describe('a model that comes and goes', { skip: needsKafka }, () => {
     await done('load', B);
     assert.deepEqual(seen([await ask(urls[0]!, B), await ask(urls[1]!, A)]), ['200 null']);
     assert.equal(await ready(ops), '{"status":"ready"}');
+  });
+
+  test('a process without the folder of one that was loaded cuts its pictures and leaves the rest to others, until it has it: then it is fused there too', async () => {
+    const bare = join(data, 'models-of-a-bare-machine');
+    await cp(join(modelsRoot, A), join(bare, A), { recursive: true });
+    const late = startSaccade(data, ['--stages', 'preprocess,infer'], { ...env, SACCADE_MODELS_DIR: bare });
+    const port = await late.ready();
+    assert.match(await ready(port), /degraded.*model ultraface/);
+    assert.match(await (await fetch(`${port}/metrics`)).text(), /saccade_model_degraded\{model="ultraface"\} 1/);
+    const sources = Array.from({ length: 16 }, (_, i) => `gate-${i}`);
+    const answers = (): Promise<number> => count(store, "select count() as n from outcomes where source like 'gate-%' and status = 'ok'");
+    let sent = 0;
+    /** Of each source one, for both. */
+    async function more(): Promise<void> {
+      await producer.send(sources.map((key) => ({ topic: 'frames.in', key, value: face, headers: { models: `${A},${B}` } })));
+      sent += sources.length;
+    }
+    const written = await tensors(B);
+    await more();
+    await eventually(async () => (await answers()) === 2 * sent, 'answers of both', 120_000);
+    assert.ok((await tensors(B)) > written, 'what it had cut went by the log');
+    assert.deepEqual(seen([await ask(urls[0]!, B), await ask(urls[1]!, A)]), ['200 null']);
+
+    await copies(bare, { 1: asIs });
+    await eventually(async () => (await ready(port)) === '{"status":"ready"}', 'its folder to be found', 120_000);
+    await eventually(async () => {
+      const ends = await tensors(B);
+      await more();
+      await eventually(async () => (await answers()) === 2 * sent, 'answers of both', 120_000);
+      return (await tensors(B)) === ends;
+    }, 'it to be fused', 120_000);
+    assert.equal(await late.interrupt(), 0);
+    await more();
+    await eventually(async () => (await answers()) === 2 * sent, 'answers after it has gone', 120_000);
+    assert.equal(await count(store, "select count() as n from outcomes where source like 'gate-%'"), 2 * sent, 'and nothing else');
   });
 });

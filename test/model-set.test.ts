@@ -17,7 +17,7 @@ import { preprocessConfig } from '../processors/preprocess/config.ts';
 import { preprocessStage } from '../processors/preprocess/preprocess.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import type { Input } from '../processors/stage.ts';
-import { asItIs, type ModelControl } from '../schemas/model-control.ts';
+import { asItIs, type ModelControl, toldOf } from '../schemas/model-control.ts';
 import { readReport, reportKey } from '../schemas/model-report.ts';
 import type { Frame, FrameIn } from '../schemas/records.ts';
 import { modelsTopic, topicSpecs } from '../schemas/topics.ts';
@@ -195,6 +195,27 @@ describe('what follows from it', () => {
     await eventually(() => names().includes(faces), 'tried again by itself');
     assert.deepEqual(await ending(faces), [lite, faces]);
     assert.deepEqual(set.degraded(), {});
+  });
+
+  test('a model whose folder is not here is known by what whoever loaded it wrote: its pictures are cut, by the version asked for', async (t) => {
+    const model = await openRepository(modelsRoot).load({ name: faces, version: '1' });
+    const { set, names, tell, root } = await world(t, [lite], { [faces]: { state: 'served', version: '1', score: 0.9, model: toldOf(model) } }, [lite]);
+    await set.begin(async () => ({ version: '1', trouble: null }));
+    const stage = preprocessStage({ models: set, blobs: memoryBlobs(), limits: preprocessConfig.parse({}), clock: systemClock });
+    const cut = async () => {
+      const [outcome] = await stage.process([inputOf(frameFor(lite, faces))], never);
+      return outcome!.kind === 'emit' ? outcome!.records.map(({ output }) => output) : outcome!.kind;
+    };
+    assert.deepEqual([names(), set.offered(), await cut()], [[lite, faces], [lite, faces], [lite, faces]]);
+    assert.deepEqual([set.current(set.find(faces)!).card.thresholds.score, set.find(faces)!.labels], [0.9, model.labels]);
+    assert.match(set.degraded()[`model ${faces}`]!, /ultraface/, 'and says so');
+    // Written by hand, for another version than it tells of.
+    await tell('resnet', { state: 'served', version: '2', model: toldOf({ ...model, card: { ...model.card, name: 'resnet' } }) });
+    await eventually(() => set.unreadable('resnet') !== null, 'that it is not known');
+    await tell('resnet', { state: 'gone' });
+    await cp(join(modelsRoot, faces), join(root, faces), { recursive: true });
+    await eventually(() => Object.keys(set.degraded()).length === 0, 'its folder');
+    assert.deepEqual(set.current(set.find(faces)!).path, join(root, faces, '1', 'model.onnx'));
   });
 
   test('a model that could not be brought up is tried again by itself, and reported then', async (t) => {

@@ -1,7 +1,7 @@
 /** The commands themselves: everything is checked before anything is written to the topic. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Model } from '../../schemas/model-card.ts';
-import { controlled, unknownClasses } from '../../schemas/model-control.ts';
+import { controlled, toldOf, unknownClasses } from '../../schemas/model-control.ts';
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import { loadModel } from './load.ts';
@@ -26,7 +26,7 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
     const strange = unknownClasses(before, next);
     if (strange.length > 0) throw new SaccadeError('bad_request', `Thresholds were set for ${strange.join(', ')}, which ${name}@${command.version} does not know. Reset them first: models thresholds ${name} --reset.`);
     await world.tryOut(next);
-    await world.write(name, { ...before, version: command.version });
+    await world.write(name, { ...before, version: command.version, model: toldOf(next) });
     return print(`${name}@${command.version} was loaded and tried here; every process that infers now loads it and then switches. What cannot says so in /ready.`);
   }
   // Whether it is served stays as it is: where nobody's settings name it, a state of null would mean that it is gone.

@@ -1,7 +1,7 @@
 /** `models load NAME`: one more model, in two steps, so that no door opens before every stage behind it can answer. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
-import { asItIs, type ModelControl } from '../../schemas/model-control.ts';
+import { asItIs, type ModelControl, toldOf } from '../../schemas/model-control.ts';
 import type { ModelCommand } from './arguments.ts';
 import { checkKnown, endOf, saysSo, stateOf, troublesOf, untilAll } from './states.ts';
 import type { ModelWorld, Print } from './world.ts';
@@ -23,7 +23,7 @@ export async function loadModel(world: ModelWorld, asked: Asked, print: Print): 
   await world.tryOut(model);
   print(`${keyOf(model)} was loaded and tried here`);
   await world.makeTopics(name);
-  const control: ModelControl = back ? before : { ...asItIs, version: model.card.version };
+  const control: ModelControl = back ? before : { ...asItIs, version: model.card.version, model: toldOf(model) };
   async function write(next: ModelControl['state'], of = control): Promise<ModelControl> {
     const written = { ...of, state: next, since: world.clock.now() };
     await world.write(name, written);
