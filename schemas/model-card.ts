@@ -27,6 +27,8 @@ const common = {
     iou: fraction.default(0.5),
     top: z.int().positive().default(5),
   }),
+  /** False: it is for those who ask for this version; the name alone means the highest of the others. */
+  default: z.boolean().default(true),
   /** Version that answers instead when this one cannot be loaded or ends its worker. */
   fallback: version.optional(),
   /** A picture (beside the card, else in media/) and what must be among the answers to it, or the model is not served. */

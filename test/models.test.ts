@@ -35,6 +35,8 @@ describe('the repository', () => {
     assert.equal(models[1]!.labels.length, 1000);
     const [older] = await loadModels(root, ['efficientnet-lite0@1']);
     assert.equal(older!.card.precision, 'fp32');
+    const [asked] = await loadModels(root, ['nanodet@2']);
+    assert.deepEqual([asked!.card.precision, asked!.card.default], ['int8', false], 'for who asks for it');
   });
 
   test('refuses two versions of one model: they would share a topic', async () => {

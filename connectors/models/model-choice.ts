@@ -1,6 +1,6 @@
 import { SaccadeError } from '../errors.ts';
 
-/** A model as a person asks for it. `version` null: the highest there is. */
+/** A model as a person asks for it. `version` null: the highest whose card does not say otherwise. */
 export interface ModelChoice {
   readonly name: string;
   readonly version: string | null;

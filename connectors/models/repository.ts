@@ -16,7 +16,7 @@ const media = fileURLToPath(new URL('../../media', import.meta.url));
 
 export interface Repository {
   /**
-   * A model with its card validated, its labels read and its graph's SHA-256 checked; `version` null: the highest there is.
+   * A model with its card validated, its labels read and its graph's SHA-256 checked; `version` null: the highest whose card does not say otherwise.
    * A head comes with its backbone. Throws invalid_model naming the file and field.
    */
   load(choice: ModelChoice): Promise<Model>;
@@ -55,7 +55,18 @@ export async function loadModels(root: string, wanted: readonly string[]): Promi
 }
 
 const folderOf = async (root: string, { name, version }: ModelChoice): Promise<string> =>
-  join(root, name, version ?? (await versionsOf(root, name)).at(-1)!);
+  join(root, name, version ?? (await usualVersion(root, name)));
+
+/** The highest whose card does not leave that to others. */
+async function usualVersion(root: string, name: string): Promise<string> {
+  const versions = await versionsOf(root, name);
+  for (const version of versions.toReversed()) {
+    // One without a sound card is not passed over in silence.
+    const card = await readCard(join(root, name, version), name).catch(() => null);
+    if (card?.default !== false) return version;
+  }
+  return versions.at(-1)!;
+}
 
 async function loadModel(root: string, choice: ModelChoice): Promise<Model> {
   const folder = await folderOf(root, choice);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { SaccadeError } from '../../connectors/errors.ts';
+import { parseModelChoice } from '../../connectors/models/model-choice.ts';
 import { systemClock as clock } from '../../processors/runtime/clock.ts';
 import { cpuSeconds } from '../pipeline/usage.ts';
 import { sampleResident, slopeOfSecondHalf, sparkline } from '../pressure/resident.ts';
@@ -107,7 +108,7 @@ export async function stream(argv: readonly string[]): Promise<void> {
   writeFileSync(picture, await sharp('media/astronaut.jpg').resize(640, 480, { fit: 'cover', position: 'top' }).jpeg({ quality: 80 }).toBuffer());
   try {
     await withPlace(model, async (place) => {
-      const given = { seconds, rounds, picture, model };
+      const given = { seconds, rounds, picture, model: parseModelChoice(model).name };
       const figures = sockets > 0 ? await manySockets(place, given, sockets, every) : await oneAndSixteen(place, given);
       console.log(JSON.stringify({ bench: 'stream', model, ...figures }));
     });
