@@ -94,10 +94,12 @@ describe('thresholds', () => {
     const here = await stage(t);
     const set = await here.process('one', [lite]);
     await here.models('load', faces);
+    const { model, ...loaded } = here.topic.control(faces);
+    assert.deepEqual([model?.card.name, loaded], [faces, { state: 'served', since: loaded.since, version: '1', score: null, classes: {} }]);
     await here.models('thresholds', faces, '--score', '0.9');
-    const since = here.topic.control(faces).since;
+    assert.equal(here.topic.control(faces).score, 0.9);
     await here.models('thresholds', faces, '--reset');
-    assert.deepEqual(here.topic.control(faces), { state: 'served', since, version: '1', score: null, classes: {} });
+    assert.deepEqual(here.topic.control(faces), { ...loaded, model });
     await eventually(() => set.current(set.find(faces)!).card.thresholds.score < 0.9, 'the reset');
     assert.deepEqual(set.offered(), [lite, faces]);
   });
