@@ -141,7 +141,7 @@ test('a client that waits for every frame waits for its limit too', () => {
   const told: { type: string; credits?: number }[] = [];
   const session = createSession({ served: () => true,
     about: { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'wait', acknowledged: -1 },
-    limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace: createPace({ clock, targetMs: 1, first: 1, most: 1 }),
+    limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, door: createPace(clock, { door: { targetMs: 1, first: 1, most: 1 } }).doors.door,
     allowed: (_now, tap) => tap.take(0), wake() {}, errorOf: errorOutcome,
   });
   session.attach({ send: (json) => void told.push(JSON.parse(json) as never), close() {}, slow: false, tap: { ...freely, take: () => verdict }, pause() {}, resume() {} }, 'new', -1);
