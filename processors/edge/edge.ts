@@ -117,7 +117,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   );
   const streams = await streamRoutes(server.app, { ...options, paces, quota, refusal, desk, vigil, ledger, limits: config.stream });
   // After the streams, whose plug-in for WebSockets it shares.
-  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, limits: config.graphql, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
+  await graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, limits: config.graphql, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     awaits: desk.awaits,
