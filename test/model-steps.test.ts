@@ -104,6 +104,24 @@ describe('thresholds', () => {
   });
 });
 
+test('a model whose card names no golden image is said not to have been tried, one that has it is', async (t) => {
+  for (const golden of [true, false]) {
+    const here = await stage(t, {
+      async read(name, version) {
+        const model = await repository.load({ name, version });
+        const { golden: _none, ...card } = model.card;
+        return golden ? model : { ...model, card };
+      },
+    });
+    await here.process('one', [lite]);
+    await here.models('load', faces);
+    await here.models('use', `${faces}@1`);
+    const told = here.said.filter((line) => /loaded (and|here)/.test(line));
+    assert.equal(told.length, 2, here.said.join('\n'));
+    assert.ok(told.every((line) => line.includes('NOT tried') === !golden), told.join('\n'));
+  }
+});
+
 describe('a load that fails', () => {
   const refusing = async (name: string): Promise<void> => {
     if (name === faces) throw new SaccadeError('invalid_model', 'Not here.');
