@@ -38,7 +38,8 @@ export const benchHelp = {
 `,
   http: `
   http      pictures over HTTP beside Mosec, FastAPI, LitServe and BentoML on the same model, at 16 connections and at one; then 50 to 300
-            users, half load, bursts, batches, pictures seen before, reads and overload; starts its own Kafka and ClickHouse
+            users, half load, bursts, batches, pictures seen before, reads, 1,000 sockets alone and beside 300 users, and overload; starts its own
+            Kafka and ClickHouse
             --seconds S    of each run (default 8); --rounds N of the contest (default 3)
             --peers LIST   of: mosec, fastapi, litserve, bentoml; empty: none
             --profiles LIST  those whose name has one of these words in it (default: all)
