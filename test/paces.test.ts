@@ -118,3 +118,20 @@ test('a door has its part as soon as it wants it, and of its own no more than it
   assert.equal(fill(other), 2);
   assert.equal(fill(one), 3, 'what is left, up to its half');
 });
+
+test('alone a door finds out step by step, beside others it is at its part within a few round trips', () => {
+  const doors = () => createPace({ now: () => 0 }, { one: { targetMs: 1_000, first: 100, most: 200 }, other: { targetMs: 1_000, first: 10, most: 200 } }).doors;
+  const inTime = (door: Door, answers: number): number => {
+    let inUse = 0;
+    for (let i = 0; i < answers; i++) {
+      for (; !door.full; inUse++) door.take();
+      door.back(10);
+      inUse -= 1;
+    }
+    return inUse + 1;
+  };
+  assert.equal(inTime(doors().other, 50), 14);
+  const { one, other } = doors();
+  one.take();
+  assert.equal(inTime(other, 50), 59);
+});

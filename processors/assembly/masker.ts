@@ -1,5 +1,6 @@
 /** Who covers faces in the pictures that this process shows, by what their tenants want now, and how long pictures lie in the log as they came. */
 import { asSaccadeError } from '../../connectors/errors.ts';
+import { topicSpecs } from '../../schemas/topics.ts';
 import { keptTooLong } from '../connect.ts';
 import { type MaskPolicy, masksAnybody } from '../mask/policy.ts';
 import { maskPolicyOf, openMasking } from '../masking.ts';
@@ -7,6 +8,7 @@ import { followPolicies, type Policies } from '../policies-topic.ts';
 import { patiently } from '../runtime/patience.ts';
 import type { Foundation } from './foundation.ts';
 import type { Inference } from './inference.ts';
+import { topicDefaults } from './topic-defaults.ts';
 
 export async function openMasker(base: Foundation, { served }: Inference) {
   const { settings: s, repository, log, producer, clock, logger, ending, say, wants } = base;
@@ -44,8 +46,10 @@ export async function openMasker(base: Foundation, { served }: Inference) {
 }
 
 /** Topics are created with the limit and never altered: one from before, or of somebody else's making, may keep pictures for longer. */
-async function rawPictures({ config, stack, topicsOf, models, logger, settings: s }: Foundation): Promise<string | null> {
-  const limited = topicsOf(models.all().map(({ card }) => card.name)).filter(({ segmentMs }) => segmentMs !== undefined);
+async function rawPictures({ config, stack, models, logger, settings: s }: Foundation): Promise<string | null> {
+  // As they would have been made: who wanted faces covered by then, if anybody did, is not who does now.
+  const made = { ...topicDefaults(s), rawHours: s.SACCADE_MASK_RAW_HOURS };
+  const limited = topicSpecs(models.all().map(({ card }) => card.name), made, [...s.SACCADE_TENANT_TOPICS.keys()]).filter(({ segmentMs }) => segmentMs !== undefined);
   try {
     const longer = await keptTooLong(config, stack, limited, logger.child({ component: 'kafka' }));
     if (longer.length === 0) return null;

@@ -88,7 +88,8 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
 
   function inTime(state: State, tookMs: number): void {
     lateSince = null;
-    if (state.inUse >= state.reach) state.reach = Math.min(state.most, state.reach + 1);
+    // Beside others it gets to its part within a few round trips: the limit is what all have found together. Alone it finds out step by step.
+    if (state.inUse >= Math.floor(state.reach)) state.reach = Math.min(state.most, state.reach + (state.inUse < inUse ? 1 : 1 / state.reach));
     const more = Math.min(most, limit + 1 / limit);
     // Where it was not reached, answers in time do not say that more would be in time too.
     if (inUse >= Math.floor(limit) && tookMs <= targetOf(more)) limit = more;
