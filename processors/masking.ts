@@ -11,7 +11,7 @@ import { createEngine, type Engine } from './infer/engine.ts';
 import { suppress } from './infer/nms.ts';
 import { maskConfig } from './mask/config.ts';
 import { masker } from './mask/masker.ts';
-import { type MaskPolicy, masksAnybody } from './mask/policy.ts';
+import type { MaskPolicy } from './mask/policy.ts';
 import { viewsOf } from './mask/views.ts';
 import { preprocessConfig } from './preprocess/config.ts';
 import { type Bitmap, decodeImage } from './preprocess/decode.ts';
@@ -25,13 +25,13 @@ export interface MaskingOptions {
   /** The process's own, where it infers; else one is made of one worker, when it is first needed. */
   readonly engine: Engine | null;
   readonly clock: Clock;
+  /** As it stands now; absent: that of the settings. */
+  readonly policy?: () => MaskPolicy | Promise<MaskPolicy>;
   readonly say?: (message: string) => void;
 }
 
 export interface Masking {
   readonly masker: Masker;
-  /** Whether any tenant's faces are covered. */
-  readonly on: boolean;
   /** Loads the detector ahead of the first picture. Never rejects: what is wrong is told by degraded(). */
   prepare(): Promise<void>;
   /** Why faces cannot be covered, and so no picture is shown, as /ready tells it. */
@@ -52,8 +52,7 @@ const atOnce = 2;
 const retryMs = 10_000;
 
 /** Loads nothing yet. */
-export function openMasking({ settings: s, repository, engine: shared, clock, say = () => {} }: MaskingOptions): Masking {
-  const policy = maskPolicyOf(s);
+export function openMasking({ settings: s, repository, engine: shared, clock, policy = () => maskPolicyOf(s), say = () => {} }: MaskingOptions): Masking {
   const config = maskConfig.parse({ score: s.SACCADE_MASK_SCORE / 100 });
   const limits = preprocessConfig.parse({ maxPixels: s.SACCADE_MAX_PIXELS });
   let opening: Promise<Detector> | null = null;
@@ -110,7 +109,6 @@ export function openMasking({ settings: s, repository, engine: shared, clock, sa
       },
       tell,
     ),
-    on: masksAnybody(policy),
     async prepare() {
       await detector().catch((cause: unknown) => tell(asSaccadeError(cause).message));
     },

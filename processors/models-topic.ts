@@ -22,7 +22,7 @@ export interface ModelsTopicOptions {
 export interface ModelsTopic {
   /** How this model is to be served; `asItIs` where nothing, or nonsense, is written. */
   control(name: string): ModelControl;
-  /** Models for which something is written. */
+  /** Models for which something is written, in the order in which it was written last. */
   names(): readonly string[];
   /** Null removes what is written. */
   write(name: string, control: ModelControl | null): Promise<void>;

@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../connectors/errors.ts';
 import { pausesTopic } from '../schemas/pauses.ts';
+import { policiesTopic } from '../schemas/policies.ts';
 import { topicSpecs } from '../schemas/topics.ts';
 import { accessCommand } from './access-commands/main.ts';
 import { readConfig } from './config.ts';
@@ -64,13 +65,15 @@ async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
   const { log, admin, close } = openRunningLog(s, 'saccade-operations', 'ask', 'operate it');
   try {
     const replication = { replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION) };
-    await log.ensureTopics(topicSpecs([], { ...replication, partitions: 1, maxRecordBytes: 1024 * 1024 }).filter(({ name }) => name === pausesTopic));
-    const pauses = await followTable({ log, producer: await log.producer(), clock: systemClock, topic: pausesTopic });
+    await log.ensureTopics(topicSpecs([], { ...replication, partitions: 1, maxRecordBytes: 1024 * 1024 }).filter(({ name }) => name === pausesTopic || name === policiesTopic));
+    const at = { log, producer: await log.producer(), clock: systemClock };
+    const [pauses, policies] = await Promise.all([followTable({ ...at, topic: pausesTopic }), followTable({ ...at, topic: policiesTopic })]);
     return {
       log,
       admin,
       clock: systemClock,
       pauses,
+      policies,
       followers: tableGroups(pausesTopic),
       readers: groupsReading,
       unfinished: async (group, topic) => (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0),

@@ -33,6 +33,13 @@ const form = (): Pick<RequestInit, 'method'> & Record<'body' | 'content-type', s
   body: Buffer.concat([Buffer.from('--x\r\ncontent-disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'), picture('coffee'), Buffer.from('\r\n--x--\r\n')]),
 });
 
+/** The same through GraphQL: to a browser a form is a simple request, whatever is in it. */
+const graphqlForm = (): ReturnType<typeof form> => {
+  const field = (name: string, value: object) => `--x\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n${JSON.stringify(value)}\r\n`;
+  const head = field('operations', { query: 'mutation ($file: Upload!) { infer(file: $file) { id } }', variables: { file: null } }) + field('map', { image: ['variables.file'] });
+  return { ...form(), body: Buffer.concat([Buffer.from(head), form().body as Buffer]) };
+};
+
 describe('where nobody is asked who they are', { timeout: 60_000 }, () => {
   let edge: EdgeUnderTest;
   before(async () => void (edge = await startEdgeUnderTest({ live: true, origins: [friend] })));
@@ -41,10 +48,12 @@ describe('where nobody is asked who they are', { timeout: 60_000 }, () => {
 
   test('a page of another site gets nothing in: no form, no picture, no event, no socket', async () => {
     assert.equal(await statusOf('/v1/infer', form()), 200, 'that it would be answered');
+    assert.match((await ask(`${edge.url}/graphql`, graphqlForm())).body, /"data":\{"infer":\{"id"/, 'and so would this');
     for (const origin of [stranger, 'null', 'http://localhost:1', `${edge.url}.evil.example`]) {
       const refused = await ask(`${edge.url}/v1/infer`, { ...form(), origin });
       assert.equal(refused.status, 403, origin);
       assert.match(refused.body, /SACCADE_CORS/);
+      assert.equal(await statusOf('/graphql', { ...graphqlForm(), origin }), 403, `a form for GraphQL of ${origin}`);
       for (const path of ['/health', '/live/events', '/v1/predictions', '/graphql']) assert.equal(await statusOf(path, { origin }), 403, path);
       for (const path of sockets) assert.equal(await statusOf(path, { origin, ...upgrade }), 403, `${path} ${origin}`);
     }
@@ -52,7 +61,9 @@ describe('where nobody is asked who they are', { timeout: 60_000 }, () => {
     for (const site of ['cross-site', 'same-site']) {
       assert.equal(await statusOf('/v1/stats', { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }), 403);
       assert.equal(await statusOf('/', { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }), 403);
-      assert.equal(await statusOf('/v1/infer', { ...form(), 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }), 403);
+      for (const [path, sent] of [['/v1/infer', form()], ['/graphql', graphqlForm()]] as const) {
+        assert.equal(await statusOf(path, { ...sent, 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }), 403);
+      }
     }
   });
 

@@ -12,7 +12,7 @@ import type { ModelWorld } from '../processors/model-commands/world.ts';
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
-import { asItIs } from '../schemas/model-control.ts';
+import { asItIs, type ModelControl } from '../schemas/model-control.ts';
 import { tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { modelsRoot } from './support/models.ts';
 import { eventually } from './support/pipeline.ts';
@@ -50,6 +50,7 @@ async function stage(t: TestContext, own: Partial<ModelWorld> = {}): Promise<Sta
     topics: async () => [lite, faces].map(tensorTopic),
     control: topic.control,
     write: topic.write,
+    written: topic.names,
     tryOut: async () => {},
     folds: async () => [],
     fits: () => {},
@@ -105,6 +106,24 @@ describe('thresholds', () => {
   });
 });
 
+test('a model whose card names no golden image is said not to have been tried, one that has it is', async (t) => {
+  for (const golden of [true, false]) {
+    const here = await stage(t, {
+      async read(name, version) {
+        const model = await repository.load({ name, version });
+        const { golden: _none, ...card } = model.card;
+        return golden ? model : { ...model, card };
+      },
+    });
+    await here.process('one', [lite]);
+    await here.models('load', faces);
+    await here.models('use', `${faces}@1`);
+    const told = here.said.filter((line) => /loaded (and|here)/.test(line));
+    assert.equal(told.length, 2, here.said.join('\n'));
+    assert.ok(told.every((line) => line.includes('NOT tried') === !golden), told.join('\n'));
+  }
+});
+
 describe('a load that fails', () => {
   const refusing = async (name: string): Promise<void> => {
     if (name === faces) throw new SaccadeError('invalid_model', 'Not here.');
@@ -154,11 +173,55 @@ describe('a load that fails', () => {
 });
 
 describe('unload', () => {
+  test('of the last two at once: one goes, the other is refused and stays', async (t) => {
+    for (const [first, second] of [[lite, faces], [faces, lite]] as const) {
+      const begun = new Set<string>();
+      let bothLooked = (): void => {};
+      const looked = new Promise<void>((resolve) => (bothLooked = resolve));
+      const here = await stage(t);
+      const { write } = here.topic;
+      // Each has looked what is there before either has written.
+      Object.assign(here.world, { write: async (name: string, control: ModelControl): Promise<void> => {
+        if (control.state === 'draining' && !begun.has(name)) {
+          begun.add(name);
+          if (begun.size === 2) bothLooked();
+          await looked;
+          if (name === second) await eventually(() => here.topic.control(first).state !== null, 'the first writing');
+        }
+        await write(name, control);
+      } });
+      const set = await here.process('one', [lite, faces]);
+      const codes = await Promise.all([here.code('unload', first, '--force'), here.code('unload', second, '--force')]);
+      assert.deepEqual(codes, ['done', 'bad_request']);
+      await eventually(() => set.offered().join() === second, 'the other answers again');
+      assert.equal(await here.code('unload', second, '--force'), 'bad_request');
+    }
+  });
+
   /** Five seconds pass while somebody sleeps. */
   function hurried(): Clock {
     let ahead = 0;
     return { now: () => Date.now() + ahead, sleep: (_ms, signal) => ((ahead += 5_000), systemClock.sleep(5, signal)) };
   }
+
+  test('is refused where the others have gone further meanwhile, and not where one of them is taken back', async (t) => {
+    const here = await stage(t);
+    const set = await here.process('one', [lite, faces]);
+    const { write } = here.topic;
+    Object.assign(here.world, { write: async (name: string, control: ModelControl): Promise<void> => {
+      await write(name, control);
+      // As another command does that began before and is nearly done.
+      if (name === faces && control.state === 'draining') await write(lite, { ...asItIs, state: 'draining', since: 0 });
+    } });
+    assert.equal(await here.code('unload', faces), 'bad_request');
+    await here.topic.caughtUp();
+    assert.deepEqual([here.topic.control(faces).state, here.topic.control(lite).state], [null, 'draining']);
+    await write(lite, asItIs);
+    await here.topic.caughtUp();
+    Object.assign(here.world, { write });
+    assert.equal(await here.code('unload', faces), 'done');
+    assert.deepEqual(set.offered(), [lite]);
+  });
 
   test('does not wait for a tenant\'s input that no process reads any more, while others are read', async (t) => {
     let usual = 3;

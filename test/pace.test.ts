@@ -1,64 +1,71 @@
 /** How many pictures the pipeline gets at once: a burst is let in, a queue that stays is not. Clocks are the tests'. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPace, type Pace, type PaceOptions } from '../processors/edge/pace.ts';
+import { createPace, type Door, type DoorRules } from '../processors/edge/pace.ts';
 import { edgeConfig } from '../processors/edge/config.ts';
+import { openPaces } from '../processors/edge/paces.ts';
 
-function fill(pace: Pace): number {
+function fill(door: Door): number {
   let taken = 0;
-  for (; !pace.full; taken++) pace.take();
+  for (; !door.full; taken++) door.take();
   return taken;
+}
+
+/** A pace with one door. */
+function alone(now: () => number, rules: DoorRules) {
+  const pace = createPace({ now }, { only: rules });
+  return { door: pace.doors.only, limit: () => pace.limit };
 }
 
 test('late answers lower what is under way once for all that was on its way together, answers in time raise it while it is reached', () => {
   let now = 0;
-  const pace = createPace({ clock: { now: () => now }, targetMs: 1_000, first: 10, most: 12 });
-  assert.equal(fill(pace), 10);
+  const { door, limit } = alone(() => now, { targetMs: 1_000, first: 10, most: 12 });
+  assert.equal(fill(door), 10);
   now = 3_000;
-  for (let i = 0; i < 10; i++) pace.back(3_000);
-  assert.equal(Math.floor(pace.limit), 3, 'not ten times over, and as many as take the target at this rate');
-  assert.equal(fill(pace), 6, 'after it has been empty, twice as many');
+  for (let i = 0; i < 10; i++) door.back(3_000);
+  assert.equal(Math.floor(limit()), 3, 'not ten times over, and as many as take the target at this rate');
+  assert.equal(fill(door), 6, 'after it has been empty, twice as many');
   now = 4_200;
-  pace.back(1_200);
-  assert.ok(pace.limit < 5);
-  for (let i = 0; i < 2; i++) pace.back(null);
-  assert.ok(pace.limit < 5, 'what never was in the pipeline says nothing');
+  door.back(1_200);
+  assert.ok(limit() < 5);
+  for (let i = 0; i < 2; i++) door.back(null);
+  assert.ok(limit() < 5, 'what never was in the pipeline says nothing');
   for (let i = 0; i < 200; i++) {
-    fill(pace);
-    pace.back(50);
+    fill(door);
+    door.back(50);
   }
-  assert.equal(pace.limit, 12);
-  for (let i = 0; i < 11; i++) pace.back(50);
+  assert.equal(limit(), 12);
+  for (let i = 0; i < 10; i++) door.back(50);
   for (let i = 0; i < 50; i++) {
     now += 10_000;
-    pace.back(9_000);
-    assert.equal(pace.full, false, 'one at least, however slow it is');
-    pace.take();
+    door.back(9_000);
+    assert.equal(door.full, false, 'one at least, however slow it is');
+    door.take();
   }
-  assert.ok(pace.limit < 3, `${pace.limit}`);
+  assert.ok(limit() < 3, `${limit()}`);
 });
 
 /** A pipeline that answers `perSecond`, first come first served, and clients whose arrivals (how many, by millisecond) are given. */
-function serve(options: Partial<PaceOptions>, { perSecond, seconds, arrivals }: { perSecond: number; seconds: number; arrivals: (ms: number) => number }) {
+function serve(options: Partial<DoorRules>, { perSecond, seconds, arrivals }: { perSecond: number; seconds: number; arrivals: (ms: number) => number }) {
   const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = edgeConfig.parse({ targetMs: 100, paceFirst: 128 });
   let now = 0;
-  const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, ...options });
+  const { door, limit } = alone(() => now, { targetMs, lateMs, first, most, least, ...options });
   const queue: number[] = [];
   const answers: { readonly at: number; readonly took: number }[] = [];
   const refusals: number[] = [];
   let credit = 0;
   for (; now < seconds * 1_000; now++) {
     for (let i = arrivals(now); i > 0; i--) {
-      if (pace.full) refusals.push(now);
-      else queue.push((pace.take(), now));
+      if (door.full) refusals.push(now);
+      else queue.push((door.take(), now));
     }
     for (credit = queue.length === 0 ? 0 : credit + perSecond / 1_000; credit >= 1 && queue.length > 0; credit--) {
       const took = now - queue.shift()!;
-      pace.back(took);
+      door.back(took);
       answers.push({ at: now, took });
     }
   }
-  return { pace, answers, refusals };
+  return { limit, answers, refusals };
 }
 
 const p95 = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)]!;
@@ -82,16 +89,15 @@ test('bursts that pass are let in whole, again and again, and so is one after an
 
 test('a few clients side by side are never refused, however slow the model', () => {
   const { paceLeast } = edgeConfig.parse({});
-  const { pace, answers } = serve({}, { perSecond: 4, seconds: 60, arrivals: (ms) => (ms % 250 === 0 ? 2 : 0) });
-  assert.equal(Math.floor(pace.limit), paceLeast);
+  const { limit, answers } = serve({}, { perSecond: 4, seconds: 60, arrivals: (ms) => (ms % 250 === 0 ? 2 : 0) });
+  assert.equal(Math.floor(limit()), paceLeast);
   assert.ok(answers.length >= 4 * 59, 'and it has work all the time');
 });
 
 /** `count` people who think for a second between an answer and the next request, as the edge is set by itself. */
 function people(count: number, perSecond: number, seconds = 60) {
-  const { targetMs, lateMs, paceFirst: first, paceLeast: least, paceCalm, calmTargets, maxAwaited: most } = edgeConfig.parse({});
   let now = 0;
-  const pace = createPace({ clock: { now: () => now }, targetMs, lateMs, first, most, least, calm: { count: paceCalm, targetMs: calmTargets * targetMs } });
+  const door = openPaces({ now: () => now }, edgeConfig.parse({})).of('m').requests;
   /** When each comes next. */
   const thinking = Array.from({ length: count }, (_, i) => (i * 1_000) / count);
   const queue: number[] = [];
@@ -101,17 +107,17 @@ function people(count: number, perSecond: number, seconds = 60) {
   for (; now < seconds * 1_000; now++) {
     for (const [i, at] of thinking.entries()) {
       if (at > now) continue;
-      thinking[i] = pace.full ? now + 1_000 : Number.POSITIVE_INFINITY;
-      if (pace.full) {
+      thinking[i] = door.full ? now + 1_000 : Number.POSITIVE_INFINITY;
+      if (door.full) {
         refused += 1;
       } else {
-        pace.take();
+        door.take();
         queue.push(now);
       }
     }
     for (credit = queue.length === 0 ? 0 : credit + perSecond / 1_000; credit >= 1 && queue.length > 0; credit--) {
       const ms = now - queue.shift()!;
-      pace.back(ms);
+      door.back(ms);
       took.push(ms);
       thinking[thinking.indexOf(Number.POSITIVE_INFINITY)] = now + 1_000;
     }
@@ -140,11 +146,11 @@ test('where that would take too long, a slow model, fewer are let in', () => {
 
 test('answers that are late one at a time, with nothing beside them, say nothing about a queue', () => {
   let now = 0;
-  const pace = createPace({ clock: { now: () => now }, targetMs: 100, lateMs: 750, first: 128, most: 256, least: 16 });
+  const { door, limit } = alone(() => now, { targetMs: 100, lateMs: 750, first: 128, most: 256, least: 16 });
   for (; now < 600_000; now += 60_000) {
-    pace.take();
+    door.take();
     now += 150;
-    pace.back(150);
+    door.back(150);
   }
-  assert.equal(pace.limit, 128);
+  assert.equal(limit(), 128);
 });

@@ -11,7 +11,7 @@ describe('the page and its key', { skip: needsBrowser, timeout: 120_000 }, () =>
   let database: TestDatabase;
   let edge: ClosedEdge;
   before(async () => {
-    [browser, database] = await Promise.all([openBrowser(), anyDatabase()]);
+    [browser, database] = await Promise.all([openBrowser('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'), anyDatabase()]);
     edge = await startClosedEdge(database);
   });
   after(async () => {
@@ -51,6 +51,41 @@ describe('the page and its key', { skip: needsBrowser, timeout: 120_000 }, () =>
     await edge.metadata.access.revokeKey(parseKey(key)!.id, null);
     await page.locator('#file').setInputFiles('media/chelsea.jpg');
     await page.getByText('This key is not accepted').waitFor();
+    await context.close();
+  });
+
+  test('a video whose key is revoked says that one is needed, and ends', async () => {
+    const key = await edge.key('one', 'operator');
+    const context = await browser.newContext({ permissions: ['camera'] });
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    const sockets: string[] = [];
+    page.on('websocket', (socket) => sockets.push(new URL(socket.url()).pathname));
+    await page.goto(edge.url);
+    await page.locator('#key').fill(key);
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.locator('#video-model option').nth(1).waitFor({ state: 'attached' });
+    await page.getByRole('button', { name: 'Webcam' }).click();
+    await page.locator('#video-pace').getByText('fps').waitFor();
+    await edge.metadata.access.revokeKey(parseKey(key)!.id, null);
+    await page.locator('#video-problem').getByText('A key is needed').waitFor();
+    await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'hidden' });
+    await page.getByText('This key is not accepted').waitFor();
+    assert.deepEqual(sockets, ['/v1/stream'], 'it does not ask again and again');
+    await context.close();
+  });
+
+  test('a key that may only read opens no video, and the page says why', async () => {
+    const context = await browser.newContext({ permissions: ['camera'] });
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    await page.goto(edge.url);
+    await page.locator('#key').fill(await edge.key('one', 'viewer'));
+    await page.getByRole('button', { name: 'Use this key' }).click();
+    await page.locator('#video-model option').nth(1).waitFor({ state: 'attached' });
+    await page.getByRole('button', { name: 'Webcam' }).click();
+    await page.locator('#video-problem').getByText('needs the role operator').waitFor();
+    await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'hidden' });
     await context.close();
   });
 });

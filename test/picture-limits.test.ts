@@ -12,7 +12,8 @@ import type { Principal } from '../processors/edge/principal.ts';
 import { createBudget } from '../processors/edge/stream/budget.ts';
 import { streamConfig } from '../processors/edge/stream/config.ts';
 import { streamMetrics } from '../processors/edge/stream/metrics.ts';
-import { createPace } from '../processors/edge/pace.ts';
+import { edgeConfig } from '../processors/edge/config.ts';
+import { openPaces } from '../processors/edge/paces.ts';
 import { errorOutcome } from '../processors/edge/stream/prepare-frame.ts';
 import { createSession } from '../processors/edge/stream/session.ts';
 import type { AuditEntry } from '../schemas/audit.ts';
@@ -141,7 +142,7 @@ test('a client that waits for every frame waits for its limit too', () => {
   const told: { type: string; credits?: number }[] = [];
   const session = createSession({ served: () => true,
     about: { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'wait', acknowledged: -1 },
-    limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace: createPace({ clock, targetMs: 1, first: 1, most: 1 }),
+    limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, door: openPaces(clock, edgeConfig.parse({})).of('m').wait,
     allowed: (_now, tap) => tap.take(0), wake() {}, errorOf: errorOutcome,
   });
   session.attach({ send: (json) => void told.push(JSON.parse(json) as never), close() {}, slow: false, tap: { ...freely, take: () => verdict }, pause() {}, resume() {} }, 'new', -1);

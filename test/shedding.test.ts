@@ -10,12 +10,14 @@ import { eventually } from './support/pipeline.ts';
 
 /** A server behind the door that answers 200 to all that gets in. */
 async function serve(options: Parameters<typeof shedding>[1] = {}) {
-  const state = { now: 0, full: new Set<string | null>(), refused: 0, entered: [] as string[] };
+  const state = { now: 0, means: null as string | null, full: new Set<string | null>(), refused: 0, entered: [] as string[] };
   const sleeps: { readonly ms: number; readonly signal: AbortSignal | undefined; readonly wake: () => void }[] = [];
   const shed = shedding({ 'x-of-all': 'yes' }, options);
   const take: RequestListener = (request, response) =>
     shed.pass(request, response, () => {
       state.entered.push(`${request.method} ${request.url}`);
+      // As the routes do, whatever the request was.
+      if (state.means) shed.meant(request, state.means);
       response.end('in');
     });
   const server = createServer(take).on('checkContinue', take);
@@ -105,6 +107,34 @@ test('who does not heed Retry-After is refused when it is over, who does at once
   client.send(`${post('/v1/infer')}12345`);
   assert.deepEqual(await client.statuses(4), ['503', '503', '503', '200'], 'where there is room it does not matter who was refused');
   assert.equal(state.refused, 4);
+});
+
+test('what a key means that names no model is known from its request before, by the same connection alone', async () => {
+  const { state, port } = await serve();
+  state.full.add('slow');
+  state.means = 'slow';
+  const [one, another] = ['authorization: Bearer one\r\n', 'x-api-key: another\r\n'];
+  const proxy = dial(port);
+  const ask = async (head: string, before: readonly string[], status: string): Promise<string[]> => {
+    state.now += 1_000;
+    proxy.send(`${head}12345`);
+    const all = await proxy.statuses(before.length + 1);
+    assert.deepEqual(all, [...before, status], head);
+    return all;
+  };
+  let so = await ask(post('/v1/infer', one), [], '200');
+  so = await ask(post('/v1/infer?model=', one), so, '503');
+  so = await ask(post('/v1/batch_infer?wait=1', one), so, '503');
+  so = await ask(post('/v1/infer?model=fast', one), so, '200');
+  so = await ask(post('/v1/infer?wait=0', one), so, '200');
+  so = await ask(post('/v1/infer', another), so, '200');
+  so = await ask(post('/v1/infer'), so, '200');
+  state.full.delete('slow');
+  so = await ask(post('/v1/infer', one), so, '200');
+  const elsewhere = dial(port);
+  state.full.add('slow');
+  elsewhere.send(`${post('/v1/infer', one)}12345`);
+  assert.deepEqual(await elsewhere.statuses(1), ['200']);
 });
 
 test('no clock that is set back holds anybody longer than it was told', async () => {

@@ -19,11 +19,11 @@ async function overload({ sessions, everyMs, perSecond, seconds }: { sessions: r
   const limits = streamConfig.parse({ window: 64 });
   const clock = { now: () => now, sleep: async () => {} };
   const metrics = streamMetrics(new Registry(), { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
-  const pace = createPace({ clock, targetMs, first: 32, most: 1_024 });
+  const { door } = createPace(clock, { door: { targetMs, first: 32, most: 1_024 } }).doors;
   const work: { readonly session: Session; readonly sequence: number; readonly takenAt: number; readonly receivedAt: number }[] = [];
   const made = sessions.map((n) => {
     const about = { tenant: 't', session: `${n}`, source: `${n}`, model: 'm', policy: 'drop_oldest', acknowledged: -1 } as const;
-    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, pace, served: () => true, allowed: () => 'yes', wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
+    const session = createSession({ about, limits, budget: createBudget(1e9), keptBudget: createBudget(1e9), clock, metrics, door, served: () => true, allowed: () => 'yes', wake: (woken) => sender.wake(woken), errorOf: errorOutcome });
     session.attach({ send() {}, close() {}, slow: false, tap: freely, pause() {}, resume() {} }, 'new', -1);
     return { session, every: everyMs(n), next: Math.floor((n / sessions.length) * everyMs(n)), sequence: 0, answered: 0 };
   });
@@ -86,7 +86,7 @@ test('a client that was at another edge meanwhile is told nothing twice, and wha
   const registry = new Registry();
   const metrics = streamMetrics(registry, { sockets: () => 0, sessions: () => 0, bytes: () => 0, frames: () => 0 });
   const about = { tenant: 't', session: 's', source: 'gate', model: 'm', policy: 'wait', acknowledged: -1 } as const;
-  const session = createSession({ about, limits, budget, keptBudget: createBudget(1e9), clock, metrics, pace: createPace({ clock, targetMs, first: 32, most: 1_024 }), served: () => true, allowed: () => 'yes', wake() {}, errorOf: errorOutcome });
+  const session = createSession({ about, limits, budget, keptBudget: createBudget(1e9), clock, metrics, door: createPace(clock, { door: { targetMs, first: 32, most: 1_024 } }).doors.door, served: () => true, allowed: () => 'yes', wake() {}, errorOf: errorOutcome });
   const linkTo = (told: { readonly type: string; readonly sequence?: number }[]) => ({ send: (json: string) => void told.push(JSON.parse(json)), close() {}, slow: false, tap: freely, pause() {}, resume() {} });
   const [first, second]: [{ type: string; sequence?: number; received?: number }[], { type: string; sequence?: number; received?: number }[]] = [[], []];
   const link = linkTo(first);

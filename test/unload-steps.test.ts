@@ -16,6 +16,7 @@ test('a topic is counted only once nothing is let into it any more, whatever tim
   const world: Partial<ModelWorld> = {
     topics: async () => ['frames.in', 'frames', `tensors.${faces}`],
     control: () => control,
+    written: () => [faces],
     async write(_name, next) {
       control = next;
       steps.push(`${next.state} since ${next.since === 0 ? 'ever' : 'now'}`);

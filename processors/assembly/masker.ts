@@ -1,29 +1,55 @@
-/** Who covers faces in the pictures that this process shows, and how long pictures lie in the log as they came. */
+/** Who covers faces in the pictures that this process shows, by what their tenants want now, and how long pictures lie in the log as they came. */
 import { asSaccadeError } from '../../connectors/errors.ts';
+import { topicSpecs } from '../../schemas/topics.ts';
 import { keptTooLong } from '../connect.ts';
-import { openMasking } from '../masking.ts';
+import { type MaskPolicy, masksAnybody } from '../mask/policy.ts';
+import { maskPolicyOf, openMasking } from '../masking.ts';
+import { followPolicies, type Policies } from '../policies-topic.ts';
+import { patiently } from '../runtime/patience.ts';
 import type { Foundation } from './foundation.ts';
 import type { Inference } from './inference.ts';
+import { topicDefaults } from './topic-defaults.ts';
 
 export async function openMasker(base: Foundation, { served }: Inference) {
-  const { settings: s, repository, clock, logger, ending, wants } = base;
-  const masking = openMasking({ settings: s, repository, engine: served?.engine ?? null, clock, say: (message) => logger.warn({ stage: 'mask' }, message) });
+  const { settings: s, repository, log, producer, clock, logger, ending, say, wants } = base;
+  const told = (message: string): void => logger.warn({ stage: 'mask' }, message);
+  const settings = maskPolicyOf(s);
+  let policies: Policies | null = null;
+  const policy = (): MaskPolicy => policies?.mask() ?? settings;
+  const masking = openMasking({ settings: s, repository, engine: served?.engine ?? null, clock, policy, say: told });
+  let on = false;
+  let raw: string | null = null;
+
+  /** Also while running: the first tenant that wants faces covered. Never rejects. */
+  async function consider(): Promise<void> {
+    if (on || !masksAnybody(policy())) return;
+    on = true;
+    // Only an edge shows pictures.
+    [raw] = await Promise.all([rawPictures(base), wants('edge') ? masking.prepare() : null]);
+  }
+
+  // Others show and keep none.
+  if (wants('edge') || wants('keep')) {
+    const following = await patiently(() => followPolicies({ log, producer, clock, settings, say: told, changed: () => void (policies && consider()) }), { clock, say });
+    ending.add('policies', () => following.close());
+    policies = following;
+  }
   ending.add('masking', () => masking.close());
-  // Only an edge shows pictures.
-  if (masking.on && wants('edge')) await masking.prepare();
-  const raw = masking.on ? await rawPictures(base) : null;
-  const tenants = [...s.SACCADE_MASK_TENANTS].map(([tenant, covering]) => `${tenant}: ${covering}`);
+  await consider();
+  const { usual, tenants } = policy();
   return {
     masker: masking.masker,
     degraded: (): Record<string, string> => ({ ...masking.degraded(), ...(raw === null ? {} : { 'raw pictures': raw }) }),
     /** How the start tells of it. */
-    said: masking.on ? [s.SACCADE_MASK_FACES, ...tenants].join(', ') : null,
+    said: on ? [usual, ...[...tenants].map(([tenant, covering]) => `${tenant}: ${covering}`)].join(', ') : null,
   };
 }
 
 /** Topics are created with the limit and never altered: one from before, or of somebody else's making, may keep pictures for longer. */
-async function rawPictures({ config, stack, topicsOf, models, logger, settings: s }: Foundation): Promise<string | null> {
-  const limited = topicsOf(models.all().map(({ card }) => card.name)).filter(({ segmentMs }) => segmentMs !== undefined);
+async function rawPictures({ config, stack, models, logger, settings: s }: Foundation): Promise<string | null> {
+  // As they would have been made: who wanted faces covered by then, if anybody did, is not who does now.
+  const made = { ...topicDefaults(s), rawHours: s.SACCADE_MASK_RAW_HOURS };
+  const limited = topicSpecs(models.all().map(({ card }) => card.name), made, [...s.SACCADE_TENANT_TOPICS.keys()]).filter(({ segmentMs }) => segmentMs !== undefined);
   try {
     const longer = await keptTooLong(config, stack, limited, logger.child({ component: 'kafka' }));
     if (longer.length === 0) return null;

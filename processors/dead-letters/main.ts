@@ -7,7 +7,8 @@ import type { Log } from '../../connectors/ports.ts';
 import { handledTopic, inputTopic, modelsTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
-import { openMasking } from '../masking.ts';
+import { maskPolicyOf, openMasking } from '../masking.ts';
+import { policyAsked } from '../policies-topic.ts';
 import { followModelsTopic } from '../models-topic.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { readArguments } from './arguments.ts';
@@ -48,7 +49,8 @@ export async function dlqCommand(argv: readonly string[], env: NodeJS.ProcessEnv
 /** Connects to nothing yet. Throws log_unavailable when there is no log that another process can reach. */
 function open({ settings: s }: Config, stopping: AbortSignal): { world: World; close(): Promise<void> } {
   const { log, admin, running, data, close } = openRunningLog(s, 'saccade-dlq', 'ask', 'read its dead letters');
-  const masking = openMasking({ settings: s, repository: openRepository(s.SACCADE_MODELS_DIR), engine: null, clock: systemClock });
+  const policy = policyAsked({ log, topics: () => admin.topics(), clock: systemClock, settings: maskPolicyOf(s), say: () => {} });
+  const masking = openMasking({ settings: s, repository: openRepository(s.SACCADE_MODELS_DIR), engine: null, clock: systemClock, policy });
   const specs = topicSpecs([], {
     partitions: s.SACCADE_PARTITIONS,
     replication: s.SACCADE_REPLICATION,

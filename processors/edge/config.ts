@@ -9,7 +9,7 @@ export const edgeConfig = z.strictObject({
   maxWaiting: z.number().int().positive().default(256),
   /** Pictures that wait for their answers at once, over all requests; more are refused with 503. */
   maxAwaited: z.number().int().positive().default(2_048),
-  /** Those of them that the pipeline gets, by model, are as many as it answers within that, in milliseconds (pace.ts) … */
+  /** Those of them that the pipeline gets, by model and with what streams send, are as many as it answers within that, in milliseconds (pace.ts) … */
   targetMs: z.number().int().min(1).default(500),
   /** … once no answer has been in time for so long: a burst that passes is let in. */
   lateMs: z.number().int().min(0).default(750),

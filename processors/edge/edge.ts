@@ -22,6 +22,7 @@ import type { ModelCatalog } from './models/catalog.ts';
 import { modelsRoutes } from './models/models-routes.ts';
 import { installDocsPage } from './openapi/docs-page.ts';
 import { noVigil, type Vigil } from './principal.ts';
+import { openPaces } from './paces.ts';
 import type { ProblemLog } from './problem.ts';
 import { recentResults } from './recent-results.ts';
 import { type ReplyDesk, replyDesk } from './reply-desk.ts';
@@ -86,9 +87,10 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const { server, clock, config, rules, catalog, startedAt, quota = null, refusal = () => null, able = () => true, vigil = noVigil, ledger = noLedger } = options;
   const desk: ReplyDesk = replyDesk(options);
   const results = recentResults(clock);
-  const inquiries = openInquiries({ ...options, desk, quota, results, keys: usedKeys(options.keys, config.keysMs), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
-  const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal });
-  /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet. */
+  const paces = openPaces(clock, config);
+  const inquiries = openInquiries({ ...options, desk, paces, quota, results, keys: usedKeys(options.keys, config.keysMs), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
+  const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal, meant: server.meant });
+  /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet, unless it has come by this connection before. */
   const behindUnnamed = (): boolean => (server.open ? rules.models.slice(0, 1) : rules.models).every(inquiries.full) && rules.models.length > 0;
   server.shed({ clock, full: (model) => (model === null ? behindUnnamed() : inquiries.full(model)), refused: () => intake.metrics.refused('overloaded') });
   await installDocsPage(server.app);
@@ -113,9 +115,9 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
     },
     { prefix: '/v2' },
   );
-  const streams = await streamRoutes(server.app, { ...options, quota, refusal, desk, vigil, ledger, limits: config.stream });
+  const streams = await streamRoutes(server.app, { ...options, paces, quota, refusal, desk, vigil, ledger, limits: config.stream });
   // After the streams, whose plug-in for WebSockets it shares.
-  graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, limits: config.graphql, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
+  await graphqlRoutes(server.app, { ask, results, catalog, intake, clock, startedAt, vigil, ledger, limits: config.graphql, follow: (tenant, listener) => options.live.of(tenant).follow(listener) });
   return {
     open: () => desk.open(),
     awaits: desk.awaits,

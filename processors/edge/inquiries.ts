@@ -10,7 +10,8 @@ import type { Quota } from '../ingest/quota.ts';
 import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
-import { createPace, type Pace, paceOfEach, tooMany } from './pace.ts';
+import { type Door, tooMany } from './pace.ts';
+import type { Paces } from './paces.ts';
 import type { RecentResults } from './recent-results.ts';
 import { requestSource as source } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
@@ -54,6 +55,7 @@ export interface InquiriesOptions {
   readonly desk: ReplyDesk;
   readonly clock: Clock;
   readonly config: EdgeConfig;
+  readonly paces: Paces;
   /** Null: none. */
   readonly quota: Pick<Quota, 'take'> | null;
   readonly results: RecentResults;
@@ -85,18 +87,15 @@ interface Prepared {
   readonly acceptedAt: number;
   readonly expected: Pick<Expected, 'answer' | 'cancel'>;
   /** Where it is counted while it is in the pipeline; null: it is not there, or nobody waits for it. */
-  readonly pace: Pace | null;
+  readonly door: Door | null;
   readonly record: OutgoingRecord;
 }
 
-export function openInquiries({ rules, producer, registry, desk, clock, config, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
+export function openInquiries({ rules, producer, registry, desk, clock, config, paces, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
   let awaited = 0;
   const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
-  const { targetMs, lateMs, paceFirst: first, paceLeast: least, maxAwaited: most } = config;
-  const calm = { count: config.paceCalm, targetMs: config.calmTargets * targetMs };
-  const paces = paceOfEach(() => createPace({ clock, targetMs, lateMs, first, most, least, calm }));
-  const full = (model: string): boolean => paces.known(model)?.full ?? false;
+  const full = (model: string): boolean => paces.known(model)?.requests.full ?? false;
   const sending = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. Throws unknown_model, model_unloading, as accept() does. */
@@ -109,14 +108,14 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     const prediction = answered(id, { ...frame, picture }, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
     const value = await registry.encode('predictions', prediction);
     seen?.({ id, tenant, source, models: [model], content_type, image, claim: null });
-    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, pace: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
+    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, door: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
   async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
     const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
-    const pace = waits && rules.models.includes(model) ? paces.of(model) : null;
-    pace?.take();
+    const door = waits && rules.models.includes(model) ? paces.of(model).requests : null;
+    door?.take();
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
     try {
@@ -126,11 +125,11 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
-      return { id, model, acceptedAt, expected, pace, record: { topic, key: id, value, headers: { traceparent } } };
+      return { id, model, acceptedAt, expected, door, record: { topic, key: id, value, headers: { traceparent } } };
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
       expected.cancel();
-      pace?.back(null);
+      door?.back(null);
       throw error;
     }
   }
@@ -151,9 +150,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
     } catch (error) {
-      for (const { expected, pace } of sendable) {
+      for (const { expected, door } of sendable) {
         expected.cancel();
-        pace?.back(null);
+        door?.back(null);
       }
       throw error;
     }
@@ -178,13 +177,13 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       const ackedAt = clock.now();
       return prepared.map((one) => {
         if (one instanceof SaccadeError) return one;
-        const { id, model, acceptedAt, expected, pace } = one;
+        const { id, model, acceptedAt, expected, door } = one;
         results.accepted(inquirer.tenant, id, model);
         if (inquirer.waits) awaited += 1;
         const done = (): void => {
           if (inquirer.waits) awaited -= 1;
           // What came with company took its company's time.
-          pace?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
+          door?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
         };
         expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
         return { id, model, acceptedAt, ackedAt, answer: expected.answer };

@@ -1,4 +1,5 @@
 /** What the routes that take pictures share: whether one is let in, and how it is asked about. */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
@@ -52,9 +53,11 @@ export interface IntakeOptions {
   readonly desk: ReplyDesk;
   /** Why nothing is accepted at present, or null. */
   refusal(): string | null;
+  /** Told which model a request is for, now that it is known who asks. */
+  meant(request: IncomingMessage, model: string): void;
 }
 
-export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake {
+export function openIntake({ desk, refusal, meant, ...shared }: IntakeOptions): Intake {
   const { rules, config, metrics, inquiries } = shared;
   const gate: UploadGate = uploadGate({ maxRequests: config.maxWaiting, maxBytes: config.maxUploadBytes });
 
@@ -65,9 +68,11 @@ export function openIntake({ desk, refusal, ...shared }: IntakeOptions): Intake 
   }
   const count = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => gate.enter(request, reply, mostBytes);
   /** As inquiries.ask would say, before the body has cost anything; what picture it is, and so whether the cache has its answer, nobody knows yet. */
-  function behind({ query, params }: FastifyRequest): boolean {
+  function behind({ query, params, raw }: FastifyRequest): boolean {
     const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
-    return wait !== '0' && inquiries.full(meantModel(typeof model === 'string' ? model : undefined, rules));
+    const asked = meantModel(typeof model === 'string' ? model : undefined, rules);
+    meant(raw, asked);
+    return wait !== '0' && inquiries.full(asked);
   }
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {

@@ -1,29 +1,29 @@
 /**
- * How many pictures of one model the pipeline gets at once, over all that ask at this edge: as many as it answers within the
- * target. A thousand clients with a picture now and then fill a queue as well as one with many; only the sum tells. Additive
- * increase and multiplicative decrease, as TCP finds its window (RFC 5681); a queue that comes and goes is told from one that
- * stays by how long answers have been late without a break, as CoDel does (RFC 8289).
+ * How many pictures of one model the pipeline gets at once, over all that ask at this edge and by whichever door: as many as it
+ * answers within the target. A thousand clients with a picture now and then fill a queue as well as one with many; only the sum tells.
+ * Additive increase and multiplicative decrease, as TCP finds its window (RFC 5681); a queue that comes and goes is told from one that
+ * stays by how long answers have been late without a break, as CoDel does (RFC 8289). They stand in one queue and take the same time,
+ * so there is one limit for all doors: where they want different things of an answer, each has a say by what it has under way.
  */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
 
-export interface Pace {
-  /** No more may go at present. */
+/** One kind of client, as it is counted. */
+export interface Door {
+  /** No more may go in by it at present: all doors together have what the pipeline answers in time, and this one has its fair part of that. */
   readonly full: boolean;
   /** Counts one that goes. */
   take(): void;
   /** One has come back: answered after `tookMs` in the pipeline; null: that says nothing about the pipeline. */
   back(tookMs: number | null): void;
-  readonly limit: number;
 }
 
-export interface PaceOptions {
-  readonly clock: Pick<Clock, 'now'>;
-  /** An answer that took longer in the pipeline was late. */
-  readonly targetMs: number;
+export interface DoorRules {
+  /** An answer that took longer in the pipeline was late; null: no answer is, and as long as nobody else is there so many may go as come. */
+  readonly targetMs: number | null;
   /** How long all answers have been late before fewer may go; absent: the first late one will do. */
   readonly lateMs?: number;
-  /** At first; at most; at least, whatever the answers take (1 unless given). */
+  /** At first, until answers in time have shown that more may go; at most; at least, whatever the answers take (1 unless given). */
   readonly first: number;
   readonly most: number;
   readonly least?: number;
@@ -31,12 +31,42 @@ export interface PaceOptions {
   readonly calm?: { readonly count: number; readonly targetMs: number };
 }
 
+export interface Pace<Name extends string> {
+  /** Over all doors. */
+  readonly limit: number;
+  readonly doors: Readonly<Record<Name, Door>>;
+}
+
 const decrease = 0.7;
 
 /** What whoever finds it full is told, by whichever door. */
 export const tooMany = (): SaccadeError => new SaccadeError('overloaded', 'Answers would come late.');
 
-export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1, calm = { count: 0, targetMs } }: PaceOptions): Pace {
+interface State {
+  readonly targetMs: number;
+  readonly lateMs: number;
+  readonly first: number;
+  readonly most: number;
+  readonly least: number;
+  readonly calm: { readonly count: number; readonly targetMs: number };
+  /** False: its answers are never late, nor in time. */
+  readonly timed: boolean;
+  inUse: number;
+  /** At most so many by this door, however much the limit leaves it: what nobody has tried may be too much. */
+  reach: number;
+}
+
+function stateOf({ targetMs, lateMs = 0, first, most, least = 1, calm }: DoorRules): State {
+  const target = targetMs ?? Number.POSITIVE_INFINITY;
+  return { targetMs: target, lateMs, first, most, least, calm: calm ?? { count: 0, targetMs: target }, timed: targetMs !== null, inUse: 0, reach: first };
+}
+
+export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules: Readonly<Record<Name, DoorRules>>): Pace<Name> {
+  const states = Object.entries<DoorRules>(rules).map(([name, rule]) => [name, stateOf(rule)] as const);
+  const all = states.map(([, state]) => state);
+  const timed = all.filter((state) => state.timed);
+  const first = Math.max(...timed.map((state) => state.first));
+  const most = Math.max(...timed.map((state) => state.most));
   let limit = first;
   let inUse = 0;
   /** When it was lowered last: what was on its way by then tells nothing new. */
@@ -46,33 +76,42 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
   /** The most under way since then: at the end of a queue that was worked off few are left. */
   let among = 0;
 
-  /** What an answer may take where so many may go. */
-  const targetOf = (count: number): number => (count <= calm.count ? calm.targetMs : targetMs);
+  /** What the doors want, each by its part of what is under way. Asked while an answer of one that wants something is counted. */
+  const meant = (of: (state: State) => number): number =>
+    timed.reduce((sum, state) => sum + (state.inUse === 0 ? 0 : state.inUse * of(state)), 0) / timed.reduce((sum, state) => sum + state.inUse, 0);
 
-  function inTime(tookMs: number, reached: boolean): void {
+  /** What an answer may take where so many may go. */
+  const targetOf = (count: number): number => meant(({ calm, targetMs }) => (count <= calm.count ? calm.targetMs : targetMs));
+
+  /** A door that is used less than it might be leaves the rest to the others; it has its part as soon as it wants it. */
+  const fairPart = (state: State): number => Math.floor(limit / all.filter((one) => one === state || one.inUse > 0).length);
+
+  function inTime(state: State, tookMs: number): void {
     lateSince = null;
+    // Beside others it gets to its part within a few round trips: the limit is what all have found together. Alone it finds out step by step.
+    if (state.inUse >= Math.floor(state.reach)) state.reach = Math.min(state.most, state.reach + (state.inUse < inUse ? 1 : 1 / state.reach));
     const more = Math.min(most, limit + 1 / limit);
     // Where it was not reached, answers in time do not say that more would be in time too.
-    if (reached && tookMs <= targetOf(more)) limit = more;
+    if (inUse >= Math.floor(limit) && tookMs <= targetOf(more)) limit = more;
   }
 
   function late(now: number, tookMs: number): void {
     if (now - tookMs < loweredAt) return;
     if (lateSince === null) [lateSince, among] = [now, 0];
-    among = Math.max(among, inUse + 1);
-    if (now - lateSince < lateMs) return;
+    among = Math.max(among, inUse);
+    if (now - lateSince < meant(({ lateMs }) => lateMs)) return;
+    const floor = Math.max(...timed.filter((state) => state.inUse > 0).map(({ calm, least }) => Math.max(least, limit > calm.count ? calm.count : 0)));
     // What is in the pipeline is its pace times the time it takes (Little's law): so many would take the target.
-    limit = Math.max(limit > calm.count ? calm.count : least, least, Math.min(limit, among) * Math.min(decrease, targetOf(limit) / tookMs));
+    limit = Math.max(floor, Math.min(limit, among) * Math.min(decrease, targetOf(limit) / tookMs));
+    for (const state of all) state.reach = Math.max(state.first, Math.min(state.reach, limit));
     loweredAt = now;
     lateSince = null;
   }
 
-  return {
-    get limit() {
-      return limit;
-    },
+  const doorOf = (state: State): Door => ({
     get full() {
-      return inUse >= Math.floor(limit);
+      if (state.inUse < state.least || (!state.timed && state.inUse === inUse)) return false;
+      return state.inUse >= Math.floor(state.reach) || (inUse >= Math.floor(limit) && state.inUse >= fairPart(state));
     },
     take() {
       // It has been empty: no queue stands there any more.
@@ -81,26 +120,22 @@ export function createPace({ clock, targetMs, lateMs = 0, first, most, least = 1
         if (limit < first) limit = Math.min(first, 2 * limit);
       }
       inUse += 1;
+      state.inUse += 1;
     },
     back(tookMs) {
-      const reached = inUse >= Math.floor(limit);
+      if (tookMs !== null && state.timed) {
+        if (tookMs > targetOf(limit)) late(clock.now(), tookMs);
+        else inTime(state, tookMs);
+      }
       inUse -= 1;
-      if (tookMs === null) return;
-      if (tookMs > targetOf(limit)) late(clock.now(), tookMs);
-      else inTime(tookMs, reached);
+      state.inUse -= 1;
     },
-  };
-}
+  });
 
-/** One for each model, made when it is first asked for: models come and go. */
-export function paceOfEach(make: () => Pace): { of(model: string): Pace; /** Makes none. */ known(model: string): Pace | undefined } {
-  const paces = new Map<string, Pace>();
   return {
-    of(model) {
-      const pace = paces.get(model) ?? make();
-      paces.set(model, pace);
-      return pace;
+    get limit() {
+      return limit;
     },
-    known: (model) => paces.get(model),
+    doors: Object.fromEntries(states.map(([name, state]) => [name, doorOf(state)])) as Record<Name, Door>,
   };
 }

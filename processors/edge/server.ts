@@ -66,6 +66,7 @@ export interface HttpServer {
   readonly open: boolean;
   /** Refuses pictures that would be answered too late, before they reach the app. */
   readonly shed: Shedding['by'];
+  readonly meant: Shedding['meant'];
   /** Answers the URL to open. Throws invalid_config when the port is taken. */
   listen(host: string, port: number): Promise<string>;
   /** Resolves when requests in flight are answered, or cut off after two seconds. */
@@ -120,6 +121,7 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
     app,
     open: options.open ?? false,
     shed: shed.by,
+    meant: shed.meant,
     async listen(host, port) {
       try {
         // As many may knock at once as may be in: with Node's 511, others of a thousand would be let wait for seconds by their own TCP.

@@ -20,6 +20,8 @@ export interface Overload {
 export interface Shedding {
   /** From now on it is asked; until then nothing is refused here. */
   by(overload: Overload): void;
+  /** What a picture that names no model is meant for, by who was found to send it: told at the door from now on, by that connection and that credential. */
+  meant(request: IncomingMessage, model: string): void;
   /** Answers the request or hands it on. */
   pass(request: IncomingMessage, response: ServerResponse, on: () => void): void;
 }
@@ -28,6 +30,16 @@ const pictures = /^\/v1\/(?:batch_)?infer(?:\?|$)/;
 /** That are made to wait: each keeps a socket, and what of its body has arrived. */
 const mostHeld = 1_024;
 
+/** What it shows of who asks, unread; empty: nothing. */
+const credentialOf = ({ headers }: IncomingMessage): string => [headers.authorization, headers['x-api-key']].flatMap((shown) => shown ?? []).join('\n');
+
+/** The query of a request with pictures; null: it is none. */
+function queryOf({ method, url = '' }: IncomingMessage): URLSearchParams | null {
+  if (method !== 'POST' || !pictures.test(url)) return null;
+  const at = url.indexOf('?');
+  return new URLSearchParams(at < 0 ? '' : url.slice(at));
+}
+
 const byProxy = ({ headers }: IncomingMessage): boolean => headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined || headers.via !== undefined;
 
 /** `headers`: what every answer has. `proxied`: clients come by proxies, whether those say so or not. */
@@ -35,16 +47,21 @@ export function shedding(headers: Readonly<Record<string, string>>, { proxied = 
   const body = JSON.stringify(problemBody(tooMany()));
   const head = { ...headers, 'content-type': 'application/problem+json; charset=utf-8', 'content-length': Buffer.byteLength(body), 'retry-after': String(retryAfterSeconds) };
   const refusedAt = new WeakMap<Socket, number>();
+  const meanings = new WeakMap<Socket, { readonly credential: string; readonly model: string }>();
   let overload: Overload | null = null;
   let held = 0;
 
-  function behind({ full }: Overload, { method, url = '', headers: { origin } }: IncomingMessage): boolean {
+  function behind({ full }: Overload, request: IncomingMessage): boolean {
+    const query = queryOf(request);
     // A page of elsewhere can read no answer without the headers that the routes give it.
-    if (method !== 'POST' || origin !== undefined || !pictures.test(url)) return false;
-    const query = url.indexOf('?');
-    if (query < 0) return full(null);
-    const asked = new URLSearchParams(url.slice(query));
-    return asked.get('wait') !== '0' && full(asked.get('model') || null);
+    if (query === null || request.headers.origin !== undefined || query.get('wait') === '0') return false;
+    return full(query.get('model') || meantBy(request));
+  }
+
+  function meantBy(request: IncomingMessage): string | null {
+    const known = meanings.get(request.socket);
+    // By the connections of a proxy come others too.
+    return known !== undefined && known.credential === credentialOf(request) ? known.model : null;
   }
 
   function refuse({ clock, refused }: Overload, request: IncomingMessage, response: ServerResponse): void {
@@ -68,6 +85,10 @@ export function shedding(headers: Readonly<Record<string, string>>, { proxied = 
   return {
     by(those) {
       overload = those;
+    },
+    meant(request, model) {
+      const credential = credentialOf(request);
+      if (credential !== '' && queryOf(request)?.get('model') === null) meanings.set(request.socket, { credential, model });
     },
     pass(request, response, on) {
       if (overload === null || !behind(overload, request)) return on();

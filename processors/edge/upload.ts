@@ -38,7 +38,7 @@ export async function imageOf(request: FastifyRequest): Promise<Buffer> {
 }
 
 /** Fastify's own refusals have a code; what the parser says of a broken form has none. */
-function malformed(error: Error & { code?: string }): never {
+export function malformed(error: Error & { code?: string }): never {
   throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
 }
 

@@ -1,9 +1,5 @@
 import { z } from 'zod';
 
-/** How a face is covered: not at all, by a smear of its colours, or by squares. */
-export const coverings = ['off', 'blur', 'pixelate'] as const;
-export type Covering = (typeof coverings)[number];
-
 export const maskConfig = z.strictObject({
   /** Certainty from which something counts as a face. Lower than a detector's usual: a face too many is covered, one too few is shown. */
   score: z.number().min(0).max(1).default(0.4),

@@ -1,7 +1,7 @@
 /** Covers parts of a picture so that nothing of what they showed can be told any more. */
 import sharp from 'sharp';
 import type { Corners } from '../../schemas/corners.ts';
-import type { Covering } from './config.ts';
+import type { Covering } from '../../schemas/policies.ts';
 import type { View } from './views.ts';
 
 /** Upright RGB, width x height x 3 bytes. */

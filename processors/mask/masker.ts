@@ -3,12 +3,13 @@ import sharp from 'sharp';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Masker, Shown } from '../../connectors/ports.ts';
 import { sniffImage } from '../../schemas/image-type.ts';
-import type { Covering } from './config.ts';
+import type { Covering } from '../../schemas/policies.ts';
 import { type Box, cover, type Pixels, widened } from './cover.ts';
 import { coveringFor, type MaskPolicy } from './policy.ts';
 
 export interface MaskerOptions {
-  readonly policy: MaskPolicy;
+  /** As it stands when a picture comes. */
+  readonly policy: () => MaskPolicy | Promise<MaskPolicy>;
   /** As a share of a face's width and height, on each side. */
   readonly margin: number;
   /** The whole picture, upright. Throws what is wrong with it. */
@@ -45,7 +46,7 @@ export function masker({ policy, margin, decode, faces, turn }: MaskerOptions, t
 
   return {
     async mask(picture, tenant) {
-      const covering = coveringFor(policy, tenant);
+      const covering = coveringFor(await policy(), tenant);
       return covering === 'off' ? null : turn(() => covered(picture, covering));
     },
   };

@@ -1,5 +1,5 @@
 /** Whose pictures are shown with which covering. */
-import type { Covering } from './config.ts';
+import type { Covering } from '../../schemas/policies.ts';
 
 export interface MaskPolicy {
   /** Of tenants without one of their own. */

@@ -5,7 +5,7 @@ import { controlled, toldOf, unknownClasses } from '../../schemas/model-control.
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import { loadModel } from './load.ts';
-import { checkKnown, words } from './states.ts';
+import { checkKnown, triedHere, words } from './states.ts';
 import { unloadModel } from './unload.ts';
 import type { ModelWorld, Print } from './world.ts';
 
@@ -27,7 +27,7 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
     if (strange.length > 0) throw new SaccadeError('bad_request', `Thresholds were set for ${strange.join(', ')}, which ${name}@${command.version} does not know. Reset them first: models thresholds ${name} --reset.`);
     await world.tryOut(next);
     await world.write(name, { ...before, version: command.version, model: toldOf(next) });
-    return print(`${name}@${command.version} was loaded and tried here; every process that infers now loads it and then switches. What cannot says so in /ready.`);
+    return print(`${name}@${command.version} ${triedHere(next)}; every process that infers now loads it and then switches. What cannot says so in /ready.`);
   }
   // Whether it is served stays as it is: where nobody's settings name it, a state of null would mean that it is gone.
   const from = command.reset ? { ...before, score: null, classes: {} } : before;

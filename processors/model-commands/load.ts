@@ -3,7 +3,7 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { asItIs, type ModelControl, toldOf } from '../../schemas/model-control.ts';
 import type { ModelCommand } from './arguments.ts';
-import { checkKnown, endOf, saysSo, stateOf, troublesOf, untilAll } from './states.ts';
+import { checkKnown, endOf, saysSo, stateOf, triedHere, troublesOf, untilAll } from './states.ts';
 import type { ModelWorld, Print } from './world.ts';
 
 type Asked = Extract<ModelCommand, { name: 'load' }>;
@@ -21,7 +21,7 @@ export async function loadModel(world: ModelWorld, asked: Asked, print: Print): 
   }
   const model = await world.read(name, back ? before.version : asked.version);
   await world.tryOut(model);
-  print(`${keyOf(model)} was loaded and tried here`);
+  print(`${keyOf(model)} ${triedHere(model)}`);
   await world.makeTopics(name);
   const control: ModelControl = back ? before : { ...asItIs, version: model.card.version, model: toldOf(model) };
   async function write(next: ModelControl['state'], of = control): Promise<ModelControl> {

@@ -121,6 +121,7 @@ async function open(config: Config, closing: (close: () => Promise<void>) => voi
     topics: () => admin.topics(),
     control: (name) => topic.control(name),
     write: (name, control) => topic.write(name, control),
+    written: () => topic.names(),
     async processes() {
       const live = [...(await admin.liveGroups(prefix)).keys()].map((group) => group.slice(prefix.length)).filter((one) => !one.startsWith(commandReader));
       await topic.caughtUp();

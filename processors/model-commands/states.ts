@@ -1,10 +1,15 @@
 /** What the processes that run say of a model, and the wait for them to say what is expected. */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
+import type { Model } from '../../schemas/model-card.ts';
 import type { ModelControl, ModelState } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import type { ModelWorld, Print } from './world.ts';
 
 export const words: Readonly<Record<ModelState, string>> = { loading: 'being loaded', served: 'served', draining: 'being unloaded', gone: 'not served' };
+
+/** How a model that has been loaded by a command fared: without a picture whose answer is known nothing was tried. */
+export const triedHere = (model: Model): string =>
+  model.card.golden ? 'was loaded and tried here' : 'was loaded here but NOT tried: its card names no golden image, so nobody knows whether its answers are right';
 
 export type Standings = ReadonlyMap<string, ModelReport | null>;
 type Standing = ModelReport['models'][string];

@@ -20,6 +20,7 @@ export async function unloadModel(world: ModelWorld, { model: name, force, limit
     const before = world.control(name);
     const draining: ModelControl = state === 'draining' ? before : { ...before, state: 'draining', since: world.clock.now() };
     if (state !== 'draining') await world.write(name, draining);
+    if (draining.since !== 0) await checkOthers(world, name, state === 'draining' ? { ...before, state: 'served', since: world.clock.now() } : before);
     const said = (writing: ModelControl, doing: string) =>
       untilAll(world, name, (one, { offered }) => saysSo(one, writing) || (one === undefined && !offered.includes(name)), doing, inTime, print);
     await said(draining, 'letting it be asked for no more');
@@ -53,6 +54,29 @@ function check(processes: Standings, name: string, state: ReturnType<typeof stat
     if (!force && report?.offered[0] === name) {
       throw new SaccadeError('bad_request', `${name} answers those who ask for no model by name; ${report.offered[1]} would from then on. If that is meant: models unload ${name} --force.`);
     }
+  }
+}
+
+/**
+ * Two commands at once may each have seen the other's model still there. What was written first goes: whoever finds nothing left behind
+ * those takes its own back. Throws bad_request.
+ */
+async function checkOthers(world: ModelWorld, name: string, back: ModelControl): Promise<void> {
+  // Reads the topic to its end: all that was written before ours is known then.
+  const processes = await world.processes();
+  const written = world.written();
+  const before = new Set(written.slice(0, written.indexOf(name) + 1));
+  const going = written.filter((one) => {
+    const { state, since } = world.control(one);
+    // One that is closed for good has been through this, wherever its last writing stands.
+    return state === 'gone' || (state === 'draining' && (before.has(one) || since === 0));
+  });
+  for (const report of processes.values()) {
+    // Doors may have been closed already for those that are going, of which one may be coming back.
+    const all = report === null ? [] : [...report.offered, ...Object.keys(report.models).filter((one) => report.models[one]!.state !== 'loading')];
+    if (all.length === 0 || all.some((one) => !going.includes(one))) continue;
+    await world.write(name, back);
+    throw new SaccadeError('bad_request', `${name} is the last model there is: ${going.filter((one) => one !== name).join(', ') || 'all others'} began to be unloaded before. Load another first, models load NAME.`);
   }
 }
 

@@ -12,6 +12,8 @@ export interface ModelWorld {
   topics(): Promise<readonly string[]>;
   control(name: string): ModelControl;
   write(name: string, control: ModelControl): Promise<void>;
+  /** Models for which something is written, in the order in which it was written last: the same for every command. */
+  written(): readonly string[];
   /** Loads it and asks it about its golden image. Throws invalid_model. */
   tryOut(model: Model): Promise<void>;
   /** What loading it folds, for a person. */

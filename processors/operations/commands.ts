@@ -1,9 +1,10 @@
 /** The commands of `npm run saccade`, one a line, and their help. */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Command } from './command.ts';
+import { facesList, facesSet } from './faces.ts';
 import { partitionsAdd } from './partitions-add.ts';
 
-export const commands: readonly Command[] = [partitionsAdd];
+export const commands: readonly Command[] = [partitionsAdd, facesSet, facesList];
 
 /** The command that the arguments begin with, and the arguments after its name. Throws bad_request. */
 export function commandOf(argv: readonly string[]): { readonly command: Command; readonly rest: readonly string[] } {

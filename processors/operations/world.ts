@@ -22,6 +22,8 @@ export interface World {
   readonly clock: Clock;
   /** The control topic `pauses`, followed. */
   readonly pauses: Table;
+  /** The topic `policies`, followed. */
+  readonly policies: Table;
   /** Begins the name of the group of each process that follows `pauses`, this one included. */
   readonly followers: string;
   /** The groups of the stages that read a topic. */

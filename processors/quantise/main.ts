@@ -17,7 +17,8 @@ import { preprocessConfig } from '../preprocess/config.ts';
 import { decodeImage } from '../preprocess/decode.ts';
 import { cutTensor } from '../preprocess/tensor.ts';
 import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
-import { openMasking } from '../masking.ts';
+import { maskPolicyOf, openMasking } from '../masking.ts';
+import { policyAsked } from '../policies-topic.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Answer } from './agreement.ts';
 import { help, readArguments } from './arguments.ts';
@@ -58,8 +59,9 @@ async function picturesIn(place: string): Promise<Buffer[]> {
 
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function picturesOfFrames(count: number, settings: Settings, say: (line: string) => void): Promise<Buffer[]> {
-  const { log, running, data, close } = openRunningLog(settings, 'saccade-quantise', 'take frames from', 'read its frames');
-  const masking = openMasking({ settings, repository: openRepository(settings.SACCADE_MODELS_DIR), engine: null, clock: systemClock });
+  const { log, admin, running, data, close } = openRunningLog(settings, 'saccade-quantise', 'take frames from', 'read its frames');
+  const policy = policyAsked({ log, topics: () => admin.topics(), clock: systemClock, settings: maskPolicyOf(settings), say });
+  const masking = openMasking({ settings, repository: openRepository(settings.SACCADE_MODELS_DIR), engine: null, clock: systemClock, policy });
   try {
     return await newestPictures(count, frameSource(log, { registry: openRunningRegistry(settings, running), blobs: openBlobs(settings, data), masker: masking.masker }), say);
   } finally {

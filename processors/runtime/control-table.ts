@@ -8,6 +8,7 @@ import type { Clock, Log, LogProducer, LogRecord } from '../../connectors/ports.
 
 export interface ControlTable {
   get(key: string): Buffer | null;
+  /** In the order in which they were written last, which is the same for all who follow it. */
   entries(): ReadonlyMap<string, Buffer>;
   /** Writes a value, or null to remove the key; resolves when it is acknowledged, before this process itself has read it. */
   put(key: string, value: Buffer | null): Promise<void>;
@@ -70,8 +71,9 @@ export async function followTable(options: ControlTableOptions): Promise<Control
     const name = key.toString();
     if (name === probeKey) return arrivedProbe(Number(record.headers[probeHeader]));
     if (name.startsWith(probePrefix)) return;
-    if (value === null) values.delete(name);
-    else values.set(name, value);
+    // Also one that is replaced: last again in the order of the map.
+    values.delete(name);
+    if (value !== null) values.set(name, value);
     changed?.(name, value);
   }
 

@@ -85,6 +85,8 @@ describe('/graphql', { timeout: 120_000 }, () => {
       ['{ predictions(limit: 500) { next } b: predictions(limit: 500) { next } c: predictions(limit: 500) { next } d: predictions(limit: 500) { next } }', /cost above 200/],
       ...['$n: Int = 500', '$constructor: Int = 500', '$n: Int'].map((said) => [`query (${said}) { ${'abcd'.split('').map((alias) => `${alias}: predictions(limit: ${said.split(':')[0]}) { next }`).join(' ')} }`, /cost above 200/] as const),
       ['{ a: __schema { types { name } } b: __schema { types { name } } c: __schema { types { name } } d: __schema { types { name } } e: __schema { types { name } } f: __schema { types { name } } }', /cost above 200/],
+      [`{ __schema { ${Array.from({ length: 60 }, (_, n) => `a${n}: types { fields { name } }`).join(' ')} } }`, /more of the schema/],
+      [`{ __schema { types { fields { ${Array.from({ length: 380 }, (_, n) => `a${n}: name`).join(' ')} } } } }`, /more of the schema/],
       [`{ models { ${Array.from({ length: 500 }, (_, n) => `a${n}: name`).join(' ')} } }`, /400 fields/],
       [`{ ...f0 } ${Array.from({ length: 300 }, (_, n) => `fragment f${n} on Query { ...f${n + 1} ...f${n + 1} }`).join(' ')}`, /400 fields and fragments/],
       [`{ ...f0 } ${Array.from({ length: 30 }, (_, n) => `fragment f${n} on Query { ... on Query { ...f${n + 1} } ...f${n + 1} }`).join(' ')}`, /400 fields and fragments/],
@@ -106,6 +108,8 @@ describe('/graphql', { timeout: 120_000 }, () => {
     const { getIntrospectionQuery } = await import('graphql');
     const { data } = await ask<Record<string, { types: { name: string }[] }>>(getIntrospectionQuery());
     assert.ok(data!['__schema']!.types.some(({ name }) => name === 'Seen'));
+    const all = getIntrospectionQuery({ descriptions: true, specifiedByUrl: true, directiveIsRepeatable: true, schemaDescription: true, inputValueDeprecation: true, oneOf: true });
+    assert.equal((await ask<Record<string, unknown>>(all)).errors, undefined);
   });
 
   describe('over graphql-transport-ws', () => {

@@ -1,13 +1,14 @@
 /** Documents in, answers out: parsed, measured, validated and run. Errors are worded by the one table. */
 import { readFileSync } from 'node:fs';
 import {
-  buildSchema, type DocumentNode, execute, type ExecutionResult, type GraphQLFieldResolver, GraphQLError, getOperationAST, Kind, type OperationDefinitionNode, parse, type SelectionSetNode, subscribe, validate,
+  buildSchema, type DocumentNode, execute, type ExecutionResult, type GraphQLFieldResolver, GraphQLError, type GraphQLScalarType, getOperationAST, Kind, type OperationDefinitionNode, parse, type SelectionSetNode, subscribe, validate,
 } from 'graphql';
 import { SaccadeError } from '../../../connectors/errors.ts';
 import { asProblem, problemBody } from '../problem.ts';
 import type { Principal } from '../principal.ts';
 import { keptDocuments } from './documents.ts';
 import { checkLimits, fragmentsOf, mostTokens } from './limits.ts';
+import { fileOf } from './upload.ts';
 
 /** What a resolver is given besides its arguments. */
 export interface Asked {
@@ -66,6 +67,10 @@ export function graphqlEngine({ query, mutation, subscription }: Resolvers): Gra
     root.subscribe = (_root, args, asked: Asked) => resolver(args, asked);
     root.resolve = (value) => value;
   }
+  const noFile = (): never => {
+    throw new GraphQLError('An Upload is a file of a form: the GraphQL multipart request specification says how it is sent.');
+  };
+  Object.assign(schema.getType('Upload') as GraphQLScalarType, { parseValue: (value: unknown) => fileOf(value) ?? noFile(), parseLiteral: noFile });
   const documents = keptDocuments();
 
   function operationOf(document: DocumentNode, name: string | null | undefined): OperationDefinitionNode {

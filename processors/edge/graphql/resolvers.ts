@@ -50,27 +50,35 @@ function read<T>(schema: z.ZodType<T>, args: Args): T {
 }
 
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/;
-const inferArgs = z.object({ image: z.string(), model: z.string().optional(), idempotency_key: z.string().max(256).optional() });
+const inferArgs = z.object({ image: z.string().optional(), model: z.string().optional(), idempotency_key: z.string().max(256).optional() });
 const resultArgs = z.object({ id: z.guid(), model: z.string().max(128).optional() });
+
+/** Throws bad_request. */
+function pictureOf(image: string | undefined, file: unknown): Buffer {
+  if ((image === undefined) === !Buffer.isBuffer(file)) throw new SaccadeError('bad_request', 'Either image, in base64, or file is expected.');
+  if (Buffer.isBuffer(file)) return file;
+  if (!base64.test(image!)) throw new SaccadeError('bad_request', 'image: base64 is expected.');
+  return Buffer.from(image!, 'base64');
+}
 
 export function resolversOf({ ask, results, catalog, intake, ledger, clock, startedAt, follow }: GraphqlOptions): Resolvers {
   const { inquiries, metrics, rules } = intake;
   const now = (): number => clock.now();
 
-  async function infer(args: Args, { principal, traceparent: caller }: Asked): Promise<unknown> {
+  async function infer({ file, ...args }: Args, { principal, traceparent: caller }: Asked): Promise<unknown> {
     if (!atLeast(principal.role, 'operator')) throw new SaccadeError('forbidden', `This needs the role operator; yours is ${principal.role}.`);
     sourceWithin(principal.scope, requestSource);
     await ledger.count(principal, 'predict');
     const { image, model: named, idempotency_key: key } = read(inferArgs, args);
     const wanted = modelWithin(principal.scope, named);
-    if (!base64.test(image)) throw new SaccadeError('bad_request', 'image: base64 is expected.');
+    const picture = pictureOf(image, file);
     const begun = now();
     intake.accepting();
     const span = startRequestSpan('POST /graphql infer', caller, begun);
     try {
       const model = meantModel(wanted, rules);
       const inquirer = { tenant: principal.tenant, traceparent: span.traceparent, startedAt: begun, waits: true };
-      const [asked] = await inquiries.ask([{ image: Buffer.from(image, 'base64'), model, key: key || null }], inquirer);
+      const [asked] = await inquiries.ask([{ image: picture, model, key: key || null }], inquirer);
       if (asked === undefined || asked instanceof SaccadeError) throw asked;
       const answer = answerOf(await asked.answer);
       metrics.answered(model, (now() - begun) / 1000);

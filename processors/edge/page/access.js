@@ -2,6 +2,7 @@
 import { byId, setText } from './dom.js';
 
 const KEPT = 'saccade-key';
+const UPGRADE_REQUIRED = 426;
 let key = read();
 let waiting = null;
 
@@ -38,11 +39,29 @@ export async function authorised(url, init = {}) {
   }
 }
 
-/** A URL for a WebSocket, to which a page cannot give headers: with a ticket, where a key is needed. */
+/** Why this was refused, in words; `final`: and will be again; `afterMs`: when it may be tried otherwise. */
+async function refusalOf(response) {
+  const final = response.status < 500 && response.status !== 429;
+  const afterMs = 1_000 * (Number(response.headers.get('retry-after')) || 0);
+  const { title, detail } = await response.json().catch(() => ({}));
+  const why = response.status === 401 ? 'A key is needed: enter one, and start again.' : (detail ?? title ?? `It was refused with ${response.status}.`);
+  return Object.assign(new Error(why), { final, afterMs });
+}
+
+/**
+ * Why a WebSocket to this path is not opened, which the browser tells no page: the same is asked for as a plain request, which is refused
+ * alike. Null: it is not, or nothing answers.
+ */
+export async function whyRefused(path) {
+  const response = await fetch(path, withKey({})).catch(() => null);
+  return response === null || response.ok || response.status === UPGRADE_REQUIRED ? null : refusalOf(response);
+}
+
+/** A URL for a WebSocket, to which a page cannot give headers: with a ticket, where a key is needed. Rejects as `whyRefused` resolves. */
 export async function withTicket(url) {
   if (key === '') return url;
   const response = await authorised('/v1/tickets', { method: 'POST' });
-  if (!response.ok) return url;
+  if (!response.ok) throw await refusalOf(response);
   const { ticket } = await response.json();
   return `${url}${url.includes('?') ? '&' : '?'}ticket=${encodeURIComponent(ticket)}`;
 }

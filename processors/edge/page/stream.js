@@ -1,4 +1,4 @@
-import { withTicket } from './access.js';
+import { whyRefused, withTicket } from './access.js';
 
 /** A client of /v1/stream; the README describes the protocol. Live: what is lost by a lost connection is not sent again. */
 
@@ -7,8 +7,9 @@ const HEADER_BYTES = 12;
 const ACK_EVERY = 32;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
-/** Closed for a reason that another try would only meet again. */
-const FINAL = new Set([1000, 1009, 4400, 4404, 4408, 4409, 4429]);
+/** Closed for a reason that passes: the edge or a proxy goes or fails, the network, an hour is over. Any other would only be met again. */
+const PASSES = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014, 4410, 4413, 4500]);
+const KEY_IS_OVER = 4401;
 
 /**
  * `wish`: {source, model}. `on`: {result, error, dropped} with the message, lost(reason) while it is away, ended(reason)
@@ -27,22 +28,38 @@ export function openStream(wish, on) {
     const query = new URLSearchParams({ ...wish, policy: 'drop_oldest' });
     if (session) query.set('session', session);
     if (acknowledged >= 0) query.set('acknowledged', acknowledged);
-    const url = await withTicket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/v1/stream?${query}`);
+    const path = `/v1/stream?${query}`;
+    let url;
+    try {
+      url = await withTicket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${path}`);
+    } catch (error) {
+      return lose(error);
+    }
     if (closed) return;
     const mine = new WebSocket(url);
+    let opened = false;
     socket = mine;
+    mine.addEventListener('open', () => (opened = true));
     mine.addEventListener('message', ({ data }) => hear(JSON.parse(data)));
-    mine.addEventListener('close', ({ code, reason }) => {
-      if (closed || mine !== socket) return;
+    mine.addEventListener('close', async ({ code, reason }) => {
+      if (mine !== socket) return;
       credits = 0;
-      if (FINAL.has(code) || (session === null && failures > 2)) {
-        closed = true;
-        on.ended(reason || 'The connection was refused.');
-        return;
-      }
-      on.lost(reason || 'The connection is lost; trying again.');
-      setTimeout(() => !closed && void connect(), Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++));
+      if (code === KEY_IS_OVER) lose({ message: `A key is needed, and another one: ${reason}`, final: true });
+      else if (!PASSES.has(code)) lose({ message: reason || `The connection was closed with ${code}.`, final: true });
+      else lose((!opened && (await whyRefused(path))) || { message: reason });
     });
+  }
+
+  /** There is no connection any more; `final`: there will be none. */
+  function lose({ message, final = false, afterMs = 0 }) {
+    if (closed) return;
+    if (final || (session === null && failures > 2)) {
+      closed = true;
+      on.ended(message || 'The connection was refused.');
+      return;
+    }
+    on.lost(message || 'The connection is lost; trying again.');
+    setTimeout(() => !closed && void connect(), Math.max(afterMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures++)));
   }
 
   function hear(message) {

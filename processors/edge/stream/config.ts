@@ -15,7 +15,7 @@ export const streamConfig = z.strictObject({
   window: count(8),
   /** Frames of a live session in the pipeline at once: more would only age there. One that waits for every frame uses its whole window. */
   liveInFlight: count(4),
-  /** Of all live sessions together, by model: at first, and at most; between them as many as are answered within the target (pace.ts). */
+  /** Of all live sessions together, by model: at first, and at most; between them as many as are answered within the target, beside what comes by other doors (pace.ts). */
   liveFirst: count(32),
   liveMost: count(1_024),
   /** Also how long a live frame waits for its turn while that many are under way. */

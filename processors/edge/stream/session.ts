@@ -12,7 +12,7 @@ import { inOrder } from './in-order.ts';
 import { keptOutcomes } from './kept-outcomes.ts';
 import type { Link } from './link.ts';
 import type { StreamMetrics } from './metrics.ts';
-import type { Pace } from '../pace.ts';
+import type { Door } from '../pace.ts';
 import { closeCodes, type DropReason, type FromServer, type SentFrame, type StreamOutcome } from './protocol.ts';
 
 /** A frame that has no ack yet. */
@@ -64,8 +64,8 @@ export interface SessionOptions {
   readonly keptBudget: Budget;
   readonly clock: Clock;
   readonly metrics: StreamMetrics;
-  /** Of live frames: what the pipeline gets of all sessions' at once. */
-  readonly pace: Pace;
+  /** What the pipeline gets at once of all sessions like this one. */
+  readonly door: Door;
   /** Whether its model may still be asked. */
   readonly served: () => boolean;
   /** Whether the source may send now, and who sends by the tap; counts it if so. */
@@ -76,7 +76,7 @@ export interface SessionOptions {
   readonly errorOf: (sequence: number, error: SaccadeError) => StreamOutcome;
 }
 
-export function createSession({ about, limits, budget, keptBudget, clock, metrics, pace, served, allowed, wake, errorOf }: SessionOptions): Session {
+export function createSession({ about, limits, budget, keptBudget, clock, metrics, door, served, allowed, wake, errorOf }: SessionOptions): Session {
   const live = about.policy === 'drop_oldest';
   const kept = keptOutcomes(limits, keptBudget);
   const pending = inOrder();
@@ -235,14 +235,14 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
       while (queue.length > 0 && inPipeline < most && taken === null) {
         const [first] = queue as [FrameInHand];
         if (live && limits.liveMs > 0 && now - first.receivedAt > limits.liveMs) drop(queue.shift()!, 'behind');
-        else if (live && pace.full) {
-          if (now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
+        else if (door.full) {
+          if (live && now - first.receivedAt > limits.liveTargetMs) drop(queue.shift()!, 'behind');
           else taken = 'later';
         } else taken = admitted(now);
       }
       if (taken !== null && taken !== 'later') {
         inPipeline += 1;
-        if (live) pace.take();
+        door.take();
         servedAt = now;
       }
       if (queue.length < dropped) flush();
@@ -251,7 +251,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     putBack(frames) {
       inPipeline -= frames.length;
       for (const frame of frames) counted.add(frame);
-      if (live) frames.forEach(() => pace.back(null));
+      frames.forEach(() => door.back(null));
       queue = [...frames, ...queue];
       if (discarded || stopping) return abandon('not_ready');
       if (live) trim();
@@ -269,7 +269,7 @@ export function createSession({ about, limits, budget, keptBudget, clock, metric
     },
     answered(outcome, tookMs) {
       inPipeline -= 1;
-      if (live) pace.back(tookMs);
+      door.back(tookMs);
       if (outcome) pending.settle(outcome);
       flush();
       if (queue.length > 0) wake(session);

@@ -6,7 +6,7 @@ import type { Clock, LogProducer, SchemaRegistry } from '../../../connectors/por
 import { type AcceptRules, checkModel, meantModel } from '../../ingest/accept.ts';
 import type { Quota } from '../../ingest/quota.ts';
 import type { Ledger, Verdict } from '../ledger.ts';
-import { createPace, paceOfEach } from '../pace.ts';
+import type { Paces } from '../paces.ts';
 import { lapseClosing, type Principal, type Vigil } from '../principal.ts';
 import type { ProblemLog } from '../problem.ts';
 import { notReady, type ReplyDesk } from '../reply-desk.ts';
@@ -30,6 +30,7 @@ export interface StreamOptions {
   readonly desk: ReplyDesk;
   readonly clock: Clock;
   readonly limits: StreamConfig;
+  readonly paces: Paces;
   readonly metrics: Parameters<typeof streamMetrics>[0];
   readonly logger: ProblemLog;
   readonly vigil: Vigil;
@@ -56,7 +57,7 @@ const closeMs = 1_500;
 const leastMessageBytes = 1024 * 1024;
 
 export async function streamRoutes(app: FastifyInstance, options: StreamOptions): Promise<Streams> {
-  const { rules, producer, desk, clock, limits, logger, quota, refusal, vigil, ledger } = options;
+  const { rules, producer, desk, clock, limits, paces, logger, quota, refusal, vigil, ledger } = options;
   /** With who opened them. */
   const connections = new Map<Connection, Principal>();
   const budget = createBudget(limits.totalBytes);
@@ -80,7 +81,7 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
   const sessions = openSessions(limits, (about) =>
     createSession({
       about, limits, budget, keptBudget, clock, metrics,
-      pace: paces.of(about.model),
+      door: paces.of(about.model)[about.policy === 'wait' ? 'wait' : 'live'],
       served: () => rules.models.includes(about.model),
       allowed(now, tap): Verdict {
         const verdict = tap.take(now);
@@ -93,7 +94,6 @@ export async function streamRoutes(app: FastifyInstance, options: StreamOptions)
       errorOf: errorOutcome,
     }),
   );
-  const paces = paceOfEach(() => createPace({ clock, targetMs: limits.liveTargetMs, first: limits.liveFirst, most: limits.liveMost }));
   let stopping = false;
 
   /** The model that is meant: whoever comes back without naming one means what the session was opened with. Throws forbidden, unknown_model. */

@@ -1,0 +1,44 @@
+/** The doors by which pictures of a model come into the pipeline, and the one pace that they share. */
+import type { Clock } from '../../connectors/ports.ts';
+import type { EdgeConfig } from './config.ts';
+import { createPace, type Door } from './pace.ts';
+
+/**
+ * `requests`: whose client waits for the answer, by HTTP or GraphQL; one that finds its door full is refused. `live`: frames of streams that
+ * drop the oldest. `wait`: of streams that want every frame answered, however late; they wait with their client. What nobody waits for
+ * (`?wait=0`, `frames.in`) is not counted: it has no target, and gives way to what has one where it is inferred.
+ */
+export type Doors = Readonly<Record<'requests' | 'live' | 'wait', Door>>;
+
+export interface Paces {
+  of(model: string): Doors;
+  /** The same, and makes none. */
+  known(model: string): Doors | undefined;
+}
+
+export type PaceConfig = Pick<EdgeConfig, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm' | 'calmTargets' | 'maxAwaited'> & {
+  readonly stream: Pick<EdgeConfig['stream'], 'liveTargetMs' | 'liveFirst' | 'liveMost'>;
+};
+
+/** One for each model, made when it is first asked for: models come and go. */
+export function openPaces(clock: Pick<Clock, 'now'>, config: PaceConfig): Paces {
+  const { targetMs, lateMs, stream } = config;
+  const paces = new Map<string, Doors>();
+
+  const make = (): Doors =>
+    createPace(clock, {
+      requests: { targetMs, lateMs, first: config.paceFirst, most: config.maxAwaited, least: config.paceLeast, calm: { count: config.paceCalm, targetMs: config.calmTargets * targetMs } },
+      live: { targetMs: stream.liveTargetMs, first: stream.liveFirst, most: stream.liveMost },
+      // A session has its window already.
+      wait: { targetMs: null, first: Number.POSITIVE_INFINITY, most: Number.POSITIVE_INFINITY },
+    }).doors;
+
+  return {
+    of(model) {
+      const doors = paces.get(model) ?? make();
+      paces.set(model, doors);
+      return doors;
+    },
+    known: (model) => paces.get(model),
+  };
+}

@@ -1,0 +1,65 @@
+/** The topic `policies`, read: whose pictures are shown with which covering, as it stands now. */
+import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
+import { type Covering, policiesTopic, readPolicy } from '../schemas/policies.ts';
+import type { MaskPolicy } from './mask/policy.ts';
+import { type ControlTable, followTable } from './runtime/control-table.ts';
+
+export interface Policies {
+  /** That of the settings, with what tenants have been given since. */
+  mask(): MaskPolicy;
+  close(): Promise<void>;
+}
+
+export interface PoliciesOptions {
+  readonly log: Log;
+  readonly producer: LogProducer;
+  readonly clock: Clock;
+  readonly settings: MaskPolicy;
+  readonly say: (message: string) => void;
+  /** Told when it is another policy than before. */
+  readonly changed?: () => void;
+}
+
+/** Resolves when all that is written has been read. Throws log_unavailable. */
+export async function followPolicies({ log, producer, clock, settings, say, changed = () => {} }: PoliciesOptions): Promise<Policies> {
+  const own = new Map<string, Covering>();
+  let policy = settings;
+  const table: ControlTable = await followTable({
+    log, producer, clock,
+    topic: policiesTopic,
+    changed(tenant, value) {
+      const read = value && readPolicy(value);
+      // What was to be covered before stays covered.
+      if (value && !read) return say(`the topic ${policiesTopic} holds nonsense for ${tenant}, which changes nothing`);
+      if (read) own.set(tenant, read.faces);
+      else own.delete(tenant);
+      policy = { ...settings, tenants: new Map([...settings.tenants, ...own]) };
+      changed();
+    },
+  });
+  return {
+    mask: () => policy,
+    close: () => table.close(),
+  };
+}
+
+/** As it is written when it is first asked for: a command's, however many pictures it shows. Rejects with log_unavailable. */
+export function policyAsked(options: AskedOptions): () => Promise<MaskPolicy> {
+  let asked: Promise<MaskPolicy> | null = null;
+  return () => (asked ??= policyNow(options));
+}
+
+type AskedOptions = Omit<PoliciesOptions, 'changed' | 'producer'> & { readonly topics: () => Promise<readonly string[]> };
+
+async function policyNow({ topics, log, ...options }: AskedOptions): Promise<MaskPolicy> {
+  // One that no pipeline has made yet holds nothing, and followers write into it.
+  if (!(await topics()).includes(policiesTopic)) return options.settings;
+  const producer = await log.producer();
+  try {
+    const policies = await followPolicies({ ...options, log, producer });
+    await policies.close();
+    return policies.mask();
+  } finally {
+    await producer.close();
+  }
+}
