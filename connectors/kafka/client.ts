@@ -1,6 +1,7 @@
 /** One place for the settings of every kafkajs client, and for its chatter. */
 import { Kafka, logLevel, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs';
 import './codecs/register.ts';
+import './idle-fetch.ts';
 import './large-records.ts';
 import './request-queue.ts';
 import { socketFactory } from './socket.ts';

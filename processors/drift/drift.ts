@@ -49,8 +49,8 @@ const handedAtMost = 200;
  */
 const leniency: Readonly<Record<Exclude<Span, '24h'>, number>> = { '5m': 1, '1h': 12 };
 
-/** Records that are counted before others get their turn: some 20 ms. */
-const inARow = 250;
+/** Records that are counted before others get their turn: some 5 ms. */
+const inARow = 50;
 
 /** A source without a record for so long has fallen silent: longer than a consumer takes to learn that its partitions are another's. */
 export const silentMs = 120_000;

@@ -21,8 +21,8 @@ import { type Chain, stepsOf } from './wiring.ts';
 
 /** What a record costs in memory beside its value. */
 const recordOverhead = 512;
-/** For stages whose batches wait as long. */
-const gatherMs = 200;
+/** For stages whose batches wait as long, or longer. */
+const gatherMs = { least: 200, most: 1_000 } as const;
 
 export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRunner> {
   const { chain, log, clock, limits, logger } = options;
@@ -249,7 +249,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
         maxBytes: limits.fetchBytes,
         maxBytesPerPartition: limits.fetchBytesPerPartition,
         // Who waits for company may leave it in the log until there is some: a fetch for each record costs more than the record.
-        ...(head.stage.batch.waitMs >= gatherMs ? { gatherMs } : {}),
+        ...(head.stage.batch.waitMs >= gatherMs.least ? { gatherMs: Math.min(head.stage.batch.waitMs, gatherMs.most) } : {}),
         handlers: {
           assigned,
           ending(last) {
