@@ -40,7 +40,6 @@ describe('statements for a server that is not here', { timeout: 120_000 }, () =>
       const forms = onCluster('ALTER TABLE predictions_raw MODIFY TTL toDateTime(inserted_at) + toIntervalDay(3)', cluster);
       assert.deepEqual(forms.map((form) => form.split(' ')[2]), ['predictions_raw_local']);
       assert.equal(onCluster('ALTER TABLE alerts_raw MODIFY SETTING min_age_to_force_merge_seconds = 3600', cluster).length, 1);
-      assert.equal(onCluster('ALTER TABLE predictions_raw ADD PROJECTION IF NOT EXISTS by_time (SELECT id ORDER BY id)', cluster).length, 1);
     });
 
     test('a statement of a kind that is not known is an error, not left out', () => assert.throws(() => onCluster('OPTIMIZE TABLE a', cluster), { code: 'invalid_config' }));

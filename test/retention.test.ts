@@ -8,7 +8,7 @@ import { alertColumns, alertsTable, windowColumns, windowsTable } from '../proce
 import { columns, table, type Row } from '../processors/sink/row.ts';
 import { exampleRecord } from '../schemas/examples.ts';
 import { predictionId } from '../schemas/ids.ts';
-import type { Alert, DriftWindow, Prediction } from '../schemas/records.ts';
+import type { Alert, DriftWindow } from '../schemas/records.ts';
 import { prediction } from './contracts/store.ts';
 import { embeddedStore } from './support/embedded-store.ts';
 
@@ -30,13 +30,6 @@ describe('retention', { timeout: 120_000 }, () => {
     await applyRetention({ ...store, command: (sql) => (changes++, store.command(sql)) }, keeping(days));
     return changes;
   }
-
-  /** In one insert: a part whose rows have all expired has no projection either, and joins no other until it is gone, a minute later. */
-  const storeAged = (rows: readonly { of: Partial<Prediction>; days: number }[], now: number): Promise<void> =>
-    store.inserter<{ row: Row; days: number }>(table, [
-      ...columns.map((column) => ({ ...column, of: ({ row }: { row: Row }) => column.of(row) })),
-      { name: 'inserted_at', type: "DateTime64(3, 'UTC')", of: ({ days }) => now - days * day },
-    ])(rows.map(({ of, days }) => ({ row: { prediction: prediction(of), headers: {} }, days })));
 
   test('changes what differs and nothing else, from any setting to any other', async () => {
     assert.equal(await apply({ rows: 0, embeddings: 0, rollups: 0 }), 0, 'nothing expires by default');
@@ -63,7 +56,11 @@ describe('retention', { timeout: 120_000 }, () => {
   test('rows, embeddings and counts go each in their time, whatever the clock of the camera says', async () => {
     await apply({ rows: 30, embeddings: 7, rollups: 60 });
     const now = Date.now();
-    await storeAged([0, 6, 8, 29, 31].map((days) => ({ of: { source: `${days}`, accepted_at: 0 }, days })), now);
+    const aged = (days: number): Promise<void> =>
+      store.inserter<Row>(table, [...columns, { name: 'inserted_at', type: "DateTime64(3, 'UTC')", of: () => now - days * day }])([
+        { prediction: prediction({ source: `${days}`, accepted_at: 0 }), headers: {} },
+      ]);
+    for (const days of [0, 6, 8, 29, 31]) await aged(days);
     const buckets = [59, 61].map((days) => ({ bucket: Math.floor((now - days * day) / 1000), tenant: 't', source: `${days}`, model: 'm', status: 'ok', n: 1 }));
     for (const name of ['rollup_minutes', 'rollup_hours']) await store.insert(name, buckets);
     for (const name of [table, 'rollup_minutes', 'rollup_hours']) await store.command(`OPTIMIZE TABLE ${name} FINAL`);
@@ -81,7 +78,9 @@ describe('retention', { timeout: 120_000 }, () => {
     assert.equal(await apply({ rows: 30, rollups: 60, drift: 30, frames: 7, tenants }), 8);
     assert.equal(await apply({ rows: 30, rollups: 60, drift: 30, frames: 7, tenants }), 0, 'as it is in place already');
     const now = Date.now();
-    await storeAged([['acme', 2], ['acme', 4], ['other', 4], ['other', 31], ['forever', 900]].map(([tenant, days]) => ({ of: { tenant: `${tenant}`, source: `${tenant} ${days}` }, days: Number(days) })), now);
+    const aged = (tenant: string, days: number): Promise<void> =>
+      store.inserter<Row>(table, [...columns, { name: 'inserted_at', type: "DateTime64(3, 'UTC')", of: () => now - days * day }])([{ prediction: prediction({ tenant, source: `${tenant} ${days}` }), headers: {} }]);
+    for (const [tenant, days] of [['acme', 2], ['acme', 4], ['other', 4], ['other', 31], ['forever', 900]] as const) await aged(tenant, days);
     const window = { ...(exampleRecord('drift-window') as unknown as DriftWindow), source: 'w' };
     await store.inserter<DriftWindow>(windowsTable, windowColumns)([['acme', 4], ['other', 4], ['other', 31]].map(([tenant, days], i) => ({ ...window, id: predictionId(`${i}`, 'w'), tenant: `${tenant}`, start: now - Number(days) * day - 1, end: now - Number(days) * day })));
     const alert = exampleRecord('alert') as unknown as Alert;

@@ -44,7 +44,7 @@ export function onCluster(statement: string, { name, database }: Cluster): strin
     const [, table, change] = altered as unknown as [string, string, string];
     const stored = `ALTER TABLE ${table}_local ${on} ${change}`;
     // How long rows are kept, how they are packed, merged and found, is the stored table's affair.
-    return /\b(TTL|INDEX|SETTING|PROJECTION)\b/.test(change) ? [stored] : [stored, `ALTER TABLE ${table} ${on} ${change.replace(/\s+CODEC\([^)]*\)+/, '')}`];
+    return /\b(TTL|INDEX|SETTING)\b/.test(change) ? [stored] : [stored, `ALTER TABLE ${table} ${on} ${change.replace(/\s+CODEC\([^)]*\)+/, '')}`];
   }
   const seen = view.exec(statement);
   if (seen) return [`CREATE ${seen[1]} ${seen[2]} ${on}${seen[3]}`];

@@ -19,15 +19,17 @@ const from = "captured_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')";
 const to = "captured_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
 const order = 'ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC';
 
-const placed = ({ id, captured_ms }: StoredPrediction): Place => ({ capturedMs: captured_ms, id });
+type Placed = Pick<StoredPrediction, 'id' | 'captured_ms'>;
+
+const placed = ({ id, captured_ms }: Placed): Place => ({ capturedMs: captured_ms, id });
 
 /** A client that repeats its request gives the row another time. How far apart the two may lie, for the walk to meet one of them only. */
 const repeatsMs = 86_400_000;
 
 /**
- * FINAL would merge the rows of whole weeks to show fifty. So what matches is read as it lies, in order of time (the projection
- * `by_time`), repeats and all; of the few ids that are there more than once, FINAL tells which row stands. What stands has
- * matched itself, so nothing is missed. Throws bad_request for a cursor that is none, store_unavailable.
+ * FINAL would merge the rows of whole weeks to show fifty. So what matches is found first, repeats and all, by the few columns that
+ * say so; then FINAL, which goes by the id, tells which of it stands. What stands has matched itself, so nothing is missed.
+ * Throws bad_request for a cursor that is none, store_unavailable.
  */
 export async function historyOf(tenant: string, query: HistoryQuery, { ask, now }: { readonly ask: AskStore; readonly now: number }): Promise<History> {
   const { limit, cursor, since = -Infinity, until = Infinity, ...values } = query;
@@ -42,7 +44,7 @@ export async function historyOf(tenant: string, query: HistoryQuery, { ask, now 
     let full: boolean;
     do {
       const wanted = missing();
-      const met = await matching(window, wanted);
+      const met = await candidates(window, wanted);
       if (met.length > 0) {
         found.push(...(await standing(met)));
         below = placed(met.at(-1)!);
@@ -54,59 +56,33 @@ export async function historyOf(tenant: string, query: HistoryQuery, { ask, now 
   const page = found.slice(0, limit);
   return { items: page.map(seenOfStored), next: found.length > limit ? cursorOf(placed(page.at(-1)!)) : null };
 
-  /** What comes next in the window, repeats too. */
-  function matching(window: Window, rows: number): Promise<StoredPrediction[]> {
+  /** What comes next in the window. */
+  function candidates(window: Window, rows: number): Promise<Placed[]> {
     const bounds = [
       ...(window.from === -Infinity ? [] : [from]),
       ...(window.to === Infinity ? [] : [to]),
       ...(below === null ? [] : ["(predictions_raw.captured_at, predictions_raw.id) < (fromUnixTimestamp64Milli({below_ms:Int64}, 'UTC'), {below_id:UUID})"]),
     ];
-    return ask<StoredPrediction>(
-      `SELECT ${columns} FROM predictions_raw
+    return ask<Placed>(
+      `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw
        WHERE ${[...matches, ...bounds].join('\n         AND ')}
        ${order} LIMIT {rows:UInt32} ${remembered}`,
       { tenant, ...values, ...finite(window), rows, ...(below && { below_ms: below.capturedMs, below_id: below.id }) },
     );
   }
 
-  /** Those of them that no repeat has replaced, each once: the row of an id, where it is one of the places they stand at. */
-  async function standing(met: readonly StoredPrediction[]): Promise<StoredPrediction[]> {
-    const near = { tenant, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs };
-    const there = await ask<Version>(
-      `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms, toUnixTimestamp64Milli(completed_at) AS completed_ms, status FROM predictions_raw
-       WHERE ${['tenant = {tenant:String}', named(met), from, to].join(' AND ')} ${remembered}`,
-      near,
-    );
-    const doubtful = inDoubt(met, there);
-    if (doubtful.size === 0) return [...met];
+  /** Those of them that no repeat has replaced: the row of an id, where it is one of the places they stand at. */
+  async function standing(met: readonly Placed[]): Promise<StoredPrediction[]> {
+    const places = new Set(met.map(({ id, captured_ms }) => `${captured_ms} ${id}`));
     const rows = await ask<StoredPrediction>(
-      `SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named([...doubtful].map((id) => ({ id })))}
-       WHERE ${[...matches, from, to].join('\n         AND ')} ${remembered}`,
-      { ...near, ...values },
+      `SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(met)}
+       WHERE ${[...matches, from, to].join('\n         AND ')}
+       ${order} ${remembered}`,
+      { tenant, ...values, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs },
     );
-    const winners = new Map(rows.map((row) => [nameOf(row), row]));
-    return met.flatMap((row) => {
-      if (!doubtful.has(row.id)) return [row];
-      const winner = winners.get(nameOf(row));
-      // Its repeats at the same place are not shown again.
-      winners.delete(nameOf(row));
-      return winner === undefined ? [] : [winner];
-    });
+    return rows.filter(({ id, captured_ms }) => places.has(`${captured_ms} ${id}`));
   }
 }
-
-type Version = Pick<StoredPrediction, 'id' | 'captured_ms' | 'completed_ms' | 'status'>;
-
-/** Ids that are there more than once, or no more as they were met: a merge takes repeats away between two questions. */
-function inDoubt(met: readonly Version[], there: readonly Version[]): Set<string> {
-  const versionOf = ({ captured_ms, completed_ms, status }: Version): string => `${captured_ms} ${completed_ms} ${status}`;
-  const versions = new Map<string, string | null>();
-  for (const one of there) versions.set(one.id, versions.has(one.id) ? null : versionOf(one));
-  return new Set(met.filter((one) => versions.get(one.id) !== versionOf(one)).map(({ id }) => id));
-}
-
-/** Of a place. */
-const nameOf = ({ id, captured_ms }: Version): string => `${captured_ms} ${id}`;
 
 /** As parameters: those that bound something. */
 const finite = (window: Window): Partial<Window> => Object.fromEntries(Object.entries(window).filter(([, ms]) => Number.isFinite(ms)));
