@@ -87,11 +87,16 @@ describe('what comes while a send is on its way', () => {
   });
 });
 
-describe('while the stages are busy', () => {
-  /** Sleeps until it is woken. */
+describe('while there is work ahead', () => {
+  /** Sleeps until it is woken, or told to. */
   function company() {
-    const state = { now: 0, busy: true, sleeps: [] as { readonly ms: number; readonly wake: () => void }[] };
-    return { state, of: { clock: { now: () => state.now, sleep: (ms: number) => new Promise<void>((wake) => state.sleeps.push({ ms, wake })) }, busy: () => state.busy, everyMs: 25 } };
+    const state = { now: 0, ahead: 100, sleeps: [] as { readonly ms: number; readonly wake: () => void }[] };
+    const sleep = (ms: number, signal?: AbortSignal) =>
+      new Promise<void>((wake) => {
+        state.sleeps.push({ ms, wake });
+        signal?.addEventListener('abort', () => wake());
+      });
+    return { state, of: { clock: { now: () => state.now, sleep }, ahead: () => state.ahead, everyMs: 25 } };
   }
 
   test('a send waits for company until so long after the last one, which does not', async () => {
@@ -120,7 +125,34 @@ describe('while the stages are busy', () => {
     assert.equal(state.sleeps.length, 1, 'long after it');
   });
 
-  test('and when they are not, or the clock was set back, it does not wait, or not for longer', async () => {
+  test('it leaves as soon as it is as many as that, or that has become as few', async () => {
+    const { producer, gates, valuesOf } = await gated();
+    const { state, of } = company();
+    state.ahead = 3;
+    const together = gathering(producer, of);
+    void together.send([record('a')]);
+    gates[0]!.open();
+    await eventually(async () => (await valuesOf('t')).length === 1, 'the first');
+    const sends = [together.send([record('b'), record('c')])];
+    await eventually(async () => state.sleeps.length === 1, 'it waits');
+    together.progress();
+    await Promise.resolve();
+    assert.equal(gates.length, 1, 'two of three');
+    sends.push(together.send([record('d')]));
+    await eventually(async () => gates.length === 2, 'three of three');
+    gates[1]!.open();
+    await Promise.all(sends);
+    sends.push(together.send([record('e')]));
+    await eventually(async () => state.sleeps.length === 2, 'it waits again');
+    state.ahead = 1;
+    together.progress();
+    await eventually(async () => gates.length === 3, 'one of one');
+    gates[2]!.open();
+    await Promise.all(sends);
+    assert.deepEqual(await valuesOf('t'), ['a', 'b', 'c', 'd', 'e']);
+  });
+
+  test('and when there is none, or the clock was set back, it does not wait, or not for longer', async () => {
     const { producer, gates } = await gated();
     const { state, of } = company();
     const together = gathering(producer, of);
@@ -131,10 +163,10 @@ describe('while the stages are busy', () => {
     };
     state.now = 1_000_000;
     await sent('a');
-    state.busy = false;
+    state.ahead = 0;
     await sent('b');
     assert.equal(state.sleeps.length, 0);
-    state.busy = true;
+    state.ahead = 100;
     state.now = 0;
     void together.send([record('c')]);
     await eventually(async () => state.sleeps.length === 1, 'it waits');

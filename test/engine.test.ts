@@ -64,6 +64,20 @@ describe('an engine', () => {
     assert.equal(rows[0]!.pixels.length, liteBytes, 'what was passed in is still the caller\'s');
   });
 
+  test('runs half of what somebody waits for at a time, so that answers leave while the rest is run', async () => {
+    const runsOf = async (options: Partial<EngineOptions>, urgent: boolean): Promise<number> => {
+      const engine = await start({ models: [faces, lite], maxBatch: 8, workers: 1, ...options });
+      const rows = [0, 80, 160, 240].map((value): RowInput => ({ ...grey(liteBytes, value), urgent }));
+      // The first call's row keeps the only worker busy: the four behind it are there when it is done.
+      const [, results] = await Promise.all([engine.run(faces, [grey(faceBytes)]), engine.run(lite, rows)]);
+      assert.deepEqual(codes(results), ['ok', 'ok', 'ok', 'ok']);
+      return new Set(results.map((result) => result.ok && result.ms)).size;
+    };
+    assert.equal(await runsOf({}, true), 3, 'two, one, one');
+    assert.equal(await runsOf({}, false), 1);
+    assert.equal(await runsOf({ delayMs: 2 }, true), 1, 'company saves something');
+  });
+
   test('answers by every worker where all its models were unloaded and another is loaded', async () => {
     const engine = await start({ models: [faces] });
     await engine.unload(faces);

@@ -46,7 +46,8 @@ describe('rows that wait', () => {
       waiting('video', 1), waiting('m', 2), waiting('m', 3, { source: 'http', urgent: true }), waiting('m', 4, { source: 'app', urgent: true }),
       waiting('m', 5, { source: 'http', urgent: true }),
     );
-    assert.deepEqual(queue.waiting(), { model: 'm', rows: 4 });
+    assert.deepEqual(queue.waiting(), { model: 'm', rows: 4, urgent: true });
+    assert.deepEqual(queueOf(waiting('m', 1)).waiting(), { model: 'm', rows: 1, urgent: false });
     assert.deepEqual([2, 2, 2, 2].map((most) => ids(queue.take(most))), [[3, 4], [5, 2], [1], []]);
   });
 

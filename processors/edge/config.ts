@@ -19,9 +19,9 @@ export const edgeConfig = z.strictObject({
   /** Several hundred people are no overload: so many go in as long as their answers take no longer than so many times the target. */
   paceCalm: z.number().int().min(0).default(192),
   calmTargets: z.number().min(1).default(4),
-  /** While so many pictures wait for their answers, those that come are sent on so often at most, in milliseconds. */
+  /** While so many pictures or more wait for their answers, those that come gather until they are as many, but for so long at most, in milliseconds. */
   gatherFrom: z.number().int().positive().default(8),
-  gatherMs: z.number().int().min(0).default(25),
+  gatherMs: z.number().int().min(0).default(50),
   /** Bytes of one request with several pictures. */
   maxBatchBytes: z.number().int().positive().default(64 * 1024 * 1024),
   /** Bytes of their images in memory at once; a request above it is refused with 503 before it is read. */

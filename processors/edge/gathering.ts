@@ -25,22 +25,34 @@ interface Waiting {
 /** When a send waits for company: it costs the log and those who read it as much as ten records do. */
 export interface Company {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
-  /** Whether what is sent now would only wait further on. */
-  busy(): boolean;
-  /** From the beginning of one send to that of the next while it is busy, in milliseconds. */
+  /** Records that have been sent and whose work is not done. What is sent now waits behind them, so it may as well wait here until it is as many. */
+  ahead(): number;
+  /** From the beginning of one send to that of the next while there is work ahead, in milliseconds, at most. */
   readonly everyMs: number;
 }
 
-const never: Company = { clock: { now: () => 0, sleep: async () => {} }, busy: () => false, everyMs: 0 };
+export interface Gathering extends Pick<LogProducer, 'send'> {
+  /** There is less work ahead than there was. */
+  progress(): void;
+}
+
+const alone: Company = { clock: { now: () => 0, sleep: async () => {} }, ahead: () => 0, everyMs: 0 };
 
 /**
- * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone, unless all are busy. A record
+ * What comes while a send is on its way leaves together in the next one, so nobody waits who comes alone. While there is work ahead,
+ * a send waits until it has as many records, if that is not long: a few large sends, of which one is worked on while the next gathers. A record
  * that the log refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
  */
-function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, busy, everyMs }: Company): Pick<LogProducer, 'send'> {
+function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, ahead, everyMs }: Company): Gathering {
   const waiting: Waiting[] = [];
   let sending = false;
   let begunAt = Number.NEGATIVE_INFINITY;
+  let enough = new AbortController();
+
+  const few = (): boolean => waiting.reduce((sum, { records }) => sum + records.length, 0) < ahead();
+  const look = (): void => {
+    if (!few()) enough.abort();
+  };
 
   function take(): Waiting[] {
     let bytes = 0;
@@ -65,9 +77,10 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, busy, everyMs
   async function run(): Promise<void> {
     sending = true;
     while (waiting.length > 0) {
-      const early = busy() ? begunAt + everyMs - clock.now() : 0;
+      enough = new AbortController();
+      const early = few() ? begunAt + everyMs - clock.now() : 0;
       // The clock may have been set back.
-      if (early > 0) await clock.sleep(Math.min(early, everyMs));
+      if (early > 0) await clock.sleep(Math.min(early, everyMs), enough.signal);
       begunAt = clock.now();
       await leave(take());
     }
@@ -78,15 +91,18 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, busy, everyMs
     send: (records) =>
       new Promise((resolve, reject) => {
         waiting.push({ records, resolve, reject });
-        if (!sending) void run();
+        if (sending) look();
+        else void run();
       }),
+    progress: look,
   };
 }
 
 /** The same for each set of topics by itself: one that is held, for more partitions say, holds nothing up that goes elsewhere. */
-export function gathering(producer: Pick<LogProducer, 'send'>, company: Company = never): Pick<LogProducer, 'send'> {
-  const lanes = new Map<string, Pick<LogProducer, 'send'>>();
+export function gathering(producer: Pick<LogProducer, 'send'>, company: Company = alone): Gathering {
+  const lanes = new Map<string, Gathering>();
   return {
+    progress: () => lanes.forEach((lane) => lane.progress()),
     send(records) {
       const topics = [...new Set(records.map(({ topic }) => topic))].sort().join(' ');
       let lane = lanes.get(topics);

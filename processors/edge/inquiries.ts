@@ -94,7 +94,7 @@ interface Prepared {
 export function openInquiries({ rules, producer, registry, desk, clock, config, paces, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
   let awaited = 0;
-  const log = gathering(producer, { clock, busy: () => awaited >= config.gatherFrom, everyMs: config.gatherMs });
+  const log = gathering(producer, { clock, ahead: () => (awaited < config.gatherFrom ? 0 : awaited), everyMs: config.gatherMs });
   const full = (model: string): boolean => paces.known(model)?.requests.full ?? false;
   const sending = new Set<Promise<unknown>>();
 
@@ -182,6 +182,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
         if (inquirer.waits) awaited += 1;
         const done = (): void => {
           if (inquirer.waits) awaited -= 1;
+          log.progress();
           // What came with company took its company's time.
           door?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
         };

@@ -101,11 +101,15 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  /** Rows of a run: a size that is warm, and no more than its share, since a neighbour that is busy will be free before this run ends. */
-  function share({ model, rows }: { model: string; rows: number }): number {
-    const buckets = pool.graphs.get(model)?.policy.buckets ?? [1];
-    const most = Math.ceil(rows / pool.size);
-    return buckets.findLast((size) => size <= most) ?? 1;
+  /**
+   * Rows of a run: a size that is warm, and no more than its share, since a neighbour that is busy will be free before this run ends.
+   * Where somebody waits and company saves nothing, half of it: answers leave while the rest is run, and who has them asks for more.
+   */
+  function share({ model, rows, urgent }: { model: string; rows: number; urgent: boolean }): number {
+    const policy = pool.graphs.get(model)?.policy;
+    const parts = urgent && policy?.delayMs === 0 ? 2 * pool.size : pool.size;
+    const most = Math.ceil(rows / parts);
+    return policy?.buckets.findLast((size) => size <= most) ?? 1;
   }
 
   async function work(worker: WorkerThread, rows: readonly Row[]): Promise<void> {

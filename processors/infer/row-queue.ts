@@ -19,8 +19,8 @@ export interface RowQueue<T extends Waiting> {
   readonly bytes: number;
   readonly size: number;
   push(row: T): void;
-  /** How many wait for the model whose turn it is: what take() could choose from. */
-  waiting(): { readonly model: string; readonly rows: number } | null;
+  /** How many wait for the model whose turn it is: what take() could choose from; and whether somebody waits for the first of them. */
+  waiting(): { readonly model: string; readonly rows: number; readonly urgent: boolean } | null;
   /** Up to `most` rows of one model, the one whose turn it is; none when nothing waits. */
   take(most: number): T[];
   /** Takes out the rows that match, wherever they stand. */
@@ -92,7 +92,7 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
     },
     waiting() {
       const next = turn();
-      return next && { model: next.model, rows: next.lanes.reduce((sum, lane) => sum + rowsOf(lane.get(next.model)), 0) };
+      return next && { model: next.model, urgent: next.lanes[0] === urgent, rows: next.lanes.reduce((sum, lane) => sum + rowsOf(lane.get(next.model)), 0) };
     },
     take(most) {
       const next = turn();

@@ -1,5 +1,6 @@
 /** A worker thread: ONNX Runtime blocks the thread it runs on, so this one answers nothing else. */
 import { parentPort } from 'node:worker_threads';
+import { giveWay } from './give-way.ts';
 import type { FromWorker, Reply, RowAnswer, ToWorker } from './messages.ts';
 import { openFolded } from './open-folded.ts';
 import { grey, type Outputs, type Session } from './session.ts';
@@ -7,6 +8,8 @@ import { grey, type Outputs, type Session } from './session.ts';
 type Ask<K extends ToWorker['kind']> = Extract<ToWorker, { kind: K }>;
 
 const port = parentPort!;
+/** Added to the niceness of the process: a third of the weight of the threads that read, decode and send. */
+const courtesy = 5;
 const sessions = new Map<string, Session>();
 /** ONNX Runtime takes no shared memory. By bytes, since it wants exactly as many as the rows have: runs have a few sizes. */
 const tensors = new Map<number, Uint8Array<ArrayBuffer>>();
@@ -128,6 +131,7 @@ function moved(message: FromWorker): ArrayBuffer[] {
   return [...new Set(message.rows.flatMap((row) => ('outputs' in row ? Object.values(row.outputs).map(({ buffer }) => buffer) : [])))];
 }
 
+giveWay(courtesy);
 port.on('message', async (message: ToWorker) => {
   if (message.kind === 'close') {
     // In this order: a process that exits while sessions live aborts in ONNX Runtime's own clean-up.

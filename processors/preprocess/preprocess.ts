@@ -120,7 +120,8 @@ export function preprocessStage({ models, blobs, limits, clock, cache = null, cu
 
   return {
     name,
-    batch: { records: 16, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 2, ...batch },
+    // Small ones: what is decoded goes on with its batch, and whoever infers stands idle until then.
+    batch: { records: 4, bytes: 32 * 1024 * 1024, waitMs: 0, concurrency: 8, ...batch },
     start,
     async process(frames, _signal, guard = unguarded) {
       // A door may know sooner what has come than this process does.
