@@ -152,6 +152,19 @@ describe('while there is work ahead', () => {
     assert.deepEqual(await valuesOf('t'), ['a', 'b', 'c', 'd', 'e']);
   });
 
+  test('what goes to topics that have none ahead waits behind nobody', async () => {
+    const { producer, gates } = await gated();
+    const { state, of } = company();
+    const together = gathering(producer, { ...of, ahead: (topics) => (topics.includes('t') ? state.ahead : 0) });
+    for (const [i, value] of ['a', 'b'].entries()) {
+      const send = together.send([record(value, 'predictions')]);
+      await eventually(async () => gates.length === i + 1 || state.sleeps.length > 0, 'it leaves');
+      assert.equal(state.sleeps.length, 0);
+      gates[i]!.open();
+      await send;
+    }
+  });
+
   test('and when there is none, or the clock was set back, it does not wait, or not for longer', async () => {
     const { producer, gates } = await gated();
     const { state, of } = company();

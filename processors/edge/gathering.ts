@@ -25,8 +25,8 @@ interface Waiting {
 /** When a send waits for company: it costs the log and those who read it as much as ten records do. */
 export interface Company {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
-  /** Records that have been sent and whose work is not done. What is sent now waits behind them, so it may as well wait here until it is as many. */
-  ahead(): number;
+  /** Records that have been sent and whose work is not done. What is sent to these topics waits behind them, so it may as well wait here until it is as many. */
+  ahead(topics: readonly string[]): number;
   /** From the beginning of one send to that of the next while there is work ahead, in milliseconds, at most. */
   readonly everyMs: number;
 }
@@ -43,13 +43,13 @@ const alone: Company = { clock: { now: () => 0, sleep: async () => {} }, ahead: 
  * a send waits until it has as many records, if that is not long: a few large sends, of which one is worked on while the next gathers. A record
  * that the log refuses for its size is refused to whoever sent it; its neighbours leave by themselves.
  */
-function gatheringOf(producer: Pick<LogProducer, 'send'>, { clock, ahead, everyMs }: Company): Gathering {
+function gatheringOf(producer: Pick<LogProducer, 'send'>, topics: readonly string[], { clock, ahead, everyMs }: Company): Gathering {
   const waiting: Waiting[] = [];
   let sending = false;
   let begunAt = Number.NEGATIVE_INFINITY;
   let enough = new AbortController();
 
-  const few = (): boolean => waiting.reduce((sum, { records }) => sum + records.length, 0) < ahead();
+  const few = (): boolean => waiting.reduce((sum, { records }) => sum + records.length, 0) < ahead(topics);
   const look = (): void => {
     if (!few()) enough.abort();
   };
@@ -104,9 +104,10 @@ export function gathering(producer: Pick<LogProducer, 'send'>, company: Company 
   return {
     progress: () => lanes.forEach((lane) => lane.progress()),
     send(records) {
-      const topics = [...new Set(records.map(({ topic }) => topic))].sort().join(' ');
-      let lane = lanes.get(topics);
-      if (!lane) lanes.set(topics, (lane = gatheringOf(producer, company)));
+      const topics = [...new Set(records.map(({ topic }) => topic))].sort();
+      const name = topics.join(' ');
+      let lane = lanes.get(name);
+      if (!lane) lanes.set(name, (lane = gatheringOf(producer, topics, company)));
       return lane.send(records);
     },
   };

@@ -81,6 +81,8 @@ export interface Inquiries {
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
 const listenMs = 10 * 60_000;
 
+const isForStages = (topic: string): boolean => topic === 'frames' || topic === overflowTopic;
+
 interface Prepared {
   readonly id: string;
   readonly model: string;
@@ -94,7 +96,9 @@ interface Prepared {
 export function openInquiries({ rules, producer, registry, desk, clock, config, paces, quota, results, keys, known = async (_tenant, _source, pictures) => pictures.map(() => null), seen }: InquiriesOptions): Inquiries {
   /** Of requests that wait: a request is bounded by the gate, what it may hold of pictures is not. */
   let awaited = 0;
-  const log = gathering(producer, { clock, ahead: () => (awaited < config.gatherFrom ? 0 : awaited), everyMs: config.gatherMs });
+  // What is known already waits behind nobody.
+  const ahead = (topics: readonly string[]): number => (awaited < config.gatherFrom || !topics.some(isForStages) ? 0 : awaited);
+  const log = gathering(producer, { clock, ahead, everyMs: config.gatherMs });
   const full = (model: string): boolean => paces.known(model)?.requests.full ?? false;
   const sending = new Set<Promise<unknown>>();
 

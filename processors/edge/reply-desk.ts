@@ -174,7 +174,8 @@ export function replyDesk(options: {
       }
       const answer = new Promise<Prediction>((resolve, refuse) => {
         (waits ? waiting : listening).set(id, (result) => {
-          settled.abort();
+          // With a reason of its own: else an error is made for it, with its stack.
+          settled.abort(null);
           if (result instanceof SaccadeError) refuse(result);
           else resolve(result);
         });

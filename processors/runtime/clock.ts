@@ -1,12 +1,18 @@
 /** The clock of production; tests pass one of their own. */
-import { setTimeout as timeout } from 'node:timers/promises';
 import type { Clock } from '../../connectors/ports.ts';
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  async sleep(ms, signal) {
-    await timeout(ms, undefined, signal ? { signal } : {}).catch((error: unknown) => {
-      if (!signal?.aborted) throw error;
-    });
-  },
+  /** Not by node:timers/promises: that makes an error, with its stack, of a wait that is cut short, as the wait for each answer is. */
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      signal?.addEventListener('abort', end);
+    }),
 };
