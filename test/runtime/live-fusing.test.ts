@@ -111,6 +111,8 @@ describe('fusing while records pass', () => {
     await eventually(() => cut === 36, 'all to be cut');
     assert.deepEqual([await total(log, 't.y'), held.held()], [18, begun], 'handed over, and not begun');
     assert.deepEqual(first.troubles(), {}, 'nor is that a trouble');
+    await eventually(() => said.some((line) => line.startsWith('what is handed over')), 'it to say so');
+    assert.equal(said.filter((line) => line.startsWith('what is handed over')).length, 1, 'once');
     await first.stop(0);
     held.release();
     const next = await pipelineOn(log, [pre(), infer('x'), infer('y')], { fuse });
