@@ -169,7 +169,8 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
       taken.before = before;
       branch.next.set(from, taken);
       logger.info({ stage: stage.name, topic: from }, 'fused: what is fetched from now on is handed over in memory');
-      void open(taken, generation);
+      // Else its host opens it, once what that one's own topic held is in this one's.
+      if (branch.open) void open(taken, generation);
     }
     return true;
   }
