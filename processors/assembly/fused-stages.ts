@@ -5,7 +5,7 @@ type Watched = ReturnType<typeof stagesToWatch>[number];
 
 /**
  * The second of two fused families is as far as the first: their step reads the first one's topic, in its group. `apart`: one
- * that only others run reads its own.
+ * that is not fused here, or not yet, reads its own.
  */
 export function asFused(stages: readonly Watched[], fused: readonly (readonly [string, string])[], apart: (stage: string) => boolean = () => false): Watched[] {
   const head = (stage: string): string => {

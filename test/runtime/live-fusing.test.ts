@@ -82,7 +82,9 @@ describe('fusing while records pass', () => {
       await pipeline.add(uneven());
       await bypassed(log, 't.y');
       const before = await total(log, 't.y');
+      const states = [pipeline.fused('infer.y'), pipeline.fused('pre')];
       await pipeline.remove('infer.y', 1_000);
+      assert.deepEqual([...states, pipeline.fused('infer.y')], [true, false, false]);
       await eventually(async () => (await total(log, 't.y')) > before + 20, 'records by the topic');
     }
     await pipeline.add(uneven());
