@@ -14,7 +14,8 @@ export function asFused(stages: readonly Watched[], fused: readonly (readonly [s
     return before === undefined ? stage : head(before);
   };
   return stages.map((watched) => {
-    const { group, topic } = stages.find(({ stage }) => stage === head(watched.stage))!;
+    // Behind a family of several, each with a topic of its own, there is no one to be as far as.
+    const { group, topic } = stages.find(({ stage }) => stage === head(watched.stage)) ?? watched;
     return { stage: watched.stage, group, topic };
   });
 }
