@@ -134,7 +134,7 @@ export async function openModelSet({ load, chosen, atStart: found, stages, say, 
       } catch (error) {
         trouble(unread, name, error);
         // Enough for all but to infer: that waits in its topic for a process that can.
-        const known = asTold(control);
+        const known = asTold(name, control);
         const model = atStart.get(name);
         if (known) put(known, version);
         // What answers goes on.

@@ -64,7 +64,8 @@ export async function followModelsTopic({ changed, forgotten, say, ...at }: Mode
   return {
     control: (name) => read(name, table.get(name)) ?? asItIs,
     names: () => [...table.entries().keys()].filter((name) => !isReportKey(name)),
-    write: (name, control) => table.put(name, encode(control)),
+    // A process from before there was this field takes a record that has it for nonsense.
+    write: (name, control) => table.put(name, encode(control?.model === null ? { ...control, model: undefined } : control)),
     reports: () => new Map([...table.entries()].filter(([key]) => isReportKey(key)).map(([key, value]) => [readerOfReport(key), readReport(value)])),
     report: (reader, report) => table.put(reportKey(reader), encode(report)),
     caughtUp: () => table.caughtUp(),

@@ -24,9 +24,10 @@ export const modelControlSchema = z.strictObject({
   classes: z.record(z.string(), fraction),
   /**
    * What its folder says, as whoever loaded it read it: for processes that do not have the folder, and need it only to infer.
-   * null where it is the settings' own, and in every record from before this was written.
+   * null where it is the settings' own, and in every record from before this was written; also where it cannot be read here, such as
+   * the card of a later version, of which more may be known: all else that is written counts.
    */
-  model: toldSchema.extend({ backbone: toldSchema.optional() }).nullable().default(null),
+  model: toldSchema.extend({ backbone: toldSchema.optional() }).nullable().default(null).catch(null),
 });
 
 export type ModelControl = z.infer<typeof modelControlSchema>;
@@ -36,9 +37,9 @@ export const asItIs: ModelControl = { state: null, since: 0, version: null, scor
 /** A model as a control tells of it. */
 export const toldOf = ({ card, labels, backbone }: Model): NonNullable<ModelControl['model']> => ({ card, labels: [...labels], ...(backbone ? { backbone: { card: backbone.card, labels: [...backbone.labels] } } : {}) });
 
-/** The version asked for, without a file; null where the control does not tell of it. */
-export function asTold({ version, model }: ModelControl): Model | null {
-  if (!model || model.card.version !== version) return null;
+/** The version asked for of this model, without a file; null where the control does not tell of it. */
+export function asTold(name: string, { version, model }: ModelControl): Model | null {
+  if (!model || model.card.name !== name || model.card.version !== version) return null;
   const { backbone, ...own } = model;
   return { ...own, path: '', ...(backbone ? { backbone: { ...backbone, path: '' } } : {}) };
 }

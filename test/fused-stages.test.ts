@@ -10,7 +10,8 @@ test('a fused stage is as far as the one it is fused behind', () => {
   assert.deepEqual(topics([['preprocess', 'infer']]), { ...topics([]), 'infer.nanodet': 'frames' });
   const all = topics([['ingest', 'preprocess'], ['preprocess', 'infer'], ['infer', 'sink']]);
   assert.deepEqual([all.preprocess, all['infer.nanodet'], all.sink], ['frames.in', 'frames.in', 'frames.in']);
+  assert.deepEqual(asFused(stages, [['infer', 'sink']]), stages, 'behind a stage of each model');
   const elsewhere = asFused(stagesToWatch(['nanodet', 'ultraface']), [['preprocess', 'infer']], (stage) => stage === 'infer.ultraface');
-  assert.deepEqual(elsewhere.filter(({ stage }) => stage.startsWith('infer.')).map(({ topic }) => topic), ['frames', 'tensors.ultraface'], 'one that only others run');
+  assert.deepEqual(elsewhere.filter(({ stage }) => stage.startsWith('infer.')).map(({ topic }) => topic), ['frames', 'tensors.ultraface'], 'one that is not fused here');
   assert.equal(asFused(stages, [['preprocess', 'infer']]).find(({ stage }) => stage === 'infer.nanodet')!.group, 'saccade.preprocess');
 });

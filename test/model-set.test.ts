@@ -213,6 +213,13 @@ describe('what follows from it', () => {
     await tell('resnet', { state: 'served', version: '2', model: toldOf({ ...model, card: { ...model.card, name: 'resnet' } }) });
     await eventually(() => set.unreadable('resnet') !== null, 'that it is not known');
     await tell('resnet', { state: 'gone' });
+    // Under another name than its own, and by a later version, whose cards say more: what else is written counts.
+    await tell('vgg', { state: 'served', version: '1', model: toldOf(model) });
+    await eventually(() => set.unreadable('vgg') !== null, 'that it is not known either');
+    await tell('vgg', { state: 'gone' });
+    await tell(faces, JSON.stringify({ ...asItIs, state: 'served', version: '1', score: 0.8, model: { ...toldOf(model), card: { ...model.card, later: true } } }));
+    await eventually(() => set.control(faces).score === 0.8, 'it to be read');
+    assert.deepEqual([set.control(faces).model, names()], [null, [lite, faces]]);
     await cp(join(modelsRoot, faces), join(root, faces), { recursive: true });
     await eventually(() => Object.keys(set.degraded()).length === 0, 'its folder');
     assert.deepEqual(set.current(set.find(faces)!).path, join(root, faces, '1', 'model.onnx'));

@@ -13,9 +13,9 @@ import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
 import { asItIs, type ModelControl } from '../schemas/model-control.ts';
-import { tensorTopic, topicSpecs } from '../schemas/topics.ts';
+import { modelsTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { modelsRoot } from './support/models.ts';
-import { eventually } from './support/pipeline.ts';
+import { eventually, readAll } from './support/pipeline.ts';
 
 const [lite, faces] = ['efficientnet-lite0', 'ultraface'] as const;
 const repository = openRepository(modelsRoot);
@@ -24,6 +24,8 @@ interface Stage {
   readonly topic: ModelsTopic;
   readonly world: ModelWorld;
   readonly said: string[];
+  /** The last record written for a model, as it is. */
+  record(name: string): Promise<unknown>;
   /** A process that serves these by its settings; `apply` is what it does about a model. */
   process(reader: string, chosen: readonly string[], apply?: (name: string, set: LiveModels) => Promise<void>): Promise<LiveModels>;
   models(...argv: string[]): Promise<void>;
@@ -75,6 +77,7 @@ async function stage(t: TestContext, own: Partial<ModelWorld> = {}): Promise<Sta
   };
   return {
     topic, world, said, models,
+    record: async (name) => JSON.parse((await readAll(log, modelsTopic)).findLast(({ key }) => key?.toString() === name)!.value!.toString()),
     async process(reader, chosen, apply = async () => {}) {
       const atStart = await Promise.all(chosen.map((text) => repository.load(parseModelChoice(text))));
       const set = await openModelSet({ ...at, load: (choice) => repository.load(choice), chosen, atStart, stages: ['infer'], reader });
@@ -122,6 +125,21 @@ test('a model whose card names no golden image is said not to have been tried, o
     assert.equal(told.length, 2, here.said.join('\n'));
     assert.ok(told.every((line) => line.includes('NOT tried') === !golden), told.join('\n'));
   }
+});
+
+test('what tells nothing of a folder can be read by processes from before it could', async (t) => {
+  const here = await stage(t);
+  await here.models('thresholds', faces, '--score', '0.9');
+  assert.deepEqual(await here.record(faces), { state: null, since: 0, version: null, score: 0.9, classes: {} });
+  await here.models('use', `${faces}@1`);
+  assert.deepEqual(Object.keys((await here.record(faces)) as object).at(-1), 'model');
+});
+
+test('a version that the plain name does not mean is listed as such', async (t) => {
+  const here = await stage(t);
+  await here.models('list');
+  const named = here.said.filter((line) => line.includes('only where this version is named'));
+  assert.deepEqual(named.map((line) => line.trim().split(/[ ,]+/).slice(0, 4).join(' ')), ['2 1.1.0 detection int8'], here.said.join('\n'));
 });
 
 describe('a load that fails', () => {

@@ -19,12 +19,12 @@ import type { Kept } from './keep.ts';
 const mib = 1024 * 1024;
 
 /** Null where this process has no edge. */
-export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { served, current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean): Promise<Edge | null> {
+export async function openDoors(base: Foundation, server: HttpServer, intake: Intake, { served, current, known }: Inference, masker: Masker, kept: Kept, { vigil, ledger }: Pick<Access, 'vigil' | 'ledger'>, able: (model: string) => boolean, fused: (stage: string) => boolean): Promise<Edge | null> {
   const { settings: s, log, producer, registry, rules, blobs, clock, models, repository, startedAt, logger, metrics, ending, wants } = base;
   if (!wants('edge')) return null;
   const names = (): string[] => models.all().map(({ card }) => card.name);
-  const elsewhere = (stage: string): boolean => served !== null && stage.startsWith('infer.') && !served.answering(stage.slice('infer.'.length));
-  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? [], elsewhere);
+  const apart = (stage: string): boolean => served !== null && stage.startsWith('infer.') && !fused(stage);
+  const groups = () => asFused(stagesToWatch(names(), [...s.SACCADE_TENANT_TOPICS.keys()]), s.SACCADE_FUSE ?? [], apart);
   const live = await startLive({ log, registry, clock, groups, blobs, masker, logger: logger.child({ stage: 'live' }) });
   ending.add('live', () => live.close());
   const keys = await openKeyMemory(s, logger.child({ component: 'idempotency keys' }));

@@ -5,7 +5,7 @@ type Watched = ReturnType<typeof stagesToWatch>[number];
 
 /**
  * The second of two fused families is as far as the first: their step reads the first one's topic, in its group. `apart`: one
- * that only others run reads its own.
+ * that is not fused here, or not yet, reads its own.
  */
 export function asFused(stages: readonly Watched[], fused: readonly (readonly [string, string])[], apart: (stage: string) => boolean = () => false): Watched[] {
   const head = (stage: string): string => {
@@ -14,7 +14,8 @@ export function asFused(stages: readonly Watched[], fused: readonly (readonly [s
     return before === undefined ? stage : head(before);
   };
   return stages.map((watched) => {
-    const { group, topic } = stages.find(({ stage }) => stage === head(watched.stage))!;
+    // Behind a family of several, each with a topic of its own, there is no one to be as far as.
+    const { group, topic } = stages.find(({ stage }) => stage === head(watched.stage)) ?? watched;
     return { stage: watched.stage, group, topic };
   });
 }

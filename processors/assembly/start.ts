@@ -56,7 +56,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     trustedProxies: s.SACCADE_TRUSTED_PROXIES,
     limits: { ...connectionLimits, most: s.SACCADE_MAX_CONNECTIONS },
   });
-  const edge = await openDoors(base, server, intake, inference, masking.masker, kept, access, (model) => ableModel(model, ofStages(), inference.served && inference.served.answering(model) !== null));
+  const edge = await openDoors(base, server, intake, inference, masking.masker, kept, access, (model) => ableModel(model, ofStages(), inference.served && inference.served.answering(model) !== null), pipeline.fused);
   if (edge) replies.deliverTo(edge);
   const sql = openSql(base, server, access);
   access.routes(server.app);

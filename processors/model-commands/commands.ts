@@ -60,10 +60,10 @@ async function list(world: ModelWorld, print: Print): Promise<void> {
       const model = await world.read(name, version).catch((error: SaccadeError) => error);
       if (model instanceof SaccadeError) print(`  ${version.padEnd(4)} cannot be served: ${model.detail}`);
       else {
-        const { semantic_version, task, precision } = model.card;
+        const { semantic_version, task, precision, default: usual } = model.card;
         const chosen = control.version === version ? `  ◀ in use, ${describe(controlled(model, control))}` : '';
         const folds = await world.folds(model);
-        print(`  ${version.padEnd(4)} ${semantic_version.padEnd(8)} ${model.card.head ? 'head' : task}, ${precision}${folds.length > 0 ? `, folded when loaded: ${folds.join('; ')}` : ''}${chosen}`);
+        print(`  ${version.padEnd(4)} ${semantic_version.padEnd(8)} ${model.card.head ? 'head' : task}, ${precision}${usual ? '' : ', only where this version is named'}${folds.length > 0 ? `, folded when loaded: ${folds.join('; ')}` : ''}${chosen}`);
       }
     }
     if (control.version === null) print(`  in use: the version of the settings${control.score !== null || Object.keys(control.classes).length > 0 ? `, ${JSON.stringify({ score: control.score, classes: control.classes })}` : ''}`);

@@ -27,6 +27,8 @@ import type { Entry, PartitionQueue } from './partition-queue.ts';
 import type { Chain, Step } from './wiring.ts';
 
 const pollMs = 100;
+/** A backlog of minutes is not looked at ten times a second, by every branch there is. */
+const longestPollMs = 1_000;
 const lookMs = 500;
 /** What a group works off while nobody notices that the rest of the chain waits. */
 const nearlyEmpty = 32;
@@ -114,17 +116,29 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
 
   /** Opens it once nothing is on the other way to it, and then what is behind it; none of this for a generation that is over. */
   async function open(branch: Branch, own: number): Promise<void> {
+    const { stage, from: topic } = branch.step;
+    let pauseMs = pollMs;
     const wait = async (): Promise<boolean> => {
-      await clock.sleep(pollMs, signal);
+      await clock.sleep(pauseMs, signal);
       return own === generation && !signal.aborted;
     };
+    let said = false;
+    const waitFor = (records: number): Promise<boolean> => {
+      // All else in the chain waits along, and nothing is wrong here that another line would tell of.
+      if (!said) logger.info({ stage: stage.name, topic, records }, 'what is handed over in memory waits for the topic that fusing bypasses to be emptied');
+      said = true;
+      pauseMs = Math.min(longestPollMs, pauseMs * 1.5);
+      return wait();
+    };
     while (hasAny(branch.before)) if (!(await wait())) return;
-    for (;;) {
+    for (let failed = false; ; ) {
       try {
-        if (await drained(log, branch.step, wait)) break;
+        if (await drained(log, branch.step, waitFor)) break;
         return;
       } catch (error) {
-        logger.warn({ topic: branch.step.from, error: String(error) }, 'cannot tell whether the topic that fusing bypasses is empty');
+        if (!failed) logger.warn({ topic, error: String(error) }, 'cannot tell whether the topic that fusing bypasses is empty');
+        failed = true;
+        pauseMs = longestPollMs;
         if (!(await wait())) return;
       }
     }
@@ -155,7 +169,8 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
       taken.before = before;
       branch.next.set(from, taken);
       logger.info({ stage: stage.name, topic: from }, 'fused: what is fetched from now on is handed over in memory');
-      void open(taken, generation);
+      // Else its host opens it, once what that one's own topic held is in this one's.
+      if (branch.open) void open(taken, generation);
     }
     return true;
   }

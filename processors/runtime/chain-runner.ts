@@ -289,6 +289,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
       await consumer?.close();
       held = [];
     },
+    steps: branches.steps,
     takeIn: branches.takeIn,
     letGo: branches.letGo,
     troubles,

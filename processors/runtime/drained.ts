@@ -8,14 +8,18 @@ export async function backlog(log: Log, { group, from: topic }: Step): Promise<n
   return (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0);
 }
 
-/** Answers true once the group has finished all that lay in the topic at the call; false where `wait` says that nobody waits for it any more. Throws log_unavailable. */
-export async function drained(log: Log, { group, from: topic }: Step, wait: () => Promise<boolean>): Promise<boolean> {
+/**
+ * Answers true once the group has finished all that lay in the topic at the call; false where `wait`, which is told how much of it is
+ * left, says that nobody waits for it any more. Throws log_unavailable.
+ */
+export async function drained(log: Log, { group, from: topic }: Step, wait: (left: number) => Promise<boolean>): Promise<boolean> {
   let ends: ReadonlyMap<number, number> | null = null;
   for (;;) {
     const left = await unfinished(log, group, topic);
     ends ??= new Map(left.map(({ partition, end }) => [partition, end]));
     // One that was added later held nothing then.
-    if (left.every(({ partition, from }) => from >= (ends!.get(partition) ?? 0))) return true;
-    if (!(await wait())) return false;
+    const records = left.reduce((sum, { partition, from }) => sum + Math.max(0, (ends!.get(partition) ?? 0) - from), 0);
+    if (records === 0) return true;
+    if (!(await wait(records))) return false;
   }
 }

@@ -20,8 +20,8 @@ export class PartitionQueue {
   readonly #entries: Entry[] = [];
   /** Entries at the head that have been taken for sending. */
   #sending = 0;
-  /** The last entry that no later one may leave together with. */
-  #apart: Entry | null = null;
+  /** Those that no later one may leave together with: several, where branches are let go shortly after each other. */
+  readonly #apart = new Set<Entry>();
   #position: number | null = null;
   #committed: number | null = null;
   /** Everything below it has been handed over, or is nobody's. */
@@ -52,7 +52,8 @@ export class PartitionQueue {
 
   /** What is here now is acknowledged before anything that comes later leaves. */
   setApart(): void {
-    this.#apart = this.#entries.at(-1) ?? null;
+    const last = this.#entries.at(-1);
+    if (last) this.#apart.add(last);
   }
 
   /** Takes the complete entries at the head, up to `maxBytes` of outputs (always at least one). One sending at a time keeps the order. */
@@ -65,7 +66,7 @@ export class PartitionQueue {
       bytes += entry.outputs.reduce((sum, output) => sum + (output.value?.length ?? 0), 0);
       if (taken.length > 0 && bytes > maxBytes) break;
       taken.push(entry);
-      if (entry === this.#apart) break;
+      if (this.#apart.has(entry)) break;
     }
     this.#sending = taken.length;
     return taken;
@@ -76,7 +77,11 @@ export class PartitionQueue {
     const done = this.#entries.splice(0, this.#sending);
     this.#sending = 0;
     const last = done.at(-1);
-    if (last) this.#position = last.record.offset + 1;
+    if (last) {
+      this.#position = last.record.offset + 1;
+      // takeComplete() ends with one that is set apart.
+      this.#apart.delete(last);
+    }
     this.#passNobodys();
   }
 

@@ -40,6 +40,8 @@ export interface Pipeline {
   add(step: Step): Promise<void>;
   /** Unfuses the step of this name and ends its consumer: it takes nothing more, finishes what runs, commits. */
   remove(name: string, limitMs: number): Promise<void>;
+  /** Whether what is for the stage of this name is handed over to it in memory now, by another of this process. */
+  fused(name: string): boolean;
   /** What keeps stages from working, by stage; empty when all work. */
   troubles(): Record<string, string>;
   /** Stages whose work stands still without a known reason, by name. */
@@ -132,6 +134,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await added.get(name)?.stage.stop?.();
       added.delete(name);
     },
+    fused: (name) => chains.some((runner) => runner.name !== name && runner.steps().some(({ stage }) => stage.name === name)),
     troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...Object.assign({}, ...runners.map((runner) => runner.troubles())) }),
     stuck: () => Object.fromEntries(runners.flatMap((runner) => (runner.stuck() === null ? [] : [[runner.name, runner.stuck()!]]))),
   };

@@ -82,7 +82,9 @@ describe('fusing while records pass', () => {
       await pipeline.add(uneven());
       await bypassed(log, 't.y');
       const before = await total(log, 't.y');
+      const states = [pipeline.fused('infer.y'), pipeline.fused('pre')];
       await pipeline.remove('infer.y', 1_000);
+      assert.deepEqual([...states, pipeline.fused('infer.y')], [true, false, false]);
       await eventually(async () => (await total(log, 't.y')) > before + 20, 'records by the topic');
     }
     await pipeline.add(uneven());
@@ -111,6 +113,8 @@ describe('fusing while records pass', () => {
     await eventually(() => cut === 36, 'all to be cut');
     assert.deepEqual([await total(log, 't.y'), held.held()], [18, begun], 'handed over, and not begun');
     assert.deepEqual(first.troubles(), {}, 'nor is that a trouble');
+    await eventually(() => said.some((line) => line.startsWith('what is handed over')), 'it to say so');
+    assert.equal(said.filter((line) => line.startsWith('what is handed over')).length, 1, 'once');
     await first.stop(0);
     held.release();
     const next = await pipelineOn(log, [pre(), infer('x'), infer('y')], { fuse });
@@ -135,6 +139,56 @@ describe('fusing while records pass', () => {
     await finish(log, pipeline);
     assert.equal(await total(log, 't.y'), 6, 'those in hand alone');
     assert.deepEqual(await numbers(log, 'y'), upTo(3));
+  });
+
+  test('taken in behind a branch that is closed still: it stays closed itself until what that one\'s topic held has come through', async () => {
+    const log = await logWith('raw', 'in', 't.x', 't.y', 'x', 'y');
+    const whole = [['ing', 'pre'], ...fuse] as const;
+    const ing = (): Step => step({ name: 'ing', process: passOn('out') }, 'raw', { out: 'in' });
+    // What had been handed over and cut before lies in t.y as well, and is no obstacle.
+    const between = new Set<string>();
+    const [stored, tensors] = [dam(), dam(({ source, n }) => between.has(`${source}${n}`))];
+    const { stage, ...at } = pre();
+    const usual = stage.process as unknown as typeof stored.process;
+    // What lies in the topic between waits; what is handed over does not.
+    const cutting = step({ name: 'pre', process: async (batch) => {
+      if (batch[0]!.origin.topic === 'in') {
+        for (const { value: { source, n } } of batch) between.add(`${source}${n}`);
+        await stored.process(batch);
+      }
+      return usual(batch);
+    } }, at.from, at.to);
+    const late = { x: 0, y: 0 };
+    const counting = (name: 'x' | 'y'): Step =>
+      infer(name, async (batch) => {
+        if (batch[0]!.origin.topic === 't.y') return tensors.process(batch);
+        late[name] += batch.filter(({ value }) => value.n >= before).length;
+        return passOn('out')(batch);
+      });
+    const pipeline = await pipelineOn(log, [ing(), cutting, counting('x')], { fuse: whole });
+    await pipeline.start();
+    // Another that has not fused, and then leaves its partitions.
+    const beside = await pipelineOn(log, [ing()], { fuse: whole });
+    await beside.start();
+    let before = 0;
+    await eventually(async () => {
+      await offer(log, 'raw', sources, 1, before++);
+      await eventually(() => caughtUp(log, 'g.ing', 'raw'), 'it to be passed on');
+      return stored.held() > 0;
+    }, 'some of it to come by the topic between');
+    await beside.stop(1_000);
+    const rest = 3;
+    await pipeline.add(counting('y'));
+    await offer(log, 'raw', sources, rest, before);
+    await eventually(() => caughtUp(log, 'g.infer.y', 't.y'), 'what had been cut before');
+    stored.release();
+    await eventually(() => tensors.held() > 0 && late.x === rest * sources.length, 'all to be handed over');
+    assert.equal(late.y, 0, 'after what lies in its topic');
+    tensors.release();
+    await eventually(() => caughtUp(log, 'g.ing', 'raw'), 'the head to be done');
+    await finish(log, pipeline);
+    assert.deepEqual(withoutRepeats(await numbers(log, 'y')), upTo(before + rest));
+    assert.deepEqual(withoutRepeats(await numbers(log, 'x')), upTo(before + rest));
   });
 
   test('let go with records in hand: these are finished, and later ones do not overtake them', async () => {

@@ -89,6 +89,23 @@ describe('partition queue', () => {
     assert.equal(queue.takeComplete(100).length, 1);
   });
 
+  test('what is set apart leaves before anything later does, also where more is set apart before it has left', () => {
+    const queue = new PartitionQueue({ topic: 't', partition: 0 }, 1);
+    queue.setApart();
+    const entries = [0, 1, 2, 3, 4].map((offset) => {
+      const entry = queue.add(record(offset), 1);
+      if (offset === 1 || offset === 3) queue.setApart();
+      return entry;
+    });
+    for (const entry of entries) entry.open = 0;
+    const sendings = [1, 2, 3].map(() => {
+      const taken = queue.takeComplete(100).map((entry) => entry.record.offset);
+      queue.sent();
+      return taken;
+    });
+    assert.deepEqual(sendings, [[0, 1], [2, 3], [4]]);
+  });
+
   test('outputs of one sending stay under the bytes asked for, with one entry at least', () => {
     const queue = new PartitionQueue({ topic: 't', partition: 0 }, 1);
     for (let offset = 0; offset < 3; offset++) {
