@@ -32,15 +32,18 @@ export async function imageOf(request: FastifyRequest): Promise<Buffer> {
     if (!Buffer.isBuffer(request.body)) throw new SaccadeError('payload_empty', 'Send the image as the body or as the multipart field image.');
     return request.body;
   }
-  const image = await formField(request).catch(malformed);
+  const image = await formField(request).catch(refused(request));
   if (!image) throw new SaccadeError('bad_request', 'The multipart form has no file field named image.');
   return image;
 }
 
-/** Fastify's own refusals have a code; what the parser says of a broken form has none. */
-export function malformed(error: Error & { code?: string }): never {
+/** What a form is refused for: Fastify's own refusals have a code; what the parser says of a broken form has none. */
+export const refused = (request: FastifyRequest) => (error: Error & { code?: string }): never => {
+  // The rest of it is read, to nobody: a client may look for the answer only when it has sent all, and nothing else comes by its connection before.
+  request.raw.unpipe();
+  request.raw.resume();
   throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
-}
+};
 
 async function formField(request: FastifyRequest): Promise<Buffer | null> {
   let image: Buffer | null = null;
@@ -60,7 +63,7 @@ export async function imagesOf(request: FastifyRequest, maxBytes: number): Promi
   if (!request.isMultipart()) throw new SaccadeError('unsupported_media_type', 'Send multipart/form-data with the field images, once for each image.');
   const tooMuch = (): SaccadeError => new SaccadeError('payload_too_large', `The images of one request may have ${maxBytes} bytes together.`);
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooMuch();
-  const images = await formFields(request, maxBytes, tooMuch).catch(malformed);
+  const images = await formFields(request, maxBytes, tooMuch).catch(refused(request));
   if (images.length === 0) throw new SaccadeError('bad_request', 'The multipart form has no file field named images.');
   return images;
 }

@@ -5,7 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
-import { malformed } from '../upload.ts';
+import { refused } from '../upload.ts';
 
 export interface UploadLimits {
   /** Of one file, and of all of them together. */
@@ -32,7 +32,7 @@ type Put = (file: object) => void;
 /** The body as one of JSON would have been, the files in their places. Throws bad_request, payload_too_large. */
 export async function operationsOf(request: FastifyRequest, limits: UploadLimits): Promise<unknown> {
   if (Number(request.headers['content-length'] ?? 0) > limits.totalBytes) throw tooMuch(limits);
-  return readForm(request, limits).catch(malformed);
+  return readForm(request, limits).catch(refused(request));
 }
 
 async function readForm(request: FastifyRequest, limits: UploadLimits): Promise<unknown> {
