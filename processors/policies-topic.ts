@@ -1,7 +1,7 @@
 /** The topic `policies`, read: whose pictures are shown with which covering, as it stands now. */
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
 import { type Covering, policiesTopic, readPolicy } from '../schemas/policies.ts';
-import type { MaskPolicy } from './mask/policy.ts';
+import { coveringFor, type MaskPolicy } from './mask/policy.ts';
 import { type ControlTable, followTable } from './runtime/control-table.ts';
 
 export interface Policies {
@@ -20,6 +20,9 @@ export interface PoliciesOptions {
   readonly changed?: () => void;
 }
 
+/** Of a tenant for whom something is written that cannot be read. What it had before may be known to nobody any more, since the topic keeps the last value alone. */
+const covered = (before: Covering): Covering => (before === 'off' ? 'pixelate' : before);
+
 /** Resolves when all that is written has been read. Throws log_unavailable. */
 export async function followPolicies({ log, producer, clock, settings, say, changed = () => {} }: PoliciesOptions): Promise<Policies> {
   const own = new Map<string, Covering>();
@@ -29,9 +32,8 @@ export async function followPolicies({ log, producer, clock, settings, say, chan
     topic: policiesTopic,
     changed(tenant, value) {
       const read = value && readPolicy(value);
-      // What was to be covered before stays covered.
-      if (value && !read) return say(`the topic ${policiesTopic} holds nonsense for ${tenant}, which changes nothing`);
-      if (read) own.set(tenant, read.faces);
+      if (value && !read) say(`the topic ${policiesTopic} holds nonsense for ${tenant}, whose faces are covered until it is set anew`);
+      if (value) own.set(tenant, read?.faces ?? covered(coveringFor(policy, tenant)));
       else own.delete(tenant);
       policy = { ...settings, tenants: new Map([...settings.tenants, ...own]) };
       changed();

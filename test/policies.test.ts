@@ -103,12 +103,16 @@ test('what is set comes before the settings, which come back when it is taken ba
   await eventually(() => here.covering('lab') === 'off', 'the settings again');
 });
 
-test('nonsense uncovers nobody, and what cannot be is refused by the terminal', async (t) => {
+test('nonsense covers, whatever was before, and what cannot be is refused by the terminal', async (t) => {
   const here = await running(t, { SACCADE_MASK_TENANTS: 'acme=blur' });
   await here.saccade('faces', 'set', 'lab', 'blur');
-  for (const tenant of ['acme', 'lab']) await here.producer.send([{ topic: policiesTopic, key: tenant, value: Buffer.from('{"faces":"no"}'), partition: 0 }]);
-  await eventually(() => here.said.length === 2, 'it is said');
-  assert.deepEqual(['acme', 'lab'].map(here.covering), ['blur', 'blur']);
+  await here.saccade('faces', 'set', 'shop', 'off');
+  for (const tenant of ['acme', 'lab', 'shop', 'new']) await here.producer.send([{ topic: policiesTopic, key: tenant, value: Buffer.from('{"faces":"no"}'), partition: 0 }]);
+  await eventually(() => here.said.length === 4, 'it is said');
+  assert.deepEqual(['acme', 'lab', 'shop', 'new', 'other'].map(here.covering), ['blur', 'blur', 'pixelate', 'pixelate', 'off']);
+  assert.match((await here.saccade('faces', 'list')).join(), /new {2}nonsense/);
+  await here.saccade('faces', 'set', 'new', 'settings');
+  await eventually(() => here.covering('new') === 'off', 'as the settings say');
   for (const argv of [[], ['acme'], ['a b', 'blur'], ['acme', 'squares'], ['acme', 'blur', 'x']]) await assert.rejects(here.saccade('faces', 'set', ...argv), { code: 'bad_request' });
   await assert.rejects(here.saccade('faces', 'list', 'x'), { code: 'bad_request' });
 });

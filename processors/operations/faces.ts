@@ -36,6 +36,6 @@ export const facesList: Command = {
   async run(argv, open, { print }) {
     if (argv.length > 0) throw new SaccadeError('bad_request', `faces list takes nothing, not '${argv[0]}'.`);
     const { policies } = await open();
-    for (const [tenant, value] of policies.entries()) print(`${tenant}  ${readPolicy(value)?.faces ?? 'nonsense, which changes nothing'}`);
+    for (const [tenant, value] of policies.entries()) print(`${tenant}  ${readPolicy(value)?.faces ?? 'nonsense, so they are covered'}`);
   },
 };
