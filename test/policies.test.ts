@@ -110,7 +110,7 @@ test('nonsense covers, whatever was before, and what cannot be is refused by the
   for (const tenant of ['acme', 'lab', 'shop', 'new']) await here.producer.send([{ topic: policiesTopic, key: tenant, value: Buffer.from('{"faces":"no"}'), partition: 0 }]);
   await eventually(() => here.said.length === 4, 'it is said');
   assert.deepEqual(['acme', 'lab', 'shop', 'new', 'other'].map(here.covering), ['blur', 'blur', 'pixelate', 'pixelate', 'off']);
-  assert.match((await here.saccade('faces', 'list')).join(), /new {2}nonsense/);
+  await eventually(async () => /new {2}nonsense/.test((await here.saccade('faces', 'list')).join()), 'the terminal to have read it too');
   await here.saccade('faces', 'set', 'new', 'settings');
   await eventually(() => here.covering('new') === 'off', 'as the settings say');
   for (const argv of [[], ['acme'], ['a b', 'blur'], ['acme', 'squares'], ['acme', 'blur', 'x']]) await assert.rejects(here.saccade('faces', 'set', ...argv), { code: 'bad_request' });
