@@ -75,7 +75,7 @@ export async function readModel(repository: Repository, { SACCADE_FALLBACK }: Pi
 
 async function fallbackOf(repository: Repository, set: readonly string[] = [], choice: ModelChoice): Promise<Fallback | null> {
   const card = await repository.card(choice).catch(() => null);
-  const failing = choice.version ?? card?.version ?? (await repository.versions(choice.name)).at(-1)!;
+  const failing = choice.version ?? card?.version ?? await repository.usual(choice.name);
   const own = set.map(parseModelChoice).find(({ name, version }) => name === choice.name && version !== failing)?.version ?? null;
   const version = own ?? card?.fallback ?? null;
   return version === null ? null : { failing, version };

@@ -203,6 +203,14 @@ describe('a start', () => {
     }
     await assert.rejects(serve(root), /sha256/);
   });
+
+  test('with a card that cannot be read is with the fallback set for it, be that a higher version that the name alone does not mean', async (t) => {
+    const root = await repositoryOf({ 1: (card) => ({ ...card, task: 'nonsense' }), 2: (card) => ({ ...card, default: false }) });
+    t.after(() => rm(root, { recursive: true }));
+    const { settings } = readConfig([], { SACCADE_MODELS: 'ultraface', SACCADE_FALLBACK: 'ultraface@2' }, '/nowhere/.env');
+    const [known] = await readModels(openRepository(root), settings);
+    assert.equal(known!.card.version, '2');
+  });
 });
 
 test('a process starts beside a model that was loaded and does not answer in it, and says so', async (t) => {

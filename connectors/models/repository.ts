@@ -27,6 +27,8 @@ export interface Repository {
   names(): Promise<string[]>;
   /** Ascending. Throws invalid_model when there is no such model, or no version of it. */
   versions(name: string): Promise<string[]>;
+  /** The version that the name alone means. Throws as versions() does. */
+  usual(name: string): Promise<string>;
 }
 
 export function openRepository(folder: string): Repository {
@@ -37,6 +39,7 @@ export function openRepository(folder: string): Repository {
     golden: async (model) => (model.card.golden ? readFile(goldenFile(model, model.card.golden.image)) : null),
     names: async () => (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name).sort(),
     versions: (name) => versionsOf(root, name),
+    usual: (name) => usualVersion(root, name),
   };
 }
 
