@@ -47,11 +47,13 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>, topics: readonly strin
   const waiting: Waiting[] = [];
   let sending = false;
   let begunAt = Number.NEGATIVE_INFINITY;
-  let enough = new AbortController();
+  /** While a send waits for company. */
+  let gathers: AbortController | null = null;
 
   const few = (): boolean => waiting.reduce((sum, { records }) => sum + records.length, 0) < ahead(topics);
   const look = (): void => {
-    if (!few()) enough.abort();
+    // With a reason of its own: else an error is made for it, with its stack.
+    if (gathers && !few()) gathers.abort(null);
   };
 
   function take(): Waiting[] {
@@ -77,10 +79,13 @@ function gatheringOf(producer: Pick<LogProducer, 'send'>, topics: readonly strin
   async function run(): Promise<void> {
     sending = true;
     while (waiting.length > 0) {
-      enough = new AbortController();
       const early = few() ? begunAt + everyMs - clock.now() : 0;
-      // The clock may have been set back.
-      if (early > 0) await clock.sleep(Math.min(early, everyMs), enough.signal);
+      if (early > 0) {
+        gathers = new AbortController();
+        // The clock may have been set back.
+        await clock.sleep(Math.min(early, everyMs), gathers.signal);
+        gathers = null;
+      }
       begunAt = clock.now();
       await leave(take());
     }
