@@ -45,6 +45,20 @@ export const refused = (request: FastifyRequest) => (error: Error & { code?: str
   throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
 };
 
+/** Counts the files of a form; `what` they are. Throws payload_too_large where they are more than so many bytes, and at once where the form says so itself. */
+export function filesWithin(request: FastifyRequest, maxBytes: number, what: string): (file: Buffer) => void {
+  let bytes = Number(request.headers['content-length'] ?? 0);
+  const check = (): void => {
+    if (bytes > maxBytes) throw new SaccadeError('payload_too_large', `The ${what} of one request may have ${maxBytes} bytes together.`);
+  };
+  check();
+  bytes = 0;
+  return (file) => {
+    bytes += file.length;
+    check();
+  };
+}
+
 async function formField(request: FastifyRequest): Promise<Buffer | null> {
   let image: Buffer | null = null;
   for await (const part of request.parts()) {
@@ -61,16 +75,13 @@ async function formField(request: FastifyRequest): Promise<Buffer | null> {
  */
 export async function imagesOf(request: FastifyRequest, maxBytes: number): Promise<(Buffer | SaccadeError)[]> {
   if (!request.isMultipart()) throw new SaccadeError('unsupported_media_type', 'Send multipart/form-data with the field images, once for each image.');
-  const tooMuch = (): SaccadeError => new SaccadeError('payload_too_large', `The images of one request may have ${maxBytes} bytes together.`);
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooMuch();
-  const images = await formFields(request, maxBytes, tooMuch).catch(refused(request));
+  const images = await formFields(request, filesWithin(request, maxBytes, 'images')).catch(refused(request));
   if (images.length === 0) throw new SaccadeError('bad_request', 'The multipart form has no file field named images.');
   return images;
 }
 
-async function formFields(request: FastifyRequest, maxBytes: number, tooMuch: () => SaccadeError): Promise<(Buffer | SaccadeError)[]> {
+async function formFields(request: FastifyRequest, count: (file: Buffer) => void): Promise<(Buffer | SaccadeError)[]> {
   const images: (Buffer | SaccadeError)[] = [];
-  let bytes = 0;
   // One more than are allowed, so that the refusal is ours to word. A file above its limit would end the whole form by an
   // error otherwise; the plug-in knows the option, its types do not.
   const rules = { throwFileSizeLimit: false, limits: { files: mostImages + 1, parts: mostImages + 9 } };
@@ -80,8 +91,7 @@ async function formFields(request: FastifyRequest, maxBytes: number, tooMuch: ()
     if (part.fieldname !== 'images' && part.fieldname !== 'image') throw new SaccadeError('bad_request', `The file field is named '${part.fieldname.slice(0, 80)}'; images is expected.`);
     if (images.length === mostImages) throw new SaccadeError('bad_request', `There are more than ${mostImages} images.`);
     const image = await part.toBuffer();
-    bytes += image.length;
-    if (bytes > maxBytes) throw tooMuch();
+    count(image);
     images.push(part.file.truncated ? new SaccadeError('payload_too_large') : image);
   }
   return images;

@@ -5,7 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
-import { refused } from '../upload.ts';
+import { filesWithin, refused } from '../upload.ts';
 
 export interface UploadLimits {
   /** Of one file, and of all of them together. */
@@ -31,14 +31,12 @@ type Put = (file: object) => void;
 
 /** The body as one of JSON would have been, the files in their places. Throws bad_request, payload_too_large. */
 export async function operationsOf(request: FastifyRequest, limits: UploadLimits): Promise<unknown> {
-  if (Number(request.headers['content-length'] ?? 0) > limits.totalBytes) throw tooMuch(limits);
-  return readForm(request, limits).catch(refused(request));
+  return readForm(request, limits, filesWithin(request, limits.totalBytes, 'files')).catch(refused(request));
 }
 
-async function readForm(request: FastifyRequest, limits: UploadLimits): Promise<unknown> {
+async function readForm(request: FastifyRequest, limits: UploadLimits, count: (file: Buffer) => void): Promise<unknown> {
   let operations: unknown;
   let places: Map<string, readonly Put[]> | undefined;
-  let bytes = 0;
   // A field more than there may be, so that the refusal is ours to word.
   const bounds = { fileSize: limits.fileBytes, fieldSize: limits.textBytes, fields: 3, files: mostFiles, parts: mostFiles + 3 };
   for await (const part of request.parts({ limits: bounds })) {
@@ -54,8 +52,7 @@ async function readForm(request: FastifyRequest, limits: UploadLimits): Promise<
     if (!puts) throw bad(`The map names no file '${part.fieldname.slice(0, 80)}'${places ? ', or it has come already' : ' before it comes'}.`);
     places!.delete(part.fieldname);
     const content = await part.toBuffer();
-    bytes += content.length;
-    if (bytes > limits.totalBytes) throw tooMuch(limits);
+    count(content);
     const file = Object.freeze({});
     files.set(file, content);
     for (const put of puts) put(file);
@@ -65,8 +62,6 @@ async function readForm(request: FastifyRequest, limits: UploadLimits): Promise<
   if (missing !== undefined) throw bad(`The map names the file '${missing}', which has not come.`);
   return operations;
 }
-
-const tooMuch = ({ totalBytes }: UploadLimits): SaccadeError => new SaccadeError('payload_too_large', `The files of one request may have ${totalBytes} bytes together.`);
 
 /** A field that says that it is JSON has been parsed. */
 function json(value: unknown, name: string): unknown {
