@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { restWhenIdle } from '../connectors/kafka/idle-fetch.ts';
+import { copyOfKafkajs } from './support/copy-of-kafkajs.ts';
 
 interface Asked {
   readonly maxWaitTime: number;
@@ -13,15 +13,13 @@ interface Group {
   readonly subscriptionState: { assign(of: object[]): void; pause(of: object[]): void; resume(of: object[]): void };
 }
 
-/** A copy of kafkajs's that shares nothing with any other. */
-function copyOfKafkajs(): { new (options: object): Group; readonly prototype: never } {
-  const require = createRequire(import.meta.url);
-  for (const path of Object.keys(require.cache)) if (path.includes('/kafkajs/')) delete require.cache[path];
-  return require('kafkajs/src/consumer/consumerGroup') as never;
+interface Kind {
+  new (options: object): Group;
+  readonly prototype: never;
 }
 
-const Original = copyOfKafkajs();
-const Resting = copyOfKafkajs();
+const Original = copyOfKafkajs<Kind>('consumer/consumerGroup');
+const Resting = copyOfKafkajs<Kind>('consumer/consumerGroup');
 restWhenIdle(Resting);
 
 const logger = { namespace: () => logger, debug() {}, info() {}, warn() {}, error() {} };
@@ -29,7 +27,7 @@ const startedAt = 1_700_000_000_000;
 const partitions = [{ topic: 't', partitions: [0] }];
 
 /** A member of a group that holds one partition, of a broker that has what `found` says, and what it was asked. */
-function memberOf(Kind: typeof Original, minBytes = 1) {
+function memberOf(Kind: Kind, minBytes = 1) {
   const asked: Asked[] = [];
   const records = { count: 0 };
   const broker = {

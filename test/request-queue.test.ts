@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { mock, test, type TestContext } from 'node:test';
 import { letRest } from '../connectors/kafka/request-queue.ts';
+import { copyOfKafkajs } from './support/copy-of-kafkajs.ts';
 
 interface Queue {
   push(request: { entry: object; expectResponse: boolean; sendRequest: () => void }): void;
@@ -9,22 +9,20 @@ interface Queue {
   maybeThrottle(ms: number): void;
 }
 
-/** A copy of kafkajs's that shares nothing with any other. */
-function copyOfKafkajs(): { new (options: object): Queue; readonly prototype: never } {
-  const require = createRequire(import.meta.url);
-  for (const path of Object.keys(require.cache)) if (path.includes('/kafkajs/')) delete require.cache[path];
-  return require('kafkajs/src/network/requestQueue') as never;
+interface Kind {
+  new (options: object): Queue;
+  readonly prototype: never;
 }
 
-const Original = copyOfKafkajs();
-const Resting = copyOfKafkajs();
+const Original = copyOfKafkajs<Kind>('network/requestQueue');
+const Resting = copyOfKafkajs<Kind>('network/requestQueue');
 letRest(Resting);
 
 const logger = { debug() {}, warn() {} };
 const startedAt = 1_700_000_000_000;
 
 /** A queue of this kind, and what has left by it; the clock stands. */
-function queueOf(t: TestContext, Kind: typeof Original, maxInFlightRequests: number | null = null) {
+function queueOf(t: TestContext, Kind: Kind, maxInFlightRequests: number | null = null) {
   mock.timers.enable({ apis: ['setTimeout', 'Date'], now: startedAt });
   t.after(() => mock.timers.reset());
   const timers = t.mock.method(globalThis, 'setTimeout');
@@ -36,7 +34,7 @@ function queueOf(t: TestContext, Kind: typeof Original, maxInFlightRequests: num
   return { queue, sent, push, answer, timers: () => timers.mock.callCount() };
 }
 
-function timersOf(t: TestContext, Kind: typeof Original): number {
+function timersOf(t: TestContext, Kind: Kind): number {
   const { push, answer, timers } = queueOf(t, Kind);
   push(1);
   answer(1);
