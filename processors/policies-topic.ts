@@ -3,6 +3,7 @@ import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
 import { type Covering, policiesTopic, readPolicy } from '../schemas/policies.ts';
 import { coveringFor, type MaskPolicy } from './mask/policy.ts';
 import { type ControlTable, followTable } from './runtime/control-table.ts';
+import { glance } from './runtime/glance.ts';
 
 export interface Policies {
   /** That of the settings, with what tenants have been given since. */
@@ -46,22 +47,11 @@ export async function followPolicies({ log, producer, clock, settings, say, chan
 }
 
 /** As it is written when it is first asked for: a command's, however many pictures it shows. Rejects with log_unavailable. */
-export function policyAsked(options: AskedOptions): () => Promise<MaskPolicy> {
+export function policyAsked({ topics, log, ...options }: AskedOptions): () => Promise<MaskPolicy> {
   let asked: Promise<MaskPolicy> | null = null;
-  return () => (asked ??= policyNow(options));
+  const now = (): Promise<MaskPolicy> =>
+    glance({ log, topics }, policiesTopic, options.settings, (producer) => followPolicies({ ...options, log, producer }), (policies) => policies.mask());
+  return () => (asked ??= now());
 }
 
 type AskedOptions = Omit<PoliciesOptions, 'changed' | 'producer'> & { readonly topics: () => Promise<readonly string[]> };
-
-async function policyNow({ topics, log, ...options }: AskedOptions): Promise<MaskPolicy> {
-  // One that no pipeline has made yet holds nothing, and followers write into it.
-  if (!(await topics()).includes(policiesTopic)) return options.settings;
-  const producer = await log.producer();
-  try {
-    const policies = await followPolicies({ ...options, log, producer });
-    await policies.close();
-    return policies.mask();
-  } finally {
-    await producer.close();
-  }
-}

@@ -15,7 +15,7 @@ import type { World } from './operations/world.ts';
 import { groupsReading } from './readers.ts';
 import { systemClock } from './runtime/clock.ts';
 import { followTable, tableGroups } from './runtime/control-table.ts';
-import { unfinished } from './runtime/lag.ts';
+import { backlog } from './runtime/drained.ts';
 
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
@@ -76,7 +76,7 @@ async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
       policies,
       followers: tableGroups(pausesTopic),
       readers: groupsReading,
-      unfinished: async (group, topic) => (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0),
+      unfinished: (group, topic) => backlog(log, { group, from: topic }),
       close,
     };
   } catch (error) {

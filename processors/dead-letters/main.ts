@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asSaccadeError } from '../../connectors/errors.ts';
 import { openRepository } from '../../connectors/models/repository.ts';
-import type { Log } from '../../connectors/ports.ts';
+import type { Log, LogProducer } from '../../connectors/ports.ts';
 import { handledTopic, inputTopic, modelsTopic, topicSpecs } from '../../schemas/topics.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openBlobs, openRunningLog, openRunningRegistry } from '../connect.ts';
@@ -11,6 +11,7 @@ import { maskPolicyOf, openMasking } from '../masking.ts';
 import { policyAsked } from '../policies-topic.ts';
 import { followModelsTopic } from '../models-topic.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { glance } from '../runtime/glance.ts';
 import { readArguments } from './arguments.ts';
 import { runCommand } from './commands.ts';
 import { help } from './help.ts';
@@ -74,18 +75,9 @@ function open({ settings: s }: Config, stopping: AbortSignal): { world: World; c
   };
 }
 
-async function unloaded(log: Log, survey: Survey): Promise<ReadonlySet<string>> {
-  // One that no pipeline has made yet holds nothing, and followers write into it.
-  if (!(await survey.topics()).includes(modelsTopic)) return new Set();
-  const producer = await log.producer();
-  try {
-    const topic = await followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
-    const names = topic.names().filter((name) => topic.control(name).state === 'gone');
-    await topic.close();
-    return new Set(names);
-  } finally {
-    await producer.close();
-  }
+function unloaded(log: Log, survey: Survey): Promise<ReadonlySet<string>> {
+  const follow = (producer: LogProducer) => followModelsTopic({ log, producer, clock: systemClock, say: () => {}, changed: () => {} });
+  return glance({ log, topics: () => survey.topics() }, modelsTopic, new Set<string>(), follow, (topic) => new Set(topic.names().filter((name) => topic.control(name).state === 'gone')));
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

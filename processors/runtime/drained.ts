@@ -4,7 +4,7 @@ import { unfinished } from './lag.ts';
 import type { Step } from './wiring.ts';
 
 /** Records in the topic of the step that its group has still to finish. Throws log_unavailable. */
-export async function backlog(log: Log, { group, from: topic }: Step): Promise<number> {
+export async function backlog(log: Log, { group, from: topic }: Pick<Step, 'group' | 'from'>): Promise<number> {
   return (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0);
 }
 
