@@ -11,6 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { openEngine } from './engine.ts';
 import { clickhouseHttp } from './http.ts';
+import { mergesGiveWay } from './merges-give-way.ts';
 
 /** A query can't be interrupted; cut off in mid-write, the folder is whole again at the next start. */
 const graceMs = 5_000;
@@ -33,6 +34,7 @@ const engine = await openEngine(dataDir).catch((error: Error): never =>
     : leave(70, `the embedded ClickHouse did not start: ${error.message}`),
 );
 
+mergesGiveWay();
 const server = clickhouseHttp(engine, {
   maxBodyBytes: maxBodyMb * 1024 * 1024,
   broken: (error) => leave(70, `the embedded ClickHouse is broken: ${error.message}`),

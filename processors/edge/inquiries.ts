@@ -81,6 +81,8 @@ export interface Inquiries {
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
 const listenMs = 10 * 60_000;
 
+const nothing = (): void => {};
+
 const isForStages = (topic: string): boolean => topic === 'frames' || topic === overflowTopic;
 
 interface Prepared {
@@ -188,8 +190,10 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       let prepared: readonly (Prepared | SaccadeError)[] = [];
       try {
         const work = send(inquiries, identified, inquirer);
-        sending.add(work);
-        prepared = await work.finally(() => sending.delete(work));
+        // Of what is sent nothing: what a set gives up may live on for a while.
+        const sent = work.then(nothing, nothing);
+        sending.add(sent);
+        prepared = await work.finally(() => sending.delete(sent));
       } finally {
         identified.forEach((one, i) => one instanceof SaccadeError || one.done(prepared[i] !== undefined && !(prepared[i] instanceof SaccadeError)));
       }

@@ -37,6 +37,11 @@ export interface ReplyDesk {
   close(drainMs: number): Promise<void>;
 }
 
+/** Emptied when it goes: what a Map gives up may live on for a while (connectors/kafka/request-queue.ts), and is to hold no answer. */
+interface Waiting {
+  settle: ((prediction: Prediction | SaccadeError) => void) | null;
+}
+
 const topic = 'replies';
 const openPatienceMs = 60_000;
 const probeEveryMs = 1_000;
@@ -57,7 +62,7 @@ export function replyDesk(options: {
 }): ReplyDesk {
   const { log, producer, registry, clock, logger, leases } = options;
   const instance = randomUUID();
-  const waiting = new Map<string, (prediction: Prediction | SaccadeError) => void>();
+  const waiting = new Map<string, Waiting>();
   /** The same for answers that nobody waits for. */
   const listening: typeof waiting = new Map();
   let partition = -1;
@@ -72,16 +77,22 @@ export function replyDesk(options: {
   let probe = '';
   let arrival = new AbortController();
 
-  function forget(id: string): void {
+  const waitsFor = (id: string): Waiting | undefined => waiting.get(id) ?? listening.get(id);
+
+  /** What it was to be told by. */
+  function forget(id: string): Waiting['settle'] {
+    const one = waitsFor(id);
+    const settle = one?.settle ?? null;
+    if (one) one.settle = null;
     listening.delete(id);
     if (waiting.delete(id) && waiting.size === 0) emptied?.();
+    return settle;
   }
 
   async function receive({ key, value }: Pick<LogRecord | OutgoingRecord, 'key' | 'value'>): Promise<void> {
     const id = key?.toString() ?? '';
-    const settle = waiting.get(id) ?? listening.get(id);
-    if (!settle || !value) return;
-    forget(id);
+    const settle = value && forget(id);
+    if (!settle) return;
     try {
       settle((await registry.decode(topic, value)) as Prediction);
     } catch (error) {
@@ -168,22 +179,20 @@ export function replyDesk(options: {
       const id = randomUUID();
       const settled = new AbortController();
       if (!waits && listening.size >= mostListening) {
-        const [oldest, settle] = listening.entries().next().value!;
-        forget(oldest);
-        settle(tooLate());
+        const [oldest] = listening.keys();
+        forget(oldest!)?.(tooLate());
       }
       const answer = new Promise<Prediction>((resolve, refuse) => {
-        (waits ? waiting : listening).set(id, (result) => {
+        const settle = (result: Prediction | SaccadeError): void => {
           // With a reason of its own: else an error is made for it, with its stack.
           settled.abort(null);
           if (result instanceof SaccadeError) refuse(result);
           else resolve(result);
-        });
+        };
+        (waits ? waiting : listening).set(id, { settle });
       });
       void clock.sleep(Math.max(0, deadline - clock.now()), settled.signal).then(() => {
-        const settle = waiting.get(id) ?? listening.get(id);
-        forget(id);
-        settle?.(tooLate());
+        forget(id)?.(tooLate());
       });
       return {
         replyTo: { request_id: id, partition },
@@ -203,7 +212,7 @@ export function replyDesk(options: {
         emptied = () => drained.abort();
         await clock.sleep(drainMs, drained.signal);
       }
-      for (const settle of [...waiting.values(), ...listening.values()]) settle(notReady(stopping));
+      for (const { settle } of [...waiting.values(), ...listening.values()]) settle?.(notReady(stopping));
       waiting.clear();
       listening.clear();
       await Promise.all([consumer?.close(), lease?.release()]);

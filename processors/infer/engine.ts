@@ -224,6 +224,8 @@ export function createEngine(options: EngineOptions): Engine {
       feed();
       return results.finally(() => {
         signal?.removeEventListener('abort', abandon);
+        // A listener that was taken off names the next one: of what has been in work nothing is to hang on such a chain.
+        mine.clear();
         count(keys, -1);
       });
     },

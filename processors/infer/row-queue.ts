@@ -62,10 +62,8 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
         const [source, line] = lines.entries().next().value!;
         if (taken.length > 0 && line[0]!.alone) return taken;
         const row = line.shift()!;
-        lines.delete(source);
-        if (line.length > 0) lines.set(source, line);
-        lane.delete(model);
-        if (lines.size > 0) lane.set(model, lines);
+        passOn(lines, source, line.length > 0);
+        passOn(lane, model, lines.size > 0);
         taken.push(row);
         if (row.alone) return taken;
       }
@@ -105,6 +103,8 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
       for (const lane of [ordinary, urgent]) {
         for (const [model, lines] of lane) {
           for (const [source, line] of lines) {
+            // Asked before every run, mostly in vain.
+            if (!line.some(matches)) continue;
             removed.push(...line.filter(matches));
             const kept = line.filter((row) => !matches(row));
             if (kept.length > 0) lines.set(source, kept);
@@ -116,6 +116,14 @@ export function rowQueue<T extends Waiting>(): RowQueue<T> {
       return leave(removed);
     },
   };
+}
+
+/** It has had its turn: to the end, unless it is alone, or out when nothing of it is left. */
+function passOn<V>(line: Map<string, V>, name: string, stays: boolean): void {
+  if (stays && line.size === 1) return;
+  const value = line.get(name)!;
+  line.delete(name);
+  if (stays) line.set(name, value);
 }
 
 const rowsOf = (lines: ReadonlyMap<string, readonly unknown[]> = new Map()): number => [...lines.values()].reduce((sum, line) => sum + line.length, 0);
