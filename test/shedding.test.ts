@@ -23,7 +23,7 @@ async function serve(options: Parameters<typeof shedding>[1] = {}) {
   const server = createServer(take).on('checkContinue', take);
   shed.by({
     clock: { now: () => state.now, sleep: (ms, signal) => new Promise((wake) => (sleeps.push({ ms, signal, wake }), signal?.addEventListener('abort', () => wake()))) },
-    full: (model) => state.full.has(model),
+    turnsAway: (model) => state.full.has(model),
     refused: () => state.refused++,
   });
   server.listen(0, '127.0.0.1');

@@ -74,8 +74,8 @@ export interface Inquiries {
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
   /** Resolves when what was let in before the call is in the log, or refused. */
   settled(): Promise<void>;
-  /** Whether a picture for the model whose answer is waited for would be overloaded now. */
-  full(model: string): boolean;
+  /** Whether a picture whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is refused. */
+  turnsAway(models: readonly string[]): boolean;
 }
 
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
@@ -99,7 +99,14 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   // What is known already waits behind nobody.
   const ahead = (topics: readonly string[]): number => (awaited < config.gatherFrom || !topics.some(isForStages) ? 0 : awaited);
   const log = gathering(producer, { clock, ahead, everyMs: config.gatherMs });
-  const full = (model: string): boolean => paces.known(model)?.requests.full ?? false;
+
+  function turnsAway(models: readonly string[]): boolean {
+    const doors = models.map((model) => paces.known(model)?.requests);
+    if (!doors.every((door) => door?.full) || doors.length === 0) return false;
+    doors.forEach((door) => door?.turnedAway());
+    return true;
+  }
+
   const sending = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. Throws unknown_model, model_unloading, as accept() does. */
@@ -142,7 +149,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   async function send(inquiries: readonly Inquiry[], identified: readonly (Identified | SaccadeError)[], inquirer: Inquirer): Promise<(Prepared | SaccadeError)[]> {
     const found = await known(inquirer.tenant, source, inquiries);
     // One of many pictures is let in where one is: it would wait for ever for so much room.
-    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
+    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && turnsAway([model]))) throw tooMany();
     const prepared = await Promise.all(
       inquiries.map(async (inquiry, i) => {
         const one = identified[i]!;
@@ -164,7 +171,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   }
 
   return {
-    full,
+    turnsAway,
     settled: async () => void (await Promise.allSettled(sending)),
     async ask(inquiries, inquirer) {
       // A request with more pictures than may ever wait is let in alone, or it would be refused for ever.

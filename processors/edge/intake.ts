@@ -72,7 +72,7 @@ export function openIntake({ desk, refusal, meant, ...shared }: IntakeOptions): 
     const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
     const asked = meantModel(typeof model === 'string' ? model : undefined, rules);
     meant(raw, asked);
-    return wait !== '0' && inquiries.full(asked);
+    return wait !== '0' && inquiries.turnsAway([asked]);
   }
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {

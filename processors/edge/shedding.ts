@@ -12,8 +12,8 @@ import { problemBody, retryAfterSeconds } from './problem.ts';
 
 export interface Overload {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
-  /** Whether a picture for the model whose answer is waited for would be overloaded now; null: whichever model is meant, which goes by the key. */
-  full(model: string | null): boolean;
+  /** Whether a picture for the model whose answer is waited for is refused now; null: whichever model is meant, which goes by the key. */
+  turnsAway(model: string | null): boolean;
   refused(): void;
 }
 
@@ -51,11 +51,11 @@ export function shedding(headers: Readonly<Record<string, string>>, { proxied = 
   let overload: Overload | null = null;
   let held = 0;
 
-  function behind({ full }: Overload, request: IncomingMessage): boolean {
+  function behind({ turnsAway }: Overload, request: IncomingMessage): boolean {
     const query = queryOf(request);
     // A page of elsewhere can read no answer without the headers that the routes give it.
     if (query === null || request.headers.origin !== undefined || query.get('wait') === '0') return false;
-    return full(query.get('model') || meantBy(request));
+    return turnsAway(query.get('model') || meantBy(request));
   }
 
   function meantBy(request: IncomingMessage): string | null {
