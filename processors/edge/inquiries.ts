@@ -11,7 +11,7 @@ import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { type Door, tooMany } from './pace.ts';
-import type { Paces } from './paces.ts';
+import { type Paces, toldBy } from './paces.ts';
 import type { RecentResults } from './recent-results.ts';
 import { requestSource as source } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
@@ -191,13 +191,14 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
         const { id, model, acceptedAt, expected, door } = one;
         results.accepted(inquirer.tenant, id, model);
         if (inquirer.waits) awaited += 1;
-        const done = (): void => {
+        const done = (tookMs: number | null): void => {
           if (inquirer.waits) awaited -= 1;
           log.progress();
           // What came with company took its company's time.
-          door?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
+          door?.back(inquiries.length === 1 ? tookMs : null);
         };
-        expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
+        const took = (): number => clock.now() - acceptedAt;
+        expected.answer.then((prediction) => (done(toldBy(prediction, took())), results.settled(inquirer.tenant, prediction)), () => done(took()));
         return { id, model, acceptedAt, ackedAt, answer: expected.answer };
       });
     },

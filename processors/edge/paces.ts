@@ -1,5 +1,6 @@
 /** The doors by which pictures of a model come into the pipeline, and the one pace that they share. */
 import type { Clock } from '../../connectors/ports.ts';
+import type { Prediction } from '../../schemas/records.ts';
 import type { EdgeConfig } from './config.ts';
 import { createPace, type Door } from './pace.ts';
 
@@ -19,6 +20,9 @@ export interface Paces {
 export type PaceConfig = Pick<EdgeConfig, 'targetMs' | 'lateMs' | 'paceFirst' | 'paceLeast' | 'paceCalm' | 'calmTargets' | 'maxAwaited'> & {
   readonly stream: Pick<EdgeConfig['stream'], 'liveTargetMs' | 'liveFirst' | 'liveMost'>;
 };
+
+/** What an outcome says of how long answers take: of a picture that failed (it may be no picture at all) nothing, since it was not inferred. */
+export const toldBy = ({ status }: Pick<Prediction, 'status'>, tookMs: number): number | null => (status === 'dead_lettered' ? null : tookMs);
 
 /** One for each model, made when it is first asked for: models come and go. */
 export function openPaces(clock: Pick<Clock, 'now'>, config: PaceConfig): Paces {
