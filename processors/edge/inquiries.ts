@@ -11,6 +11,7 @@ import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { type Door, tooMany } from './pace.ts';
+import type { Asker } from './shares.ts';
 import { type Paces, toldBy } from './paces.ts';
 import type { RecentResults } from './recent-results.ts';
 import { requestSource as source } from './scope.ts';
@@ -26,8 +27,7 @@ export interface Inquiry {
 }
 
 /** Whose inquiries they are, and how they are to be answered. */
-export interface Inquirer {
-  readonly tenant: string;
+export interface Inquirer extends Asker {
   readonly traceparent: string;
   /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
   readonly startedAt: number;
@@ -74,8 +74,8 @@ export interface Inquiries {
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
   /** Resolves when what was let in before the call is in the log, or refused. */
   settled(): Promise<void>;
-  /** Whether a picture whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is refused. */
-  turnsAway(models: readonly string[]): boolean;
+  /** Whether a picture of theirs whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is refused. Null: whose is not known. */
+  turnsAway(models: readonly string[], who: Asker | null): boolean;
 }
 
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
@@ -88,8 +88,8 @@ interface Prepared {
   readonly model: string;
   readonly acceptedAt: number;
   readonly expected: Pick<Expected, 'answer' | 'cancel'>;
-  /** Where it is counted while it is in the pipeline; null: it is not there, or nobody waits for it. */
-  readonly door: Door | null;
+  /** To be called when it is back from the pipeline; null: it is not there, or nobody waits for it. */
+  readonly back: Door['back'] | null;
   readonly record: OutgoingRecord;
 }
 
@@ -100,10 +100,10 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   const ahead = (topics: readonly string[]): number => (awaited < config.gatherFrom || !topics.some(isForStages) ? 0 : awaited);
   const log = gathering(producer, { clock, ahead, everyMs: config.gatherMs });
 
-  function turnsAway(models: readonly string[]): boolean {
-    const doors = models.map((model) => paces.known(model)?.requests);
-    if (!doors.every((door) => door?.full) || doors.length === 0) return false;
-    doors.forEach((door) => door?.turnedAway());
+  function turnsAway(models: readonly string[], who: Asker | null): boolean {
+    const doors = models.map((model) => paces.known(model));
+    if (!doors.every((of) => of?.tooMany(who)) || doors.length === 0) return false;
+    doors.forEach((of) => of?.requests.turnedAway());
     return true;
   }
 
@@ -119,14 +119,13 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     const prediction = answered(id, { ...frame, picture }, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
     const value = await registry.encode('predictions', prediction);
     seen?.({ id, tenant, source, models: [model], content_type, image, claim: null });
-    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, door: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
+    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, back: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, id: asker, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
     const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
-    const door = waits && rules.models.includes(model) ? paces.of(model).requests : null;
-    door?.take();
+    const back = waits && rules.models.includes(model) ? paces.of(model).enter({ tenant, id: asker }) : null;
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
     try {
@@ -136,11 +135,11 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
-      return { id, model, acceptedAt, expected, door, record: { topic, key: id, value, headers: { traceparent } } };
+      return { id, model, acceptedAt, expected, back, record: { topic, key: id, value, headers: { traceparent } } };
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
       expected.cancel();
-      door?.back(null);
+      back?.(null);
       throw error;
     }
   }
@@ -149,7 +148,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   async function send(inquiries: readonly Inquiry[], identified: readonly (Identified | SaccadeError)[], inquirer: Inquirer): Promise<(Prepared | SaccadeError)[]> {
     const found = await known(inquirer.tenant, source, inquiries);
     // One of many pictures is let in where one is: it would wait for ever for so much room.
-    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && turnsAway([model]))) throw tooMany();
+    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && turnsAway([model], inquirer))) throw tooMany();
     const prepared = await Promise.all(
       inquiries.map(async (inquiry, i) => {
         const one = identified[i]!;
@@ -161,9 +160,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
     } catch (error) {
-      for (const { expected, door } of sendable) {
+      for (const { expected, back } of sendable) {
         expected.cancel();
-        door?.back(null);
+        back?.(null);
       }
       throw error;
     }
@@ -188,14 +187,14 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       const ackedAt = clock.now();
       return prepared.map((one) => {
         if (one instanceof SaccadeError) return one;
-        const { id, model, acceptedAt, expected, door } = one;
+        const { id, model, acceptedAt, expected, back } = one;
         results.accepted(inquirer.tenant, id, model);
         if (inquirer.waits) awaited += 1;
         const done = (tookMs: number | null): void => {
           if (inquirer.waits) awaited -= 1;
           log.progress();
           // What came with company took its company's time.
-          door?.back(inquiries.length === 1 ? tookMs : null);
+          back?.(inquiries.length === 1 ? tookMs : null);
         };
         const took = (): number => clock.now() - acceptedAt;
         expected.answer.then((prediction) => (done(toldBy(prediction, took())), results.settled(inquirer.tenant, prediction)), () => done(took()));

@@ -14,6 +14,8 @@ import { recently } from './recently.ts';
 export interface Door {
   /** No more may go in by it at present: all doors together have what the pipeline answers in time, and this one has its fair part of that. */
   readonly full: boolean;
+  /** So many it may have at present, whatever the other doors want. */
+  readonly part: number;
   /** Counts one that goes. */
   take(): void;
   /** One has come back: answered after `tookMs` in the pipeline; null: that says nothing about the pipeline. */
@@ -127,6 +129,9 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
   }
 
   const doorOf = (state: State): Door => ({
+    get part() {
+      return Math.max(state.least, Math.min(Math.floor(state.reach), fairPart(state)));
+    },
     get full() {
       if (state.inUse < state.least || (!state.timed && state.inUse === inUse)) return false;
       return state.inUse >= Math.floor(state.reach) || (inUse >= Math.floor(limit) && state.inUse >= fairPart(state));
