@@ -1,5 +1,6 @@
 /**
- * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential. An edge that has
+ * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential but one that was not
+ * seen for a while, since whose it is decides whether there is room for it. An edge that has
  * too much to do is asked again and again, by clients that do not heed Retry-After too; they must not take the time of those who
  * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over, unless a proxy
  * speaks for it: by its connections come all of its clients.
