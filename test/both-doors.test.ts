@@ -66,6 +66,49 @@ describe('four at once, and nothing is answered', () => {
   });
 });
 
+describe('four at once, of which what is no picture comes back at once', () => {
+  const four = { stages: ['preprocess'], requestTimeoutMs: 4_000, pace: { paceFirst: 4, paceLeast: 1, targetMs: 60_000 }, stream: { liveFirst: 4, liveMs: 60_000, liveTargetMs: 1_500 } } satisfies Parameters<typeof startEdgeUnderTest>[0];
+  /** It begins like one. */
+  const broken = Buffer.concat([small.subarray(0, 300), Buffer.alloc(300)]);
+
+  test('by requests: a hundred of them make no more room for pictures', async () => {
+    const edge = await startEdgeUnderTest(four);
+    const statuses = new Set<number>();
+    const person = async (): Promise<void> => {
+      for (let i = 0; i < 25; i++) statuses.add((await fetch(`${edge.url}/v1/infer`, raw(broken))).status);
+    };
+    await Promise.all([person(), person(), person(), person()]);
+    assert.deepEqual(statuses, new Set([422]));
+    const asked = [];
+    for (let i = 1; i <= 4; i++) {
+      asked.push(ask(edge));
+      await waiting(edge, i);
+    }
+    await problemOf(await ask(edge), 503, 'overloaded');
+    await Promise.all(asked);
+    await edge.close();
+  });
+
+  test('by streams: nor do a hundred of their frames', async () => {
+    const edge = await startEdgeUnderTest(four);
+    const cameras = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((source) => streamClient(edge.url, { source })));
+    const film = async (camera: StreamClient): Promise<void> => {
+      for (let i = 0; i < 25; i++) {
+        await camera.paced(i, broken);
+        await eventually(() => camera.outcomes().length === i + 1, 'its outcome');
+      }
+      assert.deepEqual(new Set(camera.outcomes().map(({ code }) => code)), new Set(['undecodable_image']));
+    };
+    await Promise.all(cameras.slice(0, 4).map(film));
+    for (const camera of cameras.slice(0, 4)) await send(edge, camera, [25]);
+    await cameras[4]!.paced(0, small);
+    await eventually(() => cameras[4]!.outcomes()[0]?.reason === 'behind', 'the fifth is dropped when it has waited its time');
+    assert.equal(edge.edge.waiting, 4);
+    await Promise.all(cameras.map((camera) => camera.close()));
+    await edge.close();
+  });
+});
+
 test('more of either than a real model answers: both are answered all the time, every frame has one outcome, and together they keep to the limit', async () => {
   const edge = await startEdgeUnderTest({ pace: { paceFirst: 8, paceLeast: 1, maxAwaited: 8 }, stream: { liveFirst: 8, liveMost: 8 } });
   const enough = 40;

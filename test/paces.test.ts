@@ -42,8 +42,12 @@ function serve({ perSecond, people = 0, cameras = 0, everyMs = 5_000, archive = 
     for (const [i, at] of thinking.entries()) {
       if (at > now) continue;
       thinking[i] = requests.full ? now + 1_000 : Number.POSITIVE_INFINITY;
-      if (thinking[i] === Number.POSITIVE_INFINITY) go(requests, now, () => (thinking[i] = now + 1_000));
-      else if (counted()) counts.refused += 1;
+      if (thinking[i] === Number.POSITIVE_INFINITY) {
+        go(requests, now, () => (thinking[i] = now + 1_000));
+        continue;
+      }
+      requests.turnedAway();
+      if (counted()) counts.refused += 1;
     }
     for (const [i, at] of due.entries()) if (at <= now) due[i] = (waiting.push(now), at + everyMs);
     for (; waiting.length > 0 && now - waiting[0]! > config.stream.liveTargetMs; waiting.shift()) if (counted()) counts.dropped += 1;

@@ -10,20 +10,22 @@ import { eventually } from './support/pipeline.ts';
 
 /** A server behind the door that answers 200 to all that gets in. */
 async function serve(options: Parameters<typeof shedding>[1] = {}) {
-  const state = { now: 0, means: null as string | null, full: new Set<string | null>(), refused: 0, entered: [] as string[] };
+  const state = { now: 0, means: null as string | null, full: new Set<string | null>(), welcome: '', refused: 0, entered: [] as string[] };
   const sleeps: { readonly ms: number; readonly signal: AbortSignal | undefined; readonly wake: () => void }[] = [];
   const shed = shedding({ 'x-of-all': 'yes' }, options);
   const take: RequestListener = (request, response) =>
     shed.pass(request, response, () => {
       state.entered.push(`${request.method} ${request.url}`);
-      // As the routes do, whatever the request was.
+      // As the hooks and the routes do, whatever the request was.
+      const { authorization, 'x-api-key': key } = request.headers;
+      shed.found(request, { tenant: 't', id: `${authorization ?? key}` });
       if (state.means) shed.meant(request, state.means);
       response.end('in');
     });
   const server = createServer(take).on('checkContinue', take);
   shed.by({
     clock: { now: () => state.now, sleep: (ms, signal) => new Promise((wake) => (sleeps.push({ ms, signal, wake }), signal?.addEventListener('abort', () => wake()))) },
-    full: (model) => state.full.has(model),
+    turnsAway: (model, who) => state.full.has(model) && who?.id !== state.welcome,
     refused: () => state.refused++,
   });
   server.listen(0, '127.0.0.1');
@@ -109,7 +111,7 @@ test('who does not heed Retry-After is refused when it is over, who does at once
   assert.equal(state.refused, 4);
 });
 
-test('what a key means that names no model is known from its request before, by the same connection alone', async () => {
+test('what a key means that names no model is known from its request before, for a while', async () => {
   const { state, port } = await serve();
   state.full.add('slow');
   state.means = 'slow';
@@ -134,7 +136,27 @@ test('what a key means that names no model is known from its request before, by 
   const elsewhere = dial(port);
   state.full.add('slow');
   elsewhere.send(`${post('/v1/infer', one)}12345`);
-  assert.deepEqual(await elsewhere.statuses(1), ['200']);
+  assert.deepEqual(await elsewhere.statuses(1), ['503'], 'by whichever connection');
+  state.now += 10_000;
+  elsewhere.send(`${post('/v1/infer', one)}12345`);
+  assert.deepEqual(await elsewhere.statuses(2), ['503', '200'], 'it may have come to mean another');
+});
+
+test('whose credential is not known is let on to where that is found out, and is then refused or not as who it is', async () => {
+  const { state, port } = await serve();
+  state.full.add('slow').add(null);
+  const client = dial(port);
+  const [some, welcome] = ['authorization: some\r\n', 'authorization: welcome\r\n'];
+  const statuses = [];
+  for (const head of [post('/v1/infer?model=slow', some), post('/v1/infer?model=slow', some), post('/v1/infer?model=slow', welcome), post('/v1/infer?model=slow')]) {
+    state.now += 1_000;
+    client.send(`${head}12345`);
+    statuses.push((await client.statuses(statuses.length + 1)).at(-1));
+  }
+  assert.deepEqual(statuses, ['200', '503', '200', '503']);
+  state.welcome = 'welcome';
+  client.send(`${post('/v1/infer?model=slow', welcome)}12345`);
+  assert.equal((await client.statuses(5)).at(-1), '200');
 });
 
 test('no clock that is set back holds anybody longer than it was told', async () => {

@@ -50,7 +50,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
 
   app.post('/v1/batch_infer', { onRequest: admitMany, schema, config: { needs: 'operator', rate: 'batch', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
-    const { tenant } = request.principal;
+    const { tenant, id } = request.principal;
     const model = meantModel(request.query.model, rules);
     // Of every picture alike: said once, before any is sent.
     checkModel(model, rules);
@@ -61,7 +61,7 @@ export function batchRoutes(server: FastifyInstance, intake: Intake): void {
     void reply.header('traceparent', span.traceparent);
     try {
       const whole = images.flatMap((image, index): (Inquiry & { index: number })[] => (Buffer.isBuffer(image) ? [{ index, image, model, key: key ? `${key}.${index}` : null }] : []));
-      const asked = await inquiries.ask(whole, { tenant, traceparent: span.traceparent, startedAt, waits });
+      const asked = await inquiries.ask(whole, { tenant, id, traceparent: span.traceparent, startedAt, waits });
       const byIndex = new Map(whole.map(({ index }, at) => [index, asked[at]!]));
       const items = await Promise.all(
         images.map((image, index) => {

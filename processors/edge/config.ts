@@ -16,7 +16,7 @@ export const edgeConfig = z.strictObject({
   /** At first, which is also the largest burst; and at least: a few clients are never refused, however slow the model. */
   paceFirst: z.number().int().positive().default(192),
   paceLeast: z.number().int().positive().default(16),
-  /** Several hundred people are no overload: so many go in as long as their answers take no longer than so many times the target. */
+  /** Several hundred people are no overload: where no more want to go in, they do as long as their answers take no longer than so many times the target. */
   paceCalm: z.number().int().min(0).default(192),
   calmTargets: z.number().min(1).default(4),
   /** While so many pictures or more wait for their answers, those that come gather until they are as many, but for so long at most, in milliseconds. */

@@ -40,7 +40,7 @@ export function inferRoutes(server: FastifyInstance, intake: Intake): void {
 
   app.post('/v1/infer', { onRequest: admit, schema, config: { needs: 'operator', scope: 'picture' } }, async (request, reply) => {
     const startedAt = clock.now();
-    const { tenant } = request.principal;
+    const { tenant, id } = request.principal;
     const model = meantModel(request.query.model, rules);
     const waits = request.query.wait === '1';
     const image = await imageOf(request);
@@ -48,7 +48,7 @@ export function inferRoutes(server: FastifyInstance, intake: Intake): void {
     const span = startRequestSpan('POST /v1/infer', caller || undefined, startedAt);
     let result: string | undefined;
     try {
-      const [asked] = await inquiries.ask([{ image, model, key: key || null }], { tenant, traceparent: span.traceparent, startedAt, waits });
+      const [asked] = await inquiries.ask([{ image, model, key: key || null }], { tenant, id, traceparent: span.traceparent, startedAt, waits });
       if (asked === undefined || asked instanceof SaccadeError) throw asked;
       result = resultAt(asked);
       void reply.header('traceparent', span.traceparent);

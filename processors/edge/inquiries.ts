@@ -11,7 +11,8 @@ import type { EdgeConfig } from './config.ts';
 import { gathering } from './gathering.ts';
 import type { FindKnown, KnownPicture, SeenPicture } from './known-pictures.ts';
 import { type Door, tooMany } from './pace.ts';
-import type { Paces } from './paces.ts';
+import type { Asker } from './shares.ts';
+import { type Paces, toldBy } from './paces.ts';
 import type { RecentResults } from './recent-results.ts';
 import { requestSource as source } from './scope.ts';
 import type { Expected, ReplyDesk } from './reply-desk.ts';
@@ -26,8 +27,7 @@ export interface Inquiry {
 }
 
 /** Whose inquiries they are, and how they are to be answered. */
-export interface Inquirer {
-  readonly tenant: string;
+export interface Inquirer extends Asker {
   readonly traceparent: string;
   /** Milliseconds since the epoch; what is not answered within the request timeout from then on is deadline_exceeded. */
   readonly startedAt: number;
@@ -74,8 +74,8 @@ export interface Inquiries {
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
   /** Resolves when what was let in before the call is in the log, or refused. */
   settled(): Promise<void>;
-  /** Whether a picture for the model whose answer is waited for would be overloaded now. */
-  full(model: string): boolean;
+  /** Whether a picture of theirs whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is refused. Null: whose is not known. */
+  turnsAway(models: readonly string[], who: Asker | null): boolean;
 }
 
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
@@ -90,8 +90,8 @@ interface Prepared {
   readonly model: string;
   readonly acceptedAt: number;
   readonly expected: Pick<Expected, 'answer' | 'cancel'>;
-  /** Where it is counted while it is in the pipeline; null: it is not there, or nobody waits for it. */
-  readonly door: Door | null;
+  /** To be called when it is back from the pipeline; null: it is not there, or nobody waits for it. */
+  readonly back: Door['back'] | null;
   readonly record: OutgoingRecord;
 }
 
@@ -101,7 +101,14 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   // What is known already waits behind nobody.
   const ahead = (topics: readonly string[]): number => (awaited < config.gatherFrom || !topics.some(isForStages) ? 0 : awaited);
   const log = gathering(producer, { clock, ahead, everyMs: config.gatherMs });
-  const full = (model: string): boolean => paces.known(model)?.requests.full ?? false;
+
+  function turnsAway(models: readonly string[], who: Asker | null): boolean {
+    const doors = models.map((model) => paces.known(model));
+    if (!doors.every((of) => of?.tooMany(who)) || doors.length === 0) return false;
+    doors.forEach((of) => of?.requests.turnedAway());
+    return true;
+  }
+
   const sending = new Set<Promise<unknown>>();
 
   /** What is known needs no stage: its outcome is what goes into the log. Throws unknown_model, model_unloading, as accept() does. */
@@ -114,14 +121,13 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     const prediction = answered(id, { ...frame, picture }, model, answer, { fallbackFor, timings_ms: { cache: ms }, at: acceptedAt });
     const value = await registry.encode('predictions', prediction);
     seen?.({ id, tenant, source, models: [model], content_type, image, claim: null });
-    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, door: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
+    return { id, model, acceptedAt, expected: { answer: Promise.resolve(prediction), cancel() {} }, back: null, record: { topic: 'predictions', key: source, value, headers: { traceparent } } };
   }
 
-  async function prepare(id: string, { image, model }: Inquiry, { tenant, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
+  async function prepare(id: string, { image, model }: Inquiry, { tenant, id: asker, traceparent, startedAt, timeoutMs = Number.POSITIVE_INFINITY, waits }: Inquirer): Promise<Prepared> {
     const deadline = waits ? startedAt + Math.min(config.requestTimeoutMs, timeoutMs) : null;
     const expected = desk.expect(deadline ?? startedAt + listenMs, waits);
-    const door = waits && rules.models.includes(model) ? paces.of(model).requests : null;
-    door?.take();
+    const back = waits && rules.models.includes(model) ? paces.of(model).enter({ tenant, id: asker }) : null;
     // Nobody awaits the answer yet; if its time is up before the frame is sent, that must not count as unhandled.
     expected.answer.catch(() => {});
     try {
@@ -131,11 +137,11 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       const topic = quota === null || quota.take(`${source}/${tenant}`, acceptedAt) ? 'frames' : overflowTopic;
       const value = await registry.encode(topic, frame);
       // Requests have no order to keep: by an id as the key they spread over the partitions (gathering.ts).
-      return { id, model, acceptedAt, expected, door, record: { topic, key: id, value, headers: { traceparent } } };
+      return { id, model, acceptedAt, expected, back, record: { topic, key: id, value, headers: { traceparent } } };
     } catch (error) {
       // A frame that was never sent has no answer: its place is for another request.
       expected.cancel();
-      door?.back(null);
+      back?.(null);
       throw error;
     }
   }
@@ -144,7 +150,7 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   async function send(inquiries: readonly Inquiry[], identified: readonly (Identified | SaccadeError)[], inquirer: Inquirer): Promise<(Prepared | SaccadeError)[]> {
     const found = await known(inquirer.tenant, source, inquiries);
     // One of many pictures is let in where one is: it would wait for ever for so much room.
-    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && full(model))) throw tooMany();
+    if (inquirer.waits && inquiries.some(({ model }, i) => !found[i] && turnsAway([model], inquirer))) throw tooMany();
     const prepared = await Promise.all(
       inquiries.map(async (inquiry, i) => {
         const one = identified[i]!;
@@ -156,9 +162,9 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     try {
       if (sendable.length > 0) await log.send(sendable.map(({ record }) => record));
     } catch (error) {
-      for (const { expected, door } of sendable) {
+      for (const { expected, back } of sendable) {
         expected.cancel();
-        door?.back(null);
+        back?.(null);
       }
       throw error;
     }
@@ -166,22 +172,23 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   }
 
   /** A function of its own: what waits for the answer, for minutes where nobody else does, must hold neither the picture nor its record. */
-  function follow({ id, model, acceptedAt, expected, door }: Prepared, ackedAt: number, alone: boolean, { tenant, waits }: Inquirer): AcceptedInquiry {
+  function follow({ id, model, acceptedAt, expected, back }: Prepared, ackedAt: number, alone: boolean, { tenant, waits }: Inquirer): AcceptedInquiry {
     const { answer } = expected;
     results.accepted(tenant, id, model);
     if (waits) awaited += 1;
-    const done = (): void => {
+    const took = (): number => clock.now() - acceptedAt;
+    const done = (tookMs: number | null): void => {
       if (waits) awaited -= 1;
       log.progress();
       // What came with company took its company's time.
-      door?.back(alone ? clock.now() - acceptedAt : null);
+      back?.(alone ? tookMs : null);
     };
-    answer.then((prediction) => (done(), results.settled(tenant, prediction)), done);
+    answer.then((prediction) => (done(toldBy(prediction, took())), results.settled(tenant, prediction)), () => done(took()));
     return { id, model, acceptedAt, ackedAt, answer };
   }
 
   return {
-    full,
+    turnsAway,
     settled: async () => void (await Promise.allSettled(sending)),
     async ask(inquiries, inquirer) {
       // A request with more pictures than may ever wait is let in alone, or it would be refused for ever.

@@ -68,11 +68,11 @@ export function openIntake({ desk, refusal, meant, ...shared }: IntakeOptions): 
   }
   const count = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => gate.enter(request, reply, mostBytes);
   /** As inquiries.ask would say, before the body has cost anything; what picture it is, and so whether the cache has its answer, nobody knows yet. */
-  function behind({ query, params, raw }: FastifyRequest): boolean {
+  function behind({ query, params, raw, principal }: FastifyRequest): boolean {
     const { model, wait } = { ...(query as object), ...(params as object) } as { readonly model?: unknown; readonly wait?: unknown };
     const asked = meantModel(typeof model === 'string' ? model : undefined, rules);
     meant(raw, asked);
-    return wait !== '0' && inquiries.full(asked);
+    return wait !== '0' && inquiries.turnsAway([asked], principal);
   }
   const admitUpTo = (mostBytes: number) => async (request: FastifyRequest, reply: FastifyReply) => {
     try {

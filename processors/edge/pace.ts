@@ -7,15 +7,21 @@
  */
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { Clock } from '../../connectors/ports.ts';
+import { retryAfterSeconds } from './problem.ts';
+import { recently } from './recently.ts';
 
 /** One kind of client, as it is counted. */
 export interface Door {
   /** No more may go in by it at present: all doors together have what the pipeline answers in time, and this one has its fair part of that. */
   readonly full: boolean;
+  /** So many it may have at present, whatever the other doors want. */
+  readonly part: number;
   /** Counts one that goes. */
   take(): void;
   /** One has come back: answered after `tookMs` in the pipeline; null: that says nothing about the pipeline. */
   back(tookMs: number | null): void;
+  /** One was refused, and told to come again in a second. */
+  turnedAway(): void;
 }
 
 export interface DoorRules {
@@ -27,7 +33,7 @@ export interface DoorRules {
   readonly first: number;
   readonly most: number;
   readonly least?: number;
-  /** So many are no overload: as long as no more may go, an answer is late only after that; absent: as any other. */
+  /** So many are no overload: as long as no more want to go in, those turned away too, an answer is late only after that; absent: as any other. */
   readonly calm?: { readonly count: number; readonly targetMs: number };
 }
 
@@ -64,6 +70,7 @@ function stateOf({ targetMs, lateMs = 0, first, most, least = 1, calm }: DoorRul
 export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules: Readonly<Record<Name, DoorRules>>): Pace<Name> {
   const states = Object.entries<DoorRules>(rules).map(([name, rule]) => [name, stateOf(rule)] as const);
   const all = states.map(([, state]) => state);
+  const refusals = recently(clock, retryAfterSeconds * 1_000);
   const timed = all.filter((state) => state.timed);
   const first = Math.max(...timed.map((state) => state.first));
   const most = Math.max(...timed.map((state) => state.most));
@@ -80,8 +87,17 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
   const meant = (of: (state: State) => number): number =>
     timed.reduce((sum, state) => sum + (state.inUse === 0 ? 0 : state.inUse * of(state)), 0) / timed.reduce((sum, state) => sum + state.inUse, 0);
 
-  /** What an answer may take where so many may go. */
-  const targetOf = (count: number): number => meant(({ calm, targetMs }) => (count <= calm.count ? calm.targetMs : targetMs));
+  /** How many would be in if nobody were refused: who was comes again, and is no less there for waiting outside. 0: nobody was. */
+  function wanted(): number {
+    const refused = refusals.count();
+    return refused === 0 ? 0 : inUse + refused;
+  }
+
+  /** What an answer may take where so many may go. Where some are refused in any case, it is so many that the others are answered in time. */
+  function targetOf(count: number): number {
+    const there = Math.max(count, wanted());
+    return meant(({ calm, targetMs }) => (there <= calm.count ? calm.targetMs : targetMs));
+  }
 
   /** A door that is used less than it might be leaves the rest to the others; it has its part as soon as it wants it. */
   const fairPart = (state: State): number => Math.floor(limit / all.filter((one) => one === state || one.inUse > 0).length);
@@ -90,6 +106,9 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
     lateSince = null;
     // Beside others it gets to its part within a few round trips: the limit is what all have found together. Alone it finds out step by step.
     if (state.inUse >= Math.floor(state.reach)) state.reach = Math.min(state.most, state.reach + (state.inUse < inUse ? 1 : 1 / state.reach));
+    // An overload has passed, and who is left may go in whole: in so much time they would be answered (Little's law).
+    const calm = Math.min(most, Math.max(...timed.filter((one) => one.inUse > 0).map((one) => one.calm.count)));
+    if (wanted() <= calm && (tookMs * wanted()) / limit <= targetOf(0)) limit = Math.max(limit, wanted());
     const more = Math.min(most, limit + 1 / limit);
     // Where it was not reached, answers in time do not say that more would be in time too.
     if (inUse >= Math.floor(limit) && tookMs <= targetOf(more)) limit = more;
@@ -100,7 +119,8 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
     if (lateSince === null) [lateSince, among] = [now, 0];
     among = Math.max(among, inUse);
     if (now - lateSince < meant(({ lateMs }) => lateMs)) return;
-    const floor = Math.max(...timed.filter((state) => state.inUse > 0).map(({ calm, least }) => Math.max(least, limit > calm.count ? calm.count : 0)));
+    // Down to where more time is allowed it goes by itself.
+    const floor = Math.max(...timed.filter((state) => state.inUse > 0).map(({ calm, least }) => Math.max(least, limit > calm.count && wanted() <= calm.count ? calm.count : 0)));
     // What is in the pipeline is its pace times the time it takes (Little's law): so many would take the target.
     limit = Math.max(floor, Math.min(limit, among) * Math.min(decrease, targetOf(limit) / tookMs));
     for (const state of all) state.reach = Math.max(state.first, Math.min(state.reach, limit));
@@ -109,6 +129,9 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
   }
 
   const doorOf = (state: State): Door => ({
+    get part() {
+      return Math.max(state.least, Math.min(Math.floor(state.reach), fairPart(state)));
+    },
     get full() {
       if (state.inUse < state.least || (!state.timed && state.inUse === inUse)) return false;
       return state.inUse >= Math.floor(state.reach) || (inUse >= Math.floor(limit) && state.inUse >= fairPart(state));
@@ -130,6 +153,7 @@ export function createPace<Name extends string>(clock: Pick<Clock, 'now'>, rules
       inUse -= 1;
       state.inUse -= 1;
     },
+    turnedAway: () => refusals.add(),
   });
 
   return {

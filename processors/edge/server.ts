@@ -113,6 +113,10 @@ export async function httpServer(options: ServerOptions): Promise<HttpServer> {
     if (leavesHttp(raw)) raw.socket.destroy();
   });
   installPrincipals(app, options.authenticate);
+  // Before the limits: whoever is above them is no stranger at the door.
+  app.addHook('onRequest', async ({ raw, principal }) => {
+    if (principal.id !== '') shed.found(raw, principal);
+  });
   options.guard?.(app);
   await installDocument(app, { open: options.open ?? false });
   opsRoutes(app, options);

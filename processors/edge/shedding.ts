@@ -1,5 +1,6 @@
 /**
- * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential. An edge that has
+ * Refuses pictures before anything of their request costs more than its head: no route, no hook, no credential but one that was not
+ * seen for a while, since whose it is decides whether there is room for it. An edge that has
  * too much to do is asked again and again, by clients that do not heed Retry-After too; they must not take the time of those who
  * were let in. Whoever comes again by the same connection before the time it was told is refused when that is over, unless a proxy
  * speaks for it: by its connections come all of its clients.
@@ -7,21 +8,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../connectors/ports.ts';
+import { type KnownAskers, knownAskers } from './known-askers.ts';
 import { tooMany } from './pace.ts';
 import { problemBody, retryAfterSeconds } from './problem.ts';
+import type { Asker } from './shares.ts';
 
 export interface Overload {
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
-  /** Whether a picture for the model whose answer is waited for would be overloaded now; null: whichever model is meant, which goes by the key. */
-  full(model: string | null): boolean;
+  /** Whether a picture of theirs for the model whose answer is waited for is refused now; null: whichever model is meant, which goes by the key, and whoever sends it. */
+  turnsAway(model: string | null, who: Asker | null): boolean;
   refused(): void;
 }
 
-export interface Shedding {
+export interface Shedding extends Pick<KnownAskers, 'found' | 'meant'> {
   /** From now on it is asked; until then nothing is refused here. */
   by(overload: Overload): void;
-  /** What a picture that names no model is meant for, by who was found to send it: told at the door from now on, by that connection and that credential. */
-  meant(request: IncomingMessage, model: string): void;
   /** Answers the request or hands it on. */
   pass(request: IncomingMessage, response: ServerResponse, on: () => void): void;
 }
@@ -29,9 +30,6 @@ export interface Shedding {
 const pictures = /^\/v1\/(?:batch_)?infer(?:\?|$)/;
 /** That are made to wait: each keeps a socket, and what of its body has arrived. */
 const mostHeld = 1_024;
-
-/** What it shows of who asks, unread; empty: nothing. */
-const credentialOf = ({ headers }: IncomingMessage): string => [headers.authorization, headers['x-api-key']].flatMap((shown) => shown ?? []).join('\n');
 
 /** The query of a request with pictures; null: it is none. */
 function queryOf({ method, url = '' }: IncomingMessage): URLSearchParams | null {
@@ -47,21 +45,18 @@ export function shedding(headers: Readonly<Record<string, string>>, { proxied = 
   const body = JSON.stringify(problemBody(tooMany()));
   const head = { ...headers, 'content-type': 'application/problem+json; charset=utf-8', 'content-length': Buffer.byteLength(body), 'retry-after': String(retryAfterSeconds) };
   const refusedAt = new WeakMap<Socket, number>();
-  const meanings = new WeakMap<Socket, { readonly credential: string; readonly model: string }>();
+  const known = knownAskers({ now: () => overload?.clock.now() ?? 0 });
   let overload: Overload | null = null;
   let held = 0;
 
-  function behind({ full }: Overload, request: IncomingMessage): boolean {
+  function behind({ turnsAway }: Overload, request: IncomingMessage): boolean {
     const query = queryOf(request);
     // A page of elsewhere can read no answer without the headers that the routes give it.
     if (query === null || request.headers.origin !== undefined || query.get('wait') === '0') return false;
-    return full(query.get('model') || meantBy(request));
-  }
-
-  function meantBy(request: IncomingMessage): string | null {
-    const known = meanings.get(request.socket);
-    // By the connections of a proxy come others too.
-    return known !== undefined && known.credential === credentialOf(request) ? known.model : null;
+    const who = known.of(request);
+    // It may be somebody who asks for the first time in a while: who it is has to be found out.
+    if (who === undefined) return false;
+    return turnsAway(query.get('model') || (who?.model ?? null), who?.asker ?? null);
   }
 
   function refuse({ clock, refused }: Overload, request: IncomingMessage, response: ServerResponse): void {
@@ -86,9 +81,11 @@ export function shedding(headers: Readonly<Record<string, string>>, { proxied = 
     by(those) {
       overload = those;
     },
+    found(request, asker) {
+      if (queryOf(request)) known.found(request, asker);
+    },
     meant(request, model) {
-      const credential = credentialOf(request);
-      if (credential !== '' && queryOf(request)?.get('model') === null) meanings.set(request.socket, { credential, model });
+      if (queryOf(request)?.get('model') === null) known.meant(request, model);
     },
     pass(request, response, on) {
       if (overload === null || !behind(overload, request)) return on();

@@ -77,7 +77,7 @@ export function resolversOf({ ask, results, catalog, intake, ledger, clock, star
     const span = startRequestSpan('POST /graphql infer', caller, begun);
     try {
       const model = meantModel(wanted, rules);
-      const inquirer = { tenant: principal.tenant, traceparent: span.traceparent, startedAt: begun, waits: true };
+      const inquirer = { tenant: principal.tenant, id: principal.id, traceparent: span.traceparent, startedAt: begun, waits: true };
       const [asked] = await inquiries.ask([{ image: picture, model, key: key || null }], inquirer);
       if (asked === undefined || asked instanceof SaccadeError) throw asked;
       const answer = answerOf(await asked.answer);

@@ -83,7 +83,7 @@ export function protocolInfer(server: FastifyInstance, intake: Intake, catalog: 
     const span = startRequestSpan('POST /v2/infer', typeof request.headers.traceparent === 'string' ? request.headers.traceparent : undefined, startedAt);
     void reply.header('traceparent', span.traceparent);
     try {
-      const inquirer = { tenant: request.principal.tenant, traceparent: span.traceparent, startedAt, waits: true, timeoutMs };
+      const inquirer = { tenant: request.principal.tenant, id: request.principal.id, traceparent: span.traceparent, startedAt, waits: true, timeoutMs };
       const sent = await inquiries.ask(pictures.map((image, index) => ({ image, model: card.name, key: typeof key === 'string' && key !== '' ? `${key}.${index}` : null })), inquirer);
       const predictions = await Promise.all(sent.map((one, index) => answered(one, index, startedAt)));
       const { outputs, binary: bytes } = render(tensorsOf(predictions[0]!.task ?? card.task, predictions), asked);

@@ -4,6 +4,7 @@ import type { Clock, SchemaRegistry } from '../../../connectors/ports.ts';
 import { frameIdFromProducer } from '../../../schemas/ids.ts';
 import { accept, type AcceptRules } from '../../ingest/accept.ts';
 import { answerOf } from '../answer.ts';
+import { toldBy } from '../paces.ts';
 import type { ReplyDesk } from '../reply-desk.ts';
 import { startRequestSpan } from '../spans.ts';
 import type { StreamConfig } from './config.ts';
@@ -53,17 +54,19 @@ export function framePreparer({ desk, rules, registry, clock, limits, metrics }:
 
       async function answered(): Promise<void> {
         const ackedAt = clock.now();
+        // The edge stops: the client asks another one.
+        const stops = (error: unknown): boolean => asSaccadeError(error).code === 'not_ready';
+        const tookMs = await expected.answer.then((prediction) => toldBy(prediction, clock.now() - now), (error: unknown) => (stops(error) ? null : clock.now() - now));
         try {
           const body = answerOf(await expected.answer);
           const total = clock.now() - receivedAt;
           metrics.answered(model, total / 1000);
           span.end(200);
-          session.answered({ type: 'result', sequence, ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - now, total } }, clock.now() - now);
+          session.answered({ type: 'result', sequence, ...body, timings_ms: { ...body.timings_ms, produce: ackedAt - now, total } }, tookMs);
         } catch (thrown) {
           const error = asSaccadeError(thrown);
           span.end(error.status, error);
-          // The edge stops: the client asks another one.
-          session.answered(error.code === 'not_ready' ? null : errorOutcome(sequence, error), error.code === 'not_ready' ? null : clock.now() - now);
+          session.answered(stops(error) ? null : errorOutcome(sequence, error), tookMs);
         }
       }
 
