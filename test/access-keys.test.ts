@@ -1,6 +1,9 @@
 /** Keys: who comes in, who does not, and how soon one who may no longer is out. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { systemClock } from '../processors/runtime/clock.ts';
+import { followTable } from '../processors/runtime/control-table.ts';
+import { policiesTopic } from '../schemas/policies.ts';
 import { parseKey } from '../processors/access/key.ts';
 import { anyDatabase, bearer, type ClosedEdge, embeddedDatabase, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { picture, problemOf, raw } from './support/edge.ts';
@@ -109,6 +112,31 @@ for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys 
     await problemOf(await post('/v1/admin/keys', { tenant: 'nowhere', role: 'viewer' }), 404, 'not_found');
     const keys = ((await (await ask(headers, '/v1/admin/keys?tenant=*')).json()) as { keys: { tenant: string }[] }).keys;
     assert.ok(keys.some(({ tenant }) => tenant === 'fresh') && keys.some(({ tenant }) => tenant === 'one'));
+  });
+
+  test('how the faces of a tenant are covered is said and shown by the home tenant, on every edge of the log', async () => {
+    const headers = { ...bearer(await edge.key('home', 'admin')), 'content-type': 'application/json' };
+    await edge.key('one', 'viewer');
+    const put = (tenant: string, body: unknown, who: Record<string, string> = headers) => fetch(`${edge.url}/v1/admin/tenants/${tenant}/faces`, { method: 'PUT', headers: who, body: JSON.stringify(body) });
+    type Row = { name: string; faces: string; faces_set: string | null };
+    const row = async (): Promise<unknown> => ((await (await ask(headers, '/v1/admin/tenants')).json()) as { tenants: Row[] }).tenants.filter(({ name }) => name === 'one').map(({ faces, faces_set }) => [faces, faces_set]);
+    assert.deepEqual(await row(), [['off', null]]);
+    const answer = await put('one', { faces: 'blur' });
+    const { name, faces, faces_set } = (await answer.json()) as Row;
+    assert.deepEqual([answer.status, answer.headers.get('cache-control'), name, faces, faces_set], [200, 'no-store', 'one', 'blur', 'blur']);
+    assert.deepEqual(await row(), [['blur', 'blur']]);
+    const table = await followTable({ log: edge.log, producer: await edge.log.producer(), clock: systemClock, topic: policiesTopic });
+    assert.deepEqual([...table.entries()].map(([key, value]) => [key, value.toString()]), [['one', '{"faces":"blur"}']], 'where all others read it');
+    await table.close();
+    await problemOf(await put('onee', { faces: 'blur' }), 404, 'not_found');
+    await problemOf(await put('one', { faces: 'squares' }), 400, 'bad_request');
+    await problemOf(await put('one', {}), 400, 'bad_request');
+    await problemOf(await put('one', { faces: 'off' }, { ...(await admin()), 'content-type': 'application/json' }), 403, 'forbidden');
+    const { number } = await edge.metadata.audit.head();
+    const trail = (await edge.metadata.audit.read(Math.max(1, number - 20), 21)).map(({ entry }) => JSON.parse(entry) as { action: string; target: string; status: number });
+    assert.deepEqual(trail.filter(({ action, status }) => action === 'PUT /v1/admin/tenants/:name/faces' && status === 200).map(({ target }) => target), ['{"tenant":"one","faces":"blur"}']);
+    assert.equal((await put('one', { faces: null })).status, 200);
+    assert.deepEqual(await row(), [['off', null]]);
   });
 
   test('when it was last used is written', async () => {

@@ -37,7 +37,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   intake.watch();
 
   const ofStages = (): Record<string, string> => ({ ...pipeline.troubles(), ...inference.troubles() });
-  const access = await openAccess(base, metadata);
+  const access = await openAccess({ ...base, faces: masking.faces }, metadata);
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...ofStages(), ...edge?.troubles() }),

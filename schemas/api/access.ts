@@ -1,5 +1,6 @@
 /** Keys and tenants, as they are asked for and answered. */
 import { z } from 'zod';
+import { coverings } from '../policies.ts';
 import { planNames } from '../plans.ts';
 import { roles, tenantPattern } from '../roles.ts';
 
@@ -41,8 +42,16 @@ export const madeKeySchema = keySchema.extend({ key: z.string().describe('The ke
 export const keysSchema = z.object({ keys: z.array(keySchema).describe('Newest first.') });
 
 export const newTenantSchema = z.strictObject({ name: tenantName, plan: plan.default(null).describe('Limits of its keys that name none; null: those of the installation.') });
-export const tenantSchema = z.object({ name: z.string(), plan: z.string().nullable(), created_at: time });
+export const tenantSchema = z.object({
+  name: z.string(),
+  plan: z.string().nullable(),
+  created_at: time,
+  faces: z.enum(coverings).describe('How faces are covered in its pictures that are shown or kept.'),
+  faces_set: z.enum(coverings).nullable().describe('What was given it while running; null: `faces` is as the settings say.'),
+});
 export const tenantsSchema = z.object({ tenants: z.array(tenantSchema) });
+
+export const facesSchema = z.strictObject({ faces: z.enum(coverings).nullable().describe('null: as the settings say.') });
 
 export const ticketSchema = z.object({ ticket: z.string(), expires_in: z.number().int().describe('Seconds.') });
 
