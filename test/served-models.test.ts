@@ -175,6 +175,8 @@ describe('a model that is served', () => {
   test('is well again when it is told something that works; nonsense in the topic changes nothing', async () => {
     await world.tell('{"version": 7}');
     await eventually(() => world.said.some((line) => line.includes('nonsense')), 'nonsense is told of');
+    await world.tell(JSON.stringify({ ...plain, version: '9', classes: Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`class ${i}`, 0.5])) }));
+    await eventually(() => world.said.some((line) => /\d{6} bytes for ultraface, above 524288, which changes nothing/.test(line)), 'and what is too large');
     await world.tell(null);
     await eventually(() => Object.keys(world.served.degraded()).length === 0, 'all well');
     assert.deepEqual(await answer(world), ['1', null]);
