@@ -27,6 +27,28 @@ export const fileOf = (value: unknown): Buffer | undefined => (typeof value === 
 const bad = (what: string): SaccadeError => new SaccadeError('bad_request', what);
 const mapSchema = z.record(z.string().max(100), z.array(z.string().max(200)).min(1).max(mostFiles));
 
+const binary = { type: 'string', format: 'binary' } as const;
+
+/** The form, for the document, as JSON Schema; `operations` is what the body is otherwise. */
+export const formOf = (operations: z.ZodType) => ({
+  schema: {
+    type: 'object',
+    description: 'The fields in this order, then the files, each under its name in `map`.',
+    properties: {
+      operations: { description: 'As the body would be, with a null in the variables for each file.', ...jsonSchemaOf(operations) },
+      map: { description: 'Where each file belongs: `{"0": ["variables.file"]}`.', ...jsonSchemaOf(mapSchema) },
+      0: binary,
+    },
+    additionalProperties: binary,
+    required: ['operations', 'map'],
+  },
+});
+
+function jsonSchemaOf(schema: z.ZodType): Readonly<Record<string, unknown>> {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+}
+
 type Put = (file: object) => void;
 
 /** The body as one of JSON would have been, the files in their places. Throws bad_request, payload_too_large. */
