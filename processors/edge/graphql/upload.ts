@@ -5,7 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
-import { filesWithin, refused } from '../upload.ts';
+import { filesWithin, type ReadFile, refused } from '../upload.ts';
 
 export interface UploadLimits {
   /** Of one file, and of all of them together. */
@@ -56,7 +56,7 @@ export async function operationsOf(request: FastifyRequest, limits: UploadLimits
   return readForm(request, limits, filesWithin(request, limits.totalBytes, 'files')).catch(refused(request));
 }
 
-async function readForm(request: FastifyRequest, limits: UploadLimits, count: (file: Buffer) => void): Promise<unknown> {
+async function readForm(request: FastifyRequest, limits: UploadLimits, read: ReadFile): Promise<unknown> {
   let operations: unknown;
   let places: Map<string, readonly Put[]> | undefined;
   // A field more than there may be, so that the refusal is ours to word.
@@ -73,8 +73,8 @@ async function readForm(request: FastifyRequest, limits: UploadLimits, count: (f
     const puts = places?.get(part.fieldname);
     if (!puts) throw bad(`The map names no file '${part.fieldname.slice(0, 80)}'${places ? ', or it has come already' : ' before it comes'}.`);
     places!.delete(part.fieldname);
-    const content = await part.toBuffer();
-    count(content);
+    const content = await read(part);
+    if (part.file.truncated) throw new SaccadeError('payload_too_large', `A file may have ${limits.fileBytes} bytes.`);
     const file = Object.freeze({});
     files.set(file, content);
     for (const put of puts) put(file);
