@@ -279,10 +279,12 @@ test('a model whose card names no golden image is served, and said to be uncheck
   const root = await repositoryOf({ 1: asIs, 2: (card) => ({ ...card, golden: undefined }) });
   const world = await serve(root);
   const metrics = new Registry();
-  const { app } = await httpServer({ metrics, troubles: () => ({}), unchecked: world.served.unchecked, startedAt: 0, logger: quiet, authenticate: openMode('t') });
+  let waits: Record<string, string> = { 'infer.x': 'for 7 s' };
+  const { app } = await httpServer({ metrics, troubles: () => ({}), waiting: () => waits, unchecked: world.served.unchecked, startedAt: 0, logger: quiet, authenticate: openMode('t') });
   t.after(async () => (await app.close(), await world.close(), await rm(root, { recursive: true })));
   const ready = async () => (await app.inject('/ready')).json() as { status: string; unchecked?: string[] };
-  assert.deepEqual(await ready(), { status: 'ready', unchecked: ['ultraface@2'] });
+  assert.deepEqual(await ready(), { status: 'ready', waiting: { 'infer.x': 'for 7 s' }, unchecked: ['ultraface@2'] });
+  waits = {};
   await world.tell({ ...plain, version: '1' });
   await eventually(async () => (await answer(world))[0] === '1', 'the one with a picture');
   assert.deepEqual(await ready(), { status: 'ready' });

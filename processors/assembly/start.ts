@@ -42,6 +42,7 @@ export async function start(config: Config, given: { readonly logger: Logger; re
     metrics: base.metrics,
     troubles: () => ({ ...ofStages(), ...edge?.troubles() }),
     degraded: () => ({ ...inference.degraded(), ...masking.degraded(), ...intake.degraded() }),
+    waiting: () => pipeline.waiting(),
     unchecked: inference.unchecked,
     stuck: () => pipeline.stuck(),
     startedAt,
