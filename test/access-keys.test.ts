@@ -95,11 +95,19 @@ for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys 
     const { keys } = (await (await ask(headers)).json()) as { keys: { id: string; models: string[] | null; sources: string[] | null }[] };
     assert.deepEqual(keys.filter(({ id }) => id === limited.id || id === made.id).map(({ models, sources }) => [models, sources]), [[['nanodet'], ['gate-*']], [null, null]]);
     assert.ok(listed.includes(made.id) && !listed.includes(parseKey(made.key)!.secret));
-    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
+    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'viewer', sources: ['gate\0'] }, /sources/], [{ role: 'viewer', label: 'a\0' }, /label/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
       assert.match(JSON.stringify(await problemOf(await post(body), 400, 'bad_request')), field);
     }
     await problemOf(await post({ role: 'viewer', tenant: 'two' }), 403, 'forbidden');
     for (const plan of ['unlimited', 'demo']) await problemOf(await post({ role: 'viewer', plan }), 403, 'forbidden');
+  });
+
+  test('what no database holds is no name: it is refused, not looked for', async () => {
+    const headers = bearer(await edge.key('home', 'admin'));
+    const json = { headers: { ...headers, 'content-type': 'application/json' }, body: '{"faces":null}' };
+    for (const [path, init] of [['keys?tenant=%00', { headers }], ['keys/%00', { headers, method: 'DELETE' }], ['tenants/%00/faces', { ...json, method: 'PUT' }]] as const) {
+      assert.match(JSON.stringify(await problemOf(await fetch(`${edge.url}/v1/admin/${path}`, init), 400, 'bad_request')), /NUL/);
+    }
   });
 
   test('the home tenant administers all', async () => {

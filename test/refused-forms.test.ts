@@ -19,7 +19,7 @@ const forms: readonly (readonly [what: string, path: string, parts: readonly Buf
   ['a file that the map does not name', '/graphql', [...document, file('1', long)], '400'],
   ['another file after one that is too large', '/graphql', [...document, file('0', most + 1), file('1', 1_000_000)], '413'],
   ['a file by another name, of many', '/v1/batch_infer', [file('photo', long)], '400'],
-  ['one of too many files', '/v1/infer', [file('image', 10), file('image', long)], '413'],
+  ['one of too many files', '/v1/infer', [file('image', 10), file('image', long)], '400'],
 ];
 
 describe('a form that is refused before its end', { timeout: 60_000 }, () => {

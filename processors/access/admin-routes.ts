@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { AccessStore, KeyInfo, Tenant } from '../../connectors/metadata-port.ts';
 import type { Clock } from '../../connectors/ports.ts';
-import { keySchema, keysSchema, madeKeySchema, newKeySchema, newTenantSchema, facesSchema, tenantSchema, tenantsSchema } from '../../schemas/api/access.ts';
+import { keyIdSchema, keySchema, keysSchema, madeKeySchema, newKeySchema, newTenantSchema, facesSchema, tenantAskedSchema, tenantSchema, tenantsSchema } from '../../schemas/api/access.ts';
 import { problems } from '../edge/openapi/problems.ts';
 import type { Faces } from './faces.ts';
 import { makeKey } from './key.ts';
@@ -39,7 +39,7 @@ export function adminRoutes(server: FastifyInstance, { access, faces, clock }: A
   const tenantOut = ({ name, plan, createdAt }: Tenant): z.output<typeof tenantSchema> => ({ name, plan, created_at: at(createdAt), faces: faces.now(name), faces_set: faces.given(name) });
   const app = server.withTypeProvider<ZodTypeProvider>();
 
-  const list = { tags, summary: 'Keys', querystring: z.object({ tenant: z.string().max(64).optional().describe('Whose; `*`: of all tenants.') }), response: { 200: keysSchema, ...problems() } };
+  const list = { tags, summary: 'Keys', querystring: z.object({ tenant: tenantAskedSchema.optional().describe('Whose; `*`: of all tenants.') }), response: { 200: keysSchema, ...problems() } };
   app.get('/v1/admin/keys', { schema: list, config: { needs: 'admin' } }, async (request, reply) => {
     const { tenant } = request.query;
     const whose = tenant === '*' && request.principal.home ? null : meant(request, tenant);
@@ -59,7 +59,7 @@ export function adminRoutes(server: FastifyInstance, { access, faces, clock }: A
     return reply.code(201).send({ ...keyOut(key), key: text });
   });
 
-  const revoke = { tags, summary: 'Revokes a key, at once', params: z.object({ id: z.string().max(64) }), response: { 200: keySchema, ...problems('not_found') } };
+  const revoke = { tags, summary: 'Revokes a key, at once', params: z.object({ id: keyIdSchema }), response: { 200: keySchema, ...problems('not_found') } };
   app.delete('/v1/admin/keys/:id', { schema: revoke, config: { needs: 'admin' } }, async (request, reply) => {
     const { home, tenant } = request.principal;
     const key = await access.revokeKey(request.params.id, home ? null : tenant);
@@ -81,7 +81,7 @@ export function adminRoutes(server: FastifyInstance, { access, faces, clock }: A
     return unkept(reply).code(201).send(tenantOut(await access.createTenant(name, plan)));
   });
 
-  const cover = { tags, summary: "How a tenant's faces are covered, from the next picture on that is shown or kept", params: z.object({ name: z.string().max(64) }), body: facesSchema, response: { 200: tenantSchema, ...problems('not_found') } };
+  const cover = { tags, summary: "How a tenant's faces are covered, from the next picture on that is shown or kept", params: z.object({ name: tenantAskedSchema }), body: facesSchema, response: { 200: tenantSchema, ...problems('not_found') } };
   app.put('/v1/admin/tenants/:name/faces', { schema: cover, config: { needs: 'admin', homeOnly: true } }, async (request, reply) => {
     const [{ name }, { faces: covering }] = [request.params, request.body];
     request.auditTarget = JSON.stringify({ tenant: name, faces: covering });
