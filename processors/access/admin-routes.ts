@@ -86,7 +86,7 @@ export function adminRoutes(server: FastifyInstance, { access, faces, clock }: A
     const [{ name }, { faces: covering }] = [request.params, request.body];
     request.auditTarget = JSON.stringify({ tenant: name, faces: covering });
     const tenant = await access.tenant(name);
-    if (!tenant) throw new SaccadeError('not_found', `There is no tenant ${name}.`);
+    if (!tenant) throw new SaccadeError('not_found', `There is no tenant ${name}: POST /v1/admin/tenants makes one.`);
     await faces.give(name, covering);
     void unkept(reply);
     return tenantOut(tenant);

@@ -97,8 +97,7 @@ async function closedMode(base: Base, metadata: Metadata, limits: ReturnType<typ
   const { settings: s, clock, logger, producer, ending, say } = base;
   const { access, audit } = metadata;
   const home = s.SACCADE_TENANT;
-  // Whose input is read is a tenant, also before anybody makes it a key.
-  for (const tenant of new Set([home, ...s.SACCADE_TENANT_TOPICS.values()])) await patiently(() => access.ensureTenant(tenant), { clock, say });
+  await patiently(() => access.ensureTenant(home), { clock, say });
   const { plain } = await patiently(() => access.sealSecrets(), { clock, say });
   if (plain > 0) logger.warn({ plain }, 'second factors lie in the database as they are: set SACCADE_SEALING_KEY');
   const keys = await keyCheck({ access, clock });
