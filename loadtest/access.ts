@@ -55,7 +55,8 @@ export async function accessBench(argv: readonly string[]): Promise<void> {
   const contestant = async (name: string, env: Record<string, string>, headers: Record<string, string>): Promise<Contestant> => {
     const { settings } = readConfig([], env, '/nonexistent');
     const producer = { send: async () => {} } as never;
-    const access = await openAccess({ settings, clock: systemClock, logger, producer, ending, say: () => {} }, settings.SACCADE_AUTH === 'open' ? null : Promise.resolve(metadata));
+    const faces = { now: () => 'off' as const, given: () => null, give: async () => {} };
+    const access = await openAccess({ settings, clock: systemClock, logger, producer, faces, ending, say: () => {} }, settings.SACCADE_AUTH === 'open' ? null : Promise.resolve(metadata));
     const server = await httpServer({ metrics: new Registry(), troubles: () => ({}), startedAt: Date.now(), logger, authenticate: access.authenticate, guard: access.guard });
     server.app.get('/probe', { config: { needs: 'viewer' } }, async () => 'ok');
     await server.app.ready();

@@ -1,7 +1,7 @@
 /** The topic `models`, read: what is asked for of each model, and what each process says of those it serves. */
 import { withoutCredentials } from '../connectors/errors.ts';
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
-import { asItIs, modelControlSchema, type ModelControl } from '../schemas/model-control.ts';
+import { asItIs, controlBytes, encodeControl, modelControlSchema, type ModelControl } from '../schemas/model-control.ts';
 import { isReportKey, type ModelReport, readerOfReport, readReport, reportKey } from '../schemas/model-report.ts';
 import { modelsTopic } from '../schemas/topics.ts';
 import { type ControlTable, followTable } from './runtime/control-table.ts';
@@ -35,12 +35,14 @@ export interface ModelsTopic {
   close(): Promise<void>;
 }
 
-const encode = (value: unknown): Buffer | null => (value === null ? null : Buffer.from(JSON.stringify(value)));
-
 /** Resolves when all that is written has been read. Throws log_unavailable. */
 export async function followModelsTopic({ changed, forgotten, say, ...at }: ModelsTopicOptions): Promise<ModelsTopic> {
   function read(name: string, value: Buffer | null): ModelControl | null {
     if (value === null) return asItIs;
+    if (value.length > controlBytes) {
+      say(`the topic ${modelsTopic} holds ${value.length} bytes for ${name}, above ${controlBytes}, which changes nothing`);
+      return null;
+    }
     try {
       return modelControlSchema.parse(JSON.parse(value.toString()));
     } catch (error) {
@@ -64,10 +66,9 @@ export async function followModelsTopic({ changed, forgotten, say, ...at }: Mode
   return {
     control: (name) => read(name, table.get(name)) ?? asItIs,
     names: () => [...table.entries().keys()].filter((name) => !isReportKey(name)),
-    // A process from before there was this field takes a record that has it for nonsense.
-    write: (name, control) => table.put(name, encode(control?.model === null ? { ...control, model: undefined } : control)),
+    write: (name, control) => table.put(name, control && encodeControl(control)),
     reports: () => new Map([...table.entries()].filter(([key]) => isReportKey(key)).map(([key, value]) => [readerOfReport(key), readReport(value)])),
-    report: (reader, report) => table.put(reportKey(reader), encode(report)),
+    report: (reader, report) => table.put(reportKey(reader), report && Buffer.from(JSON.stringify(report))),
     caughtUp: () => table.caughtUp(),
     close: () => table.close(),
   };

@@ -1,6 +1,6 @@
 /** The topic `policies`, read: whose pictures are shown with which covering, as it stands now. */
 import type { Clock, Log, LogProducer } from '../connectors/ports.ts';
-import { type Covering, policiesTopic, readPolicy } from '../schemas/policies.ts';
+import { type Covering, encodeCovering, policiesTopic, readPolicy } from '../schemas/policies.ts';
 import { coveringFor, type MaskPolicy } from './mask/policy.ts';
 import { type ControlTable, followTable } from './runtime/control-table.ts';
 import { glance } from './runtime/glance.ts';
@@ -8,6 +8,10 @@ import { glance } from './runtime/glance.ts';
 export interface Policies {
   /** That of the settings, with what tenants have been given since. */
   mask(): MaskPolicy;
+  /** What the tenant has been given since; null: it is as the settings say. */
+  given(tenant: string): Covering | null;
+  /** Null takes it back. Resolves once this process goes by it, as the others do in a moment. Throws log_unavailable. */
+  give(tenant: string, covering: Covering | null): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -42,6 +46,11 @@ export async function followPolicies({ log, producer, clock, settings, say, chan
   });
   return {
     mask: () => policy,
+    given: (tenant) => own.get(tenant) ?? null,
+    async give(tenant, covering) {
+      await table.put(tenant, encodeCovering(covering));
+      await table.caughtUp();
+    },
     close: () => table.close(),
   };
 }

@@ -13,6 +13,7 @@ import { modelsCommand } from './model-commands/main.ts';
 import { commandOf, help } from './operations/commands.ts';
 import type { World } from './operations/world.ts';
 import { groupsReading } from './readers.ts';
+import { openTenants } from './tenants.ts';
 import { systemClock } from './runtime/clock.ts';
 import { followTable, tableGroups } from './runtime/control-table.ts';
 import { backlog } from './runtime/drained.ts';
@@ -52,8 +53,9 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
     }
     const error = asSaccadeError(cause);
     const asked = error.code === 'bad_request' || error.code === 'invalid_config';
+    const unknown = error.code === 'not_found';
     output.say(`${error.detail || error.message}${asked ? '\nSee npm run saccade -- --help.' : ''}`);
-    return asked ? 2 : error.code === 'log_unavailable' ? 3 : 1;
+    return asked || unknown ? 2 : error.code === 'log_unavailable' || error.code === 'metadata_unavailable' ? 3 : 1;
   } finally {
     for (const world of opened) await world.close();
   }
@@ -62,6 +64,7 @@ export async function saccadeCommand(argv: readonly string[], env: NodeJS.Proces
 /** Throws log_unavailable when there is no log that another process can reach. */
 async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
   const { settings: s } = readConfig([], env);
+  let tenants: ReturnType<typeof openTenants> | null = null;
   const { log, admin, close } = openRunningLog(s, 'saccade-operations', 'ask', 'operate it');
   try {
     const replication = { replication: s.SACCADE_REPLICATION, minInSync: Math.min(2, s.SACCADE_REPLICATION) };
@@ -77,7 +80,10 @@ async function openWorld(env: NodeJS.ProcessEnv): Promise<World> {
       followers: tableGroups(pausesTopic),
       readers: groupsReading,
       unfinished: (group, topic) => backlog(log, { group, from: topic }),
-      close,
+      tenants: () => (tenants ??= openTenants(s)),
+      async close() {
+        await Promise.all([close(), tenants?.then((opened) => opened.close(), () => {})]);
+      },
     };
   } catch (error) {
     await close();

@@ -34,6 +34,12 @@ export type ModelControl = z.infer<typeof modelControlSchema>;
 
 export const asItIs: ModelControl = { state: null, since: 0, version: null, score: null, classes: {}, model: null };
 
+/** The largest value there may be: every process holds all of them, and reads them at each start. A card with 1,000 classes takes some 25 KB. */
+export const controlBytes = 512 * 1024;
+
+/** As it is written. A process from before there was `model` takes a record that has it for nonsense. */
+export const encodeControl = (control: ModelControl): Buffer => Buffer.from(JSON.stringify(control.model === null ? { ...control, model: undefined } : control));
+
 /** A model as a control tells of it. */
 export const toldOf = ({ card, labels, backbone }: Model): NonNullable<ModelControl['model']> => ({ card, labels: [...labels], ...(backbone ? { backbone: { card: backbone.card, labels: [...backbone.labels] } } : {}) });
 

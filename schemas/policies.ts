@@ -10,7 +10,8 @@ export type Covering = (typeof coverings)[number];
 export const policySchema = z.object({ faces: z.enum(coverings) });
 export type Policy = z.infer<typeof policySchema>;
 
-export const encodePolicy = (policy: Policy): Buffer => Buffer.from(JSON.stringify(policy));
+/** Null: as the settings say. */
+export const encodeCovering = (faces: Covering | null): Buffer | null => (faces === null ? null : Buffer.from(JSON.stringify({ faces } satisfies Policy)));
 
 /** Null for what makes no sense. */
 export function readPolicy(value: Buffer): Policy | null {

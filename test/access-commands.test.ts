@@ -1,6 +1,6 @@
 /** keys, tenants and audit on the command line, on the embedded database, whether a pipeline runs or not. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -8,6 +8,8 @@ import { after, describe, test } from 'node:test';
 import pg from 'pg';
 import { startPostgres } from '../deploy/local/postgres.ts';
 import { readArguments } from '../processors/access-commands/arguments.ts';
+import { readConfig } from '../processors/config.ts';
+import { openTenants } from '../processors/tenants.ts';
 import { parseKey } from '../processors/access/key.ts';
 import { saccadeCommand } from '../processors/saccade.ts';
 
@@ -40,6 +42,16 @@ describe('arguments', () => {
   });
 });
 
+test('asked for the tenants where nobody is asked for keys, no database is made', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'saccade-open-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { settings } = readConfig([], { SACCADE_DATA: folder, SACCADE_TENANT: 'shop' }, '/nonexistent');
+  const known = await openTenants(settings);
+  assert.deepEqual([[...known.names], readdirSync(folder)], [['shop'], []]);
+  await known.record('faces set', 'shop', { faces: 'blur' });
+  await known.close();
+});
+
 test('a tenant, its key, its end, and the trail of it', { timeout: 180_000 }, async () => {
   const running = await startPostgres(join(data, 'postgres'), 'pipeline');
   assert.equal((await run('tenants', 'create', 'shop', '--plan', 'standard')).code, 0);
@@ -53,6 +65,12 @@ test('a tenant, its key, its end, and the trail of it', { timeout: 180_000 }, as
   assert.match(list.out, new RegExp(`${key.id} +shop +operator .*until 20.* never +gate`));
   assert.ok(!list.out.includes(key.secret));
   assert.match((await run('tenants', 'list')).out, /shop +standard/);
+  const { settings } = readConfig([], { SACCADE_DATA: data, SACCADE_TENANT_TOPICS: 'frames.in.acme=acme' }, '/nonexistent');
+  const known = await openTenants(settings);
+  assert.deepEqual([...known.names].sort(), ['acme', 'default', 'shop']);
+  await known.record('faces set', 'shop', { faces: 'blur' });
+  await known.close();
+  assert.match((await run('audit', 'list', '--last', '1')).out, /"tenant":"shop","role":"admin","action":"faces set","target":"\{\\"faces\\":\\"blur/);
   assert.equal((await run('keys', 'revoke', key.id)).code, 0);
   assert.equal((await run('keys', 'revoke', 'nothing')).code, 2);
   assert.match((await run('keys', 'list')).out, /revoked/);
@@ -60,7 +78,7 @@ test('a tenant, its key, its end, and the trail of it', { timeout: 180_000 }, as
   const keyFile = statSync(join(data, 'sealing.key'));
   assert.equal(keyFile.mode & 0o777, 0o600);
   const whole = await run('audit', 'verify');
-  assert.deepEqual([whole.code, /3 entries, the chain is whole; the topic could not be reached/.test(whole.said)], [0, true], whole.said);
+  assert.deepEqual([whole.code, /4 entries, the chain is whole; the topic could not be reached/.test(whole.said)], [0, true], whole.said);
 
   const client = new pg.Client({ connectionString: running.url });
   await client.connect();

@@ -1,6 +1,9 @@
 /** Keys: who comes in, who does not, and how soon one who may no longer is out. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { systemClock } from '../processors/runtime/clock.ts';
+import { followTable } from '../processors/runtime/control-table.ts';
+import { policiesTopic } from '../schemas/policies.ts';
 import { parseKey } from '../processors/access/key.ts';
 import { anyDatabase, bearer, type ClosedEdge, embeddedDatabase, startClosedEdge, type TestDatabase } from './support/closed-edge.ts';
 import { picture, problemOf, raw } from './support/edge.ts';
@@ -92,11 +95,19 @@ for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys 
     const { keys } = (await (await ask(headers)).json()) as { keys: { id: string; models: string[] | null; sources: string[] | null }[] };
     assert.deepEqual(keys.filter(({ id }) => id === limited.id || id === made.id).map(({ models, sources }) => [models, sources]), [[['nanodet'], ['gate-*']], [null, null]]);
     assert.ok(listed.includes(made.id) && !listed.includes(parseKey(made.key)!.secret));
-    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
+    for (const [body, field] of [[{ role: 'root' }, /role/], [{}, /role/], [{ role: 'viewer', plan: 'gold' }, /plan/], [{ role: 'viewer', admin: true }, /admin/], [{ role: 'viewer', expires_in_days: -1 }, /expires_in_days/], [{ role: 'viewer', models: ['*'] }, /models/], [{ role: 'viewer', sources: [] }, /sources/], [{ role: 'viewer', sources: ['gate\0'] }, /sources/], [{ role: 'viewer', label: 'a\0' }, /label/], [{ role: 'admin', sources: ['gate'] }, /not limited/]] as const) {
       assert.match(JSON.stringify(await problemOf(await post(body), 400, 'bad_request')), field);
     }
     await problemOf(await post({ role: 'viewer', tenant: 'two' }), 403, 'forbidden');
     for (const plan of ['unlimited', 'demo']) await problemOf(await post({ role: 'viewer', plan }), 403, 'forbidden');
+  });
+
+  test('what no database holds is no name: it is refused, not looked for', async () => {
+    const headers = bearer(await edge.key('home', 'admin'));
+    const json = { headers: { ...headers, 'content-type': 'application/json' }, body: '{"faces":null}' };
+    for (const [path, init] of [['keys?tenant=%00', { headers }], ['keys/%00', { headers, method: 'DELETE' }], ['tenants/%00/faces', { ...json, method: 'PUT' }]] as const) {
+      assert.match(JSON.stringify(await problemOf(await fetch(`${edge.url}/v1/admin/${path}`, init), 400, 'bad_request')), /NUL/);
+    }
   });
 
   test('the home tenant administers all', async () => {
@@ -109,6 +120,31 @@ for (const [name, { start, skip }] of Object.entries(databases)) describe(`keys 
     await problemOf(await post('/v1/admin/keys', { tenant: 'nowhere', role: 'viewer' }), 404, 'not_found');
     const keys = ((await (await ask(headers, '/v1/admin/keys?tenant=*')).json()) as { keys: { tenant: string }[] }).keys;
     assert.ok(keys.some(({ tenant }) => tenant === 'fresh') && keys.some(({ tenant }) => tenant === 'one'));
+  });
+
+  test('how the faces of a tenant are covered is said and shown by the home tenant, on every edge of the log', async () => {
+    const headers = { ...bearer(await edge.key('home', 'admin')), 'content-type': 'application/json' };
+    await edge.key('one', 'viewer');
+    const put = (tenant: string, body: unknown, who: Record<string, string> = headers) => fetch(`${edge.url}/v1/admin/tenants/${tenant}/faces`, { method: 'PUT', headers: who, body: JSON.stringify(body) });
+    type Row = { name: string; faces: string; faces_set: string | null };
+    const row = async (): Promise<unknown> => ((await (await ask(headers, '/v1/admin/tenants')).json()) as { tenants: Row[] }).tenants.filter((tenant) => tenant.name === 'one').map(({ faces, faces_set }) => [faces, faces_set]);
+    assert.deepEqual(await row(), [['off', null]]);
+    const answer = await put('one', { faces: 'blur' });
+    const { created_at: _since, ...answered } = (await answer.json()) as Row & { created_at: string };
+    assert.deepEqual([answer.status, answer.headers.get('cache-control'), answered], [200, 'no-store', { name: 'one', plan: null, faces: 'blur', faces_set: 'blur' }]);
+    assert.deepEqual(await row(), [['blur', 'blur']]);
+    const table = await followTable({ log: edge.log, producer: await edge.log.producer(), clock: systemClock, topic: policiesTopic });
+    assert.deepEqual([...table.entries()].map(([key, value]) => [key, value.toString()]), [['one', '{"faces":"blur"}']], 'where all others read it');
+    await table.close();
+    await problemOf(await put('onee', { faces: 'blur' }), 404, 'not_found');
+    await problemOf(await put('one', { faces: 'squares' }), 400, 'bad_request');
+    await problemOf(await put('one', {}), 400, 'bad_request');
+    await problemOf(await put('one', { faces: 'off' }, { ...(await admin()), 'content-type': 'application/json' }), 403, 'forbidden');
+    const { number } = await edge.metadata.audit.head();
+    const trail = (await edge.metadata.audit.read(Math.max(1, number - 20), 21)).map(({ entry }) => JSON.parse(entry) as { action: string; target: string; status: number });
+    assert.deepEqual(trail.filter(({ action, status }) => action === 'PUT /v1/admin/tenants/:name/faces' && status === 200).map(({ target }) => target), ['{"tenant":"one","faces":"blur"}']);
+    assert.equal((await put('one', { faces: null })).status, 200);
+    assert.deepEqual(await row(), [['off', null]]);
   });
 
   test('when it was last used is written', async () => {

@@ -26,7 +26,7 @@ function allowed(file: string): RegExp {
   // Puts the process together.
   if (folder === 'assembly') return /./;
   // Picks the concrete connectors.
-  if (['main', 'connect', 'sql', 'saccade', 'served-models', 'masking', 'models-topic', 'policies-topic', 'model-set', 'announce', 'dead-letters/main', 'model-commands/main', 'access-commands/main', 'access-commands/read-topic', 'drift/main', 'quantise/main', 'quantise/frame-source'].some((name) => file === `processors/${name}.ts`)) return /./;
+  if (['main', 'connect', 'sql', 'saccade', 'served-models', 'masking', 'models-topic', 'policies-topic', 'tenants', 'model-set', 'announce', 'dead-letters/main', 'model-commands/main', 'access-commands/main', 'access-commands/read-topic', 'drift/main', 'quantise/main', 'quantise/frame-source'].some((name) => file === `processors/${name}.ts`)) return /./;
   if (file === 'processors/stage.ts') return /^connectors\/(ports|errors)\.ts/;
   // Asks who else is on the data folder; opens nothing.
   if (file === 'processors/joining.ts') return /^(connectors\/errors\.ts|deploy\/local\/[\w-]+\.ts|processors\/config\.ts)/;

@@ -45,6 +45,13 @@ describe('a process that joins a running pipeline', () => {
     assert.equal(portOf(read('--stages', 'infer'), withoutEdge(40_000)), 0);
   });
 
+  test('serves one edge more on a PORT of its own, and on any where none was given', () => {
+    const with9001 = (...argv: string[]) => readConfig(argv, { PORT: '9001' }, '/nonexistent');
+    assert.equal(portOf(with9001('--stages', 'edge'), whole), 9001);
+    assert.equal(portOf(with9001('--stages', 'infer'), whole), 0, 'health alone');
+    assert.equal(portOf(readConfig(['--stages', 'edge'], {}, '/nonexistent'), whole), 0);
+  });
+
   test('opens no camera but one of its own flags', () => {
     assert.deepEqual(camerasOf(read(), null), ['rtsp://camera/1']);
     assert.deepEqual(camerasOf(read('--stages', 'infer'), whole), []);

@@ -127,6 +127,22 @@ test('a model whose card names no golden image is said not to have been tried, o
   }
 });
 
+test('a model of which too much would have to be told is refused before anything is tried or written', async (t) => {
+  let tried = 0;
+  const here = await stage(t, {
+    async read(name, version) {
+      const model = await repository.load({ name, version });
+      return { ...model, labels: Array.from({ length: 40_000 }, (_, i) => `a class of it, ${i}`) };
+    },
+    tryOut: async () => void (tried += 1),
+  });
+  await here.process('one', [lite]);
+  for (const argv of [['load', faces], ['use', `${lite}@1`]]) {
+    await assert.rejects(here.models(...argv), (error: SaccadeError) => error.code === 'invalid_model' && /takes \d{6,} bytes; 524288 are the most/.test(error.message));
+  }
+  assert.deepEqual([tried, here.topic.names()], [0, []]);
+});
+
 test('what tells nothing of a folder can be read by processes from before it could', async (t) => {
   const here = await stage(t);
   await here.models('thresholds', faces, '--score', '0.9');

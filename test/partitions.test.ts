@@ -67,6 +67,7 @@ describe('adding partitions to a topic that is in use', { skip: needsKafka, time
       clock,
       pauses: await followTable({ log, producer: await log.producer(), clock, topic: names.pauses }),
       policies: { entries: () => new Map(), put: () => assert.fail('not of this command') },
+      tenants: () => assert.fail('not of this command'),
       followers: tableGroups(names.pauses),
       readers: (topic) => (topic === names.mid ? [steps.read.group] : []),
       unfinished: async (group, topic) => (await unfinished(log, group, topic)).reduce((sum, { from, end }) => sum + end - from, 0),

@@ -27,6 +27,7 @@ async function running(t: TestContext, env: NodeJS.ProcessEnv = {}) {
   const producer = await log.producer();
   const { settings } = readConfig([], { SACCADE_MODELS_DIR: modelsRoot, ...env }, '/nonexistent');
   const said: string[] = [];
+  const recorded: unknown[] = [];
   const at = { log, clock: systemClock, settings: maskPolicyOf(settings), say: (line: string) => void said.push(line) };
   const policies = await followPolicies({ ...at, producer });
   const table = await followTable({ log, producer, clock: systemClock, topic: policiesTopic });
@@ -37,13 +38,13 @@ async function running(t: TestContext, env: NodeJS.ProcessEnv = {}) {
   async function saccade(...argv: string[]): Promise<string[]> {
     const { command, rest } = commandOf(argv) as { command: Command; rest: readonly string[] };
     const printed: string[] = [];
-    await command.run(rest, async () => ({ policies: table }) as unknown as World, { print: (line) => void printed.push(line), say: () => {} }, new AbortController().signal);
+    await command.run(rest, async () => ({ policies: table, tenants: async () => ({ names: new Set(['default', 'lab', 'acme', 'shop', 'new']), record: async (...entry: unknown[]) => void recorded.push(entry) }) }) as unknown as World, { print: (line) => void printed.push(line), say: () => {} }, new AbortController().signal);
     await table.caughtUp();
     return printed;
   }
   /** What all processes have read. */
   const covering = (tenant: string): string => policies.mask().tenants.get(tenant) ?? policies.mask().usual;
-  return { log, at, settings, policies, producer, said, saccade, covering };
+  return { log, at, settings, policies, producer, said, recorded, saccade, covering };
 }
 
 test('a tenant that wants its faces covered from now on: the next frame of the page and of what is kept is, and so are those before', { timeout: 60_000 }, async (t) => {
@@ -115,4 +116,15 @@ test('nonsense covers, whatever was before, and what cannot be is refused by the
   await eventually(() => here.covering('new') === 'off', 'as the settings say');
   for (const argv of [[], ['acme'], ['a b', 'blur'], ['acme', 'squares'], ['acme', 'blur', 'x']]) await assert.rejects(here.saccade('faces', 'set', ...argv), { code: 'bad_request' });
   await assert.rejects(here.saccade('faces', 'list', 'x'), { code: 'bad_request' });
+});
+
+test('a tenant that there is not is refused by name, but for what was set for it before', async (t) => {
+  const here = await running(t);
+  await assert.rejects(here.saccade('faces', 'set', 'acmee', 'blur'), { code: 'not_found', message: /no tenant 'acmee'; there is default, lab, acme/ });
+  await assert.rejects(here.saccade('faces', 'set', 'acmee', 'settings'), { code: 'not_found' });
+  assert.deepEqual([await here.saccade('faces', 'list'), here.recorded], [[], []]);
+  await here.policies.give('acmee', 'blur');
+  await eventually(async () => (await here.saccade('faces', 'list')).length === 1, 'the terminal to have read it');
+  await here.saccade('faces', 'set', 'acmee', 'settings');
+  assert.deepEqual([await here.saccade('faces', 'list'), here.recorded], [[], [['faces set', 'acmee', { faces: null }]]]);
 });

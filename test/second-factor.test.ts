@@ -48,6 +48,15 @@ describe('over HTTP', () => {
     assert.equal((await post(another, '/v1/admin/keys', { role: 'viewer' })).status, 201, "another's is another's");
   });
 
+  test('how faces are covered is changed with a code too', async () => {
+    const key = await edge.key('home', 'admin');
+    const { secret } = (await (await post(key, '/v1/admin/second-factor', {})).json()) as { secret: string };
+    assert.equal((await post(key, '/v1/admin/second-factor/confirm', { code: codeAt(secret, -1) })).status, 204);
+    const put = (headers: Record<string, string>) => fetch(`${edge.url}/v1/admin/tenants/home/faces`, { method: 'PUT', headers: { ...bearer(key), 'content-type': 'application/json', ...headers }, body: '{"faces":"blur"}' });
+    await problemOf(await put({}), 403, 'second_factor_needed');
+    assert.equal((await put({ 'saccade-otp': codeAt(secret, 0) })).status, 200);
+  });
+
   test('codes cannot be tried out', async () => {
     const key = await edge.key('one', 'admin');
     const { secret } = (await (await post(key, '/v1/admin/second-factor', {})).json()) as { secret: string };

@@ -175,6 +175,8 @@ describe('a model that is served', () => {
   test('is well again when it is told something that works; nonsense in the topic changes nothing', async () => {
     await world.tell('{"version": 7}');
     await eventually(() => world.said.some((line) => line.includes('nonsense')), 'nonsense is told of');
+    await world.tell(JSON.stringify({ ...plain, version: '9', classes: Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`class ${i}`, 0.5])) }));
+    await eventually(() => world.said.some((line) => /\d{6} bytes for ultraface, above 524288, which changes nothing/.test(line)), 'and what is too large');
     await world.tell(null);
     await eventually(() => Object.keys(world.served.degraded()).length === 0, 'all well');
     assert.deepEqual(await answer(world), ['1', null]);
@@ -277,10 +279,12 @@ test('a model whose card names no golden image is served, and said to be uncheck
   const root = await repositoryOf({ 1: asIs, 2: (card) => ({ ...card, golden: undefined }) });
   const world = await serve(root);
   const metrics = new Registry();
-  const { app } = await httpServer({ metrics, troubles: () => ({}), unchecked: world.served.unchecked, startedAt: 0, logger: quiet, authenticate: openMode('t') });
+  let waits: Record<string, string> = { 'infer.x': 'for 7 s' };
+  const { app } = await httpServer({ metrics, troubles: () => ({}), waiting: () => waits, unchecked: world.served.unchecked, startedAt: 0, logger: quiet, authenticate: openMode('t') });
   t.after(async () => (await app.close(), await world.close(), await rm(root, { recursive: true })));
   const ready = async () => (await app.inject('/ready')).json() as { status: string; unchecked?: string[] };
-  assert.deepEqual(await ready(), { status: 'ready', unchecked: ['ultraface@2'] });
+  assert.deepEqual(await ready(), { status: 'ready', waiting: { 'infer.x': 'for 7 s' }, unchecked: ['ultraface@2'] });
+  waits = {};
   await world.tell({ ...plain, version: '1' });
   await eventually(async () => (await answer(world))[0] === '1', 'the one with a picture');
   assert.deepEqual(await ready(), { status: 'ready' });

@@ -1,5 +1,4 @@
 /** `keys`, `tenants` and `audit` of `npm run saccade`: finds the database, and runs one command. */
-import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { KeyInfo, Metadata } from '../../connectors/metadata-port.ts';
@@ -8,6 +7,7 @@ import { makeKey } from '../access/key.ts';
 import { readConfig } from '../config.ts';
 import { openMetadataOf } from '../connect.ts';
 import type { Settings } from '../settings.ts';
+import { actor } from '../tenants.ts';
 import { type AccessCommand, help, readArguments } from './arguments.ts';
 import { topicReader } from './read-topic.ts';
 import { verifyTrail } from './verify.ts';
@@ -110,8 +110,6 @@ async function verify({ settings, metadata, say }: World): Promise<number> {
     await topic?.close();
   }
 }
-
-const actor = (): string => `cli:${userInfo().username}`;
 
 function record({ metadata }: World, action: string, tenant: string, target: object): Promise<void> {
   const entry: AuditEntry = { at: Date.now(), actor: actor(), tenant, role: 'admin', action, target: JSON.stringify(target), status: 0, address: '' };

@@ -5,12 +5,14 @@ import { z } from 'zod';
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { AccessStore, KeyInfo, Tenant } from '../../connectors/metadata-port.ts';
 import type { Clock } from '../../connectors/ports.ts';
-import { keySchema, keysSchema, madeKeySchema, newKeySchema, newTenantSchema, tenantSchema, tenantsSchema } from '../../schemas/api/access.ts';
+import { keyIdSchema, keySchema, keysSchema, madeKeySchema, newKeySchema, newTenantSchema, facesSchema, tenantAskedSchema, tenantSchema, tenantsSchema } from '../../schemas/api/access.ts';
 import { problems } from '../edge/openapi/problems.ts';
+import type { Faces } from './faces.ts';
 import { makeKey } from './key.ts';
 
 export interface AdminOptions {
-  readonly access: Pick<AccessStore, 'keys' | 'createKey' | 'revokeKey' | 'tenants' | 'createTenant'>;
+  readonly access: Pick<AccessStore, 'keys' | 'createKey' | 'revokeKey' | 'tenants' | 'tenant' | 'createTenant'>;
+  readonly faces: Faces;
   readonly clock: Clock;
 }
 
@@ -23,8 +25,6 @@ export const keyOut = (key: KeyInfo): z.output<typeof keySchema> => ({
   id: key.id, tenant: key.tenant, role: key.role, label: key.label, plan: key.plan, models: key.models && [...key.models], sources: key.sources && [...key.sources], created_at: at(key.createdAt), created_by: key.createdBy,
   expires_at: maybeAt(key.expiresAt), revoked_at: maybeAt(key.revokedAt), last_used_at: maybeAt(key.lastUsedAt),
 });
-const tenantOut = ({ name, plan, createdAt }: Tenant): z.output<typeof tenantSchema> => ({ name, plan, created_at: at(createdAt) });
-
 /** The tenant whose keys are meant. Throws forbidden. */
 function meant({ principal }: FastifyRequest, wanted: string | undefined): string {
   if (wanted === undefined || wanted === principal.tenant) return principal.tenant;
@@ -35,10 +35,11 @@ function meant({ principal }: FastifyRequest, wanted: string | undefined): strin
 /** What is answered here is for nobody's cache. */
 const unkept = (reply: FastifyReply): FastifyReply => reply.header('cache-control', 'no-store');
 
-export function adminRoutes(server: FastifyInstance, { access, clock }: AdminOptions): void {
+export function adminRoutes(server: FastifyInstance, { access, faces, clock }: AdminOptions): void {
+  const tenantOut = ({ name, plan, createdAt }: Tenant): z.output<typeof tenantSchema> => ({ name, plan, created_at: at(createdAt), faces: faces.now(name), faces_set: faces.given(name) });
   const app = server.withTypeProvider<ZodTypeProvider>();
 
-  const list = { tags, summary: 'Keys', querystring: z.object({ tenant: z.string().max(64).optional().describe('Whose; `*`: of all tenants.') }), response: { 200: keysSchema, ...problems() } };
+  const list = { tags, summary: 'Keys', querystring: z.object({ tenant: tenantAskedSchema.optional().describe('Whose; `*`: of all tenants.') }), response: { 200: keysSchema, ...problems() } };
   app.get('/v1/admin/keys', { schema: list, config: { needs: 'admin' } }, async (request, reply) => {
     const { tenant } = request.query;
     const whose = tenant === '*' && request.principal.home ? null : meant(request, tenant);
@@ -58,7 +59,7 @@ export function adminRoutes(server: FastifyInstance, { access, clock }: AdminOpt
     return reply.code(201).send({ ...keyOut(key), key: text });
   });
 
-  const revoke = { tags, summary: 'Revokes a key, at once', params: z.object({ id: z.string().max(64) }), response: { 200: keySchema, ...problems('not_found') } };
+  const revoke = { tags, summary: 'Revokes a key, at once', params: z.object({ id: keyIdSchema }), response: { 200: keySchema, ...problems('not_found') } };
   app.delete('/v1/admin/keys/:id', { schema: revoke, config: { needs: 'admin' } }, async (request, reply) => {
     const { home, tenant } = request.principal;
     const key = await access.revokeKey(request.params.id, home ? null : tenant);
@@ -78,5 +79,16 @@ export function adminRoutes(server: FastifyInstance, { access, clock }: AdminOpt
     const { name, plan } = request.body;
     request.auditTarget = JSON.stringify({ tenant: name, plan });
     return unkept(reply).code(201).send(tenantOut(await access.createTenant(name, plan)));
+  });
+
+  const cover = { tags, summary: "How a tenant's faces are covered, from the next picture on that is shown or kept", params: z.object({ name: tenantAskedSchema }), body: facesSchema, response: { 200: tenantSchema, ...problems('not_found') } };
+  app.put('/v1/admin/tenants/:name/faces', { schema: cover, config: { needs: 'admin', homeOnly: true } }, async (request, reply) => {
+    const [{ name }, { faces: covering }] = [request.params, request.body];
+    request.auditTarget = JSON.stringify({ tenant: name, faces: covering });
+    const tenant = await access.tenant(name);
+    if (!tenant) throw new SaccadeError('not_found', `There is no tenant ${name}: POST /v1/admin/tenants makes one.`);
+    await faces.give(name, covering);
+    void unkept(reply);
+    return tenantOut(tenant);
   });
 }

@@ -13,6 +13,7 @@ import { adminRoutes } from '../access/admin-routes.ts';
 import { installAudit, recordedLedger } from '../access/audit-hooks.ts';
 import { auditTrail } from '../access/audit-trail.ts';
 import { authenticator } from '../access/authenticate.ts';
+import type { Faces } from '../access/faces.ts';
 import { keyCheck } from '../access/key-check.ts';
 import { makeKey } from '../access/key.ts';
 import { withMetricsToken } from '../access/metrics-token.ts';
@@ -66,7 +67,7 @@ export function beginMetadata(config: Config, { ending, end, logger, say }: { re
   return opening;
 }
 
-type Base = Pick<Foundation, 'settings' | 'clock' | 'logger' | 'producer' | 'ending' | 'say'>;
+type Base = Pick<Foundation, 'settings' | 'clock' | 'logger' | 'producer' | 'ending' | 'say'> & { readonly faces: Faces };
 
 export async function openAccess(base: Base, opening: Promise<Metadata> | null): Promise<Access> {
   const { settings: s, logger, ending } = base;
@@ -128,7 +129,7 @@ async function closedMode(base: Base, metadata: Metadata, limits: ReturnType<typ
     },
     routes(app) {
       ticketRoutes(app, slips);
-      adminRoutes(app, { access, clock });
+      adminRoutes(app, { access, faces: base.faces, clock });
       secondFactorRoutes(app, factor);
     },
     announce() {

@@ -1,8 +1,9 @@
 /** Who covers faces in the pictures that this process shows, by what their tenants want now, and how long pictures lie in the log as they came. */
-import { asSaccadeError } from '../../connectors/errors.ts';
+import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import { topicSpecs } from '../../schemas/topics.ts';
+import type { Faces } from '../access/faces.ts';
 import { keptTooLong } from '../connect.ts';
-import { type MaskPolicy, masksAnybody } from '../mask/policy.ts';
+import { coveringFor, type MaskPolicy, masksAnybody } from '../mask/policy.ts';
 import { maskPolicyOf, openMasking } from '../masking.ts';
 import { followPolicies, type Policies } from '../policies-topic.ts';
 import { patiently } from '../runtime/patience.ts';
@@ -37,7 +38,16 @@ export async function openMasker(base: Foundation, { served }: Inference) {
   ending.add('masking', () => masking.close());
   await consider();
   const { usual, tenants } = policy();
+  const faces: Faces = {
+    now: (tenant) => coveringFor(policy(), tenant),
+    given: (tenant) => policies?.given(tenant) ?? null,
+    async give(tenant, covering) {
+      if (!policies) throw new SaccadeError('not_ready', 'This process shows no pictures.');
+      await policies.give(tenant, covering);
+    },
+  };
   return {
+    faces,
     masker: masking.masker,
     degraded: (): Record<string, string> => ({ ...masking.degraded(), ...(raw === null ? {} : { 'raw pictures': raw }) }),
     /** How the start tells of it. */

@@ -37,11 +37,12 @@ export async function start(config: Config, given: { readonly logger: Logger; re
   intake.watch();
 
   const ofStages = (): Record<string, string> => ({ ...pipeline.troubles(), ...inference.troubles() });
-  const access = await openAccess(base, metadata);
+  const access = await openAccess({ ...base, faces: masking.faces }, metadata);
   const server = await httpServer({
     metrics: base.metrics,
     troubles: () => ({ ...ofStages(), ...edge?.troubles() }),
     degraded: () => ({ ...inference.degraded(), ...masking.degraded(), ...intake.degraded() }),
+    waiting: () => pipeline.waiting(),
     unchecked: inference.unchecked,
     stuck: () => pipeline.stuck(),
     startedAt,

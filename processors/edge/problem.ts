@@ -31,6 +31,9 @@ const byFastifyCode: Record<string, (error: FastifyError) => SaccadeError> = {
   FST_REQ_FILE_TOO_LARGE: () => new SaccadeError('payload_too_large'),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new SaccadeError('unsupported_media_type', 'Send multipart/form-data with a field image, or the image itself as the body.'),
+  FST_FILES_LIMIT: () => new SaccadeError('bad_request', 'The form has more files than this address takes; several pictures go to /v1/batch_infer.'),
+  FST_FIELDS_LIMIT: () => new SaccadeError('bad_request', 'The form has more fields than this address takes.'),
+  FST_PARTS_LIMIT: () => new SaccadeError('bad_request', 'The form has more parts than this address takes.'),
   FST_INVALID_MULTIPART_CONTENT_TYPE: () => new SaccadeError('unsupported_media_type', 'The multipart content type has no boundary.'),
 };
 

@@ -1,5 +1,5 @@
 /** The image of a request: the multipart field `image`, or the body itself. */
-import multipart from '@fastify/multipart';
+import multipart, { type MultipartFile } from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { SaccadeError } from '../../connectors/errors.ts';
 
@@ -45,17 +45,28 @@ export const refused = (request: FastifyRequest) => (error: Error & { code?: str
   throw error.code ? error : new SaccadeError('bad_request', `The multipart form is malformed: ${error.message}.`);
 };
 
-/** Counts the files of a form; `what` they are. Throws payload_too_large where they are more than so many bytes, and at once where the form says so itself. */
-export function filesWithin(request: FastifyRequest, maxBytes: number, what: string): (file: Buffer) => void {
+/** Reads a file of a form. Throws payload_too_large. */
+export type ReadFile = (part: MultipartFile) => Promise<Buffer>;
+
+/**
+ * Reads the files of a form, whose bytes are counted as they come: no more is held than so many, be it said how long the form is or not.
+ * `what` they are. Throws payload_too_large at once where the form itself says that they are more.
+ */
+export function filesWithin(request: FastifyRequest, maxBytes: number, what: string): ReadFile {
   let bytes = Number(request.headers['content-length'] ?? 0);
   const check = (): void => {
     if (bytes > maxBytes) throw new SaccadeError('payload_too_large', `The ${what} of one request may have ${maxBytes} bytes together.`);
   };
   check();
   bytes = 0;
-  return (file) => {
-    bytes += file.length;
-    check();
+  return async ({ file }) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of file as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      check();
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks);
   };
 }
 
@@ -80,7 +91,7 @@ export async function imagesOf(request: FastifyRequest, maxBytes: number): Promi
   return images;
 }
 
-async function formFields(request: FastifyRequest, count: (file: Buffer) => void): Promise<(Buffer | SaccadeError)[]> {
+async function formFields(request: FastifyRequest, read: ReadFile): Promise<(Buffer | SaccadeError)[]> {
   const images: (Buffer | SaccadeError)[] = [];
   // One more than are allowed, so that the refusal is ours to word. A file above its limit would end the whole form by an
   // error otherwise; the plug-in knows the option, its types do not.
@@ -90,8 +101,7 @@ async function formFields(request: FastifyRequest, count: (file: Buffer) => void
     // Left out in silence, it would shift the answers of all that follow.
     if (part.fieldname !== 'images' && part.fieldname !== 'image') throw new SaccadeError('bad_request', `The file field is named '${part.fieldname.slice(0, 80)}'; images is expected.`);
     if (images.length === mostImages) throw new SaccadeError('bad_request', `There are more than ${mostImages} images.`);
-    const image = await part.toBuffer();
-    count(image);
+    const image = await read(part);
     images.push(part.file.truncated ? new SaccadeError('payload_too_large') : image);
   }
   return images;

@@ -5,7 +5,7 @@ import { controlled, toldOf, unknownClasses } from '../../schemas/model-control.
 import { tensorTopic } from '../../schemas/topics.ts';
 import type { ModelCommand } from './arguments.ts';
 import { loadModel } from './load.ts';
-import { checkKnown, triedHere, words } from './states.ts';
+import { checkKnown, checkSize, triedHere, words } from './states.ts';
 import { unloadModel } from './unload.ts';
 import type { ModelWorld, Print } from './world.ts';
 
@@ -25,8 +25,10 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
     if (running) world.fits(next, running);
     const strange = unknownClasses(before, next);
     if (strange.length > 0) throw new SaccadeError('bad_request', `Thresholds were set for ${strange.join(', ')}, which ${name}@${command.version} does not know. Reset them first: models thresholds ${name} --reset.`);
+    const control = { ...before, version: command.version, model: toldOf(next) };
+    checkSize(name, control);
     await world.tryOut(next);
-    await world.write(name, { ...before, version: command.version, model: toldOf(next) });
+    await world.write(name, control);
     return print(`${name}@${command.version} ${triedHere(next)}; every process that infers now loads it and then switches. What cannot says so in /ready.`);
   }
   // Whether it is served stays as it is: where nobody's settings name it, a state of null would mean that it is gone.
@@ -35,6 +37,7 @@ export async function runModelCommand(world: ModelWorld, command: Exclude<ModelC
   const model = await world.read(name, before.version);
   const strange = unknownClasses({ ...control, classes: command.classes }, model);
   if (strange.length > 0) throw new SaccadeError('bad_request', `${name}@${model.card.version} has no class ${strange.join(', ')}; it has ${sample(model)}.`);
+  checkSize(name, control);
   await world.write(name, control);
   print(`${name}: ${describe(controlled(model, control))}`);
 }

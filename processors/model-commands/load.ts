@@ -3,12 +3,12 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { keyOf, type Model } from '../../schemas/model-card.ts';
 import { asItIs, type ModelControl, toldOf } from '../../schemas/model-control.ts';
 import type { ModelCommand } from './arguments.ts';
-import { checkKnown, endOf, saysSo, stateOf, triedHere, troublesOf, untilAll } from './states.ts';
+import { checkKnown, checkSize, endOf, saysSo, stateOf, triedHere, troublesOf, untilAll } from './states.ts';
 import type { ModelWorld, Print } from './world.ts';
 
 type Asked = Extract<ModelCommand, { name: 'load' }>;
 
-/** Throws bad_request for what cannot be, invalid_model for what cannot be loaded, overloaded when the time is up; then all is as it was. */
+/** Throws bad_request for what cannot be, invalid_model for what cannot be loaded or told, overloaded when the time is up; then all is as it was. */
 export async function loadModel(world: ModelWorld, asked: Asked, print: Print): Promise<void> {
   const name = asked.model;
   await checkKnown(world, name);
@@ -20,10 +20,11 @@ export async function loadModel(world: ModelWorld, asked: Asked, print: Print): 
     throw new SaccadeError('bad_request', `${name} is being unloaded as it was. Wait for that (models unload ${name}), or take it back: models load ${name}.`);
   }
   const model = await world.read(name, back ? before.version : asked.version);
+  const control: ModelControl = back ? before : { ...asItIs, version: model.card.version, model: toldOf(model) };
+  checkSize(name, control);
   await world.tryOut(model);
   print(`${keyOf(model)} ${triedHere(model)}`);
   await world.makeTopics(name);
-  const control: ModelControl = back ? before : { ...asItIs, version: model.card.version, model: toldOf(model) };
   async function write(next: ModelControl['state'], of = control): Promise<ModelControl> {
     const written = { ...of, state: next, since: world.clock.now() };
     await world.write(name, written);

@@ -1,7 +1,7 @@
 /** What the processes that run say of a model, and the wait for them to say what is expected. */
 import { asSaccadeError, SaccadeError } from '../../connectors/errors.ts';
 import type { Model } from '../../schemas/model-card.ts';
-import type { ModelControl, ModelState } from '../../schemas/model-control.ts';
+import { controlBytes, encodeControl, type ModelControl, type ModelState } from '../../schemas/model-control.ts';
 import type { ModelReport } from '../../schemas/model-report.ts';
 import type { ModelWorld, Print } from './world.ts';
 
@@ -20,6 +20,12 @@ const pollMs = 250;
 export async function checkKnown(world: Pick<ModelWorld, 'names'>, name: string): Promise<void> {
   const names = await world.names();
   if (!names.includes(name)) throw new SaccadeError('bad_request', `There is no model ${name} in the repository; there is ${names.join(', ')}.`);
+}
+
+/** Throws invalid_model for what is too much to tell every process. */
+export function checkSize(name: string, control: ModelControl): void {
+  const { length } = encodeControl(control);
+  if (length > controlBytes) throw new SaccadeError('invalid_model', `What every process is told of ${name}, its card, labels and thresholds, takes ${length} bytes; ${controlBytes} are the most.`);
 }
 
 /** As the topic says, else as the processes that run do; `gone` where nobody serves it. */

@@ -1,6 +1,6 @@
 /** `faces set TENANT COVERING` and `faces list`: how a tenant's faces are covered, in every process that runs, from the next picture on. */
 import { SaccadeError } from '../../connectors/errors.ts';
-import { type Covering, coverings, encodePolicy, readPolicy } from '../../schemas/policies.ts';
+import { type Covering, coverings, encodeCovering, readPolicy } from '../../schemas/policies.ts';
 import { tenantPattern } from '../../schemas/roles.ts';
 import type { Command } from './command.ts';
 
@@ -22,8 +22,14 @@ export const facesSet: Command = {
   options: [],
   async run(argv, open, { say }) {
     const [tenant, covering] = read(argv);
-    const { policies } = await open();
-    await policies.put(tenant, covering === null ? null : encodePolicy({ faces: covering }));
+    const { policies, tenants } = await open();
+    const { names, record } = await tenants();
+    // What was set for nobody can still be taken back.
+    if (!names.has(tenant) && !(covering === null && policies.entries().has(tenant))) {
+      throw new SaccadeError('not_found', `There is no tenant '${tenant}'; there is ${[...names].join(', ')}. Others come by tenants create, or by SACCADE_TENANT and SACCADE_TENANT_TOPICS, which this command has to be given as the pipeline is.`);
+    }
+    await policies.put(tenant, encodeCovering(covering));
+    await record('faces set', tenant, { faces: covering });
     say(`faces of ${tenant}: ${covering ?? 'as the settings say'}, from now on, in every process that shows or keeps pictures; what was kept before is covered when it is shown`);
   },
 };

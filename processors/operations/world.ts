@@ -16,6 +16,13 @@ export interface Table {
   put(key: string, value: Buffer | null): Promise<void>;
 }
 
+/** The tenants there are, and the trail of what is done to them. */
+export interface Tenants {
+  readonly names: ReadonlySet<string>;
+  /** On the audit trail, where there is one. Throws metadata_unavailable. */
+  record(action: string, tenant: string, target: object): Promise<void>;
+}
+
 export interface World {
   readonly log: Log;
   readonly admin: ClusterAdmin;
@@ -24,6 +31,8 @@ export interface World {
   readonly pauses: Table;
   /** The topic `policies`, followed. */
   readonly policies: Table;
+  /** Asked when they are needed, since a database may have to be started for it. Throws metadata_unavailable. */
+  tenants(): Promise<Tenants>;
   /** Begins the name of the group of each process that follows `pauses`, this one included. */
   readonly followers: string;
   /** The groups of the stages that read a topic. */

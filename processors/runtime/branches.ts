@@ -22,6 +22,7 @@
 import type { Clock, Log } from '../../connectors/ports.ts';
 import { backlog, drained } from './drained.ts';
 import type { StageExecutor } from './executor.ts';
+import { type FusedWait, sentence } from './fused-wait.ts';
 import type { Logger } from './logger.ts';
 import type { Entry, PartitionQueue } from './partition-queue.ts';
 import type { Chain, Step } from './wiring.ts';
@@ -30,6 +31,8 @@ const pollMs = 100;
 /** A backlog of minutes is not looked at ten times a second, by every branch there is. */
 const longestPollMs = 1_000;
 const lookMs = 500;
+/** How often somebody is told of a wait that does not end. */
+const sayAgainMs = 60_000;
 /** What a group works off while nobody notices that the rest of the chain waits. */
 const nearlyEmpty = 32;
 
@@ -46,6 +49,8 @@ export interface BranchesOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Tells whoever watches the process, beside the log. */
+  readonly announce?: ((line: string) => void) | undefined;
   readonly signal: AbortSignal;
   executorOf(step: Step, ties: Ties): StageExecutor;
   /** The records taken over and not finished, by partition. */
@@ -59,6 +64,8 @@ export interface Branches {
   steps(): readonly Step[];
   /** Some stage holds back what it has. */
   resting(): boolean;
+  /** Topics that branches wait for, so that all else in the chain does too. */
+  waits(): readonly FusedWait[];
   /** A generation begins, with nothing in hand. */
   assigned(): void;
   /**
@@ -75,6 +82,10 @@ interface Branch {
   readonly executor: StageExecutor;
   readonly next: Map<string, Branch>;
   open: boolean;
+  /** Null: its topic is not known to hold anything that it has to wait for. */
+  waits: FusedWait | null;
+  /** When somebody was told of that last. */
+  saidAt: number;
   /** In hand when it was taken in: these go by the topic. */
   before: ReadonlySet<Entry>;
   /** In hand when it was let go: only these still go to it. */
@@ -85,7 +96,7 @@ const nobody: ReadonlySet<Entry> = new Set();
 const takes = ({ before, last }: Branch, entry: Entry): boolean => !before.has(entry) && (last === null || last.has(entry));
 const under = (branch: Branch): Branch[] => [branch, ...[...branch.next.values()].flatMap(under)];
 
-export function branchesOf({ chain, log, clock, logger, signal, executorOf, queues }: BranchesOptions): Branches {
+export function branchesOf({ chain, log, clock, logger, announce, signal, executorOf, queues }: BranchesOptions): Branches {
   /** Steps to be taken in, by the name of their stage. */
   const wanted = new Map<string, Step>();
   let generation = 0;
@@ -95,6 +106,8 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
       step,
       next: new Map([...next].map(([topic, part]) => [topic, grow(part)])),
       open: false,
+      waits: null,
+      saidAt: 0,
       before: nobody,
       last: null,
       executor: executorOf(step, {
@@ -116,17 +129,14 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
 
   /** Opens it once nothing is on the other way to it, and then what is behind it; none of this for a generation that is over. */
   async function open(branch: Branch, own: number): Promise<void> {
-    const { stage, from: topic } = branch.step;
+    const { from: topic } = branch.step;
     let pauseMs = pollMs;
     const wait = async (): Promise<boolean> => {
       await clock.sleep(pauseMs, signal);
       return own === generation && !signal.aborted;
     };
-    let said = false;
     const waitFor = (records: number): Promise<boolean> => {
-      // All else in the chain waits along, and nothing is wrong here that another line would tell of.
-      if (!said) logger.info({ stage: stage.name, topic, records }, 'what is handed over in memory waits for the topic that fusing bypasses to be emptied');
-      said = true;
+      if (own === generation) sayWaits(branch, records);
       pauseMs = Math.min(longestPollMs, pauseMs * 1.5);
       return wait();
     };
@@ -144,9 +154,25 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
     }
     if (own !== generation || signal.aborted) return;
     branch.before = nobody;
+    branch.waits = null;
     branch.open = true;
     branch.executor.wake();
     await openBehind(branch, own);
+  }
+
+  /** All else in the chain waits along. Once in the log; and where it does not end, again and again and louder: somebody may have to help. */
+  function sayWaits(branch: Branch, records: number): void {
+    const { stage, from: topic } = branch.step;
+    const now = clock.now();
+    const before = branch.waits;
+    const wait = (branch.waits = { stage: stage.name, topic, since: before?.since ?? now, records });
+    if (!before) logger.info({ stage: stage.name, topic, records }, 'what is handed over in memory waits for the topic that fusing bypasses to be emptied');
+    else if (now - branch.saidAt < sayAgainMs) return;
+    else {
+      logger.warn({ stage: stage.name, topic, records }, sentence(wait, now));
+      announce?.(`!! ${stage.name}: ${sentence(wait, now)}`);
+    }
+    branch.saidAt = now;
   }
 
   async function openBehind(branch: Branch, own: number): Promise<void> {
@@ -192,6 +218,7 @@ export function branchesOf({ chain, log, clock, logger, signal, executorOf, queu
     executors: () => all().map(({ executor }) => executor),
     steps: () => all().map(({ step }) => step),
     resting: () => all().some(({ open: isOpen, executor }) => !isOpen || executor.resting()),
+    waits: () => all().flatMap((branch) => branch.waits ?? []),
     assigned() {
       generation += 1;
       for (const branch of all()) {

@@ -116,7 +116,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     options.announce?.(`!! ${halted}`);
   }
 
-  const branches = branchesOf({ chain, log, clock, logger, signal: stopped.signal, executorOf, queues: () => queues.values() });
+  const branches = branchesOf({ chain, log, clock, logger, announce: options.announce, signal: stopped.signal, executorOf, queues: () => queues.values() });
 
   const sending = sender({
     producer: options.producer,
@@ -291,6 +291,7 @@ export async function chainRunner(options: ChainRunnerOptions): Promise<ChainRun
     },
     steps: branches.steps,
     takeIn: branches.takeIn,
+    waits: () => (halted === null ? branches.waits() : []),
     letGo: branches.letGo,
     troubles,
     stuck: () => (stopped.signal.aborted ? null : (progress?.stuck() ?? null)),

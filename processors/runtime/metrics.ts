@@ -1,5 +1,6 @@
 /** What every stage reports, because the runtime does it for them. Units are in the names, as Prometheus asks. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { FusedWait } from './fused-wait.ts';
 
 export interface StageMetrics {
   records(outcome: 'emitted' | 'dropped' | 'dead_lettered' | 'retried', count?: number): void;
@@ -23,6 +24,8 @@ export interface RuntimeMetrics {
   stage(name: string): StageMetrics;
   /** Called at each scrape; answers the lag of the partitions held. */
   lag(stage: string, read: () => Promise<readonly { topic: string; partition: number; lag: number }[]>): void;
+  /** Called at each scrape; answers what fused stages wait for. */
+  waits(read: () => readonly Pick<FusedWait, 'stage' | 'topic' | 'records'>[]): void;
 }
 
 /** Names come from producers; each is a time series that never goes away. */
@@ -84,8 +87,21 @@ export function runtimeMetrics(registry: Registry): RuntimeMetrics {
     },
   });
 
+  let waiting: () => readonly Pick<FusedWait, 'stage' | 'topic' | 'records'>[] = () => [];
+  new Gauge({
+    name: 'saccade_fused_wait_records',
+    help: 'Records in a topic that fusing bypasses, while what is handed over in memory waits for them to be worked off; absent while nothing waits.',
+    labelNames: ['stage', 'topic'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { stage, topic, records: left } of waiting()) this.set({ stage, topic }, left);
+    },
+  });
+
   return {
     registry,
+    waits: (read) => void (waiting = read),
     lag: (stage, read) => void lagReaders.set(stage, read),
     stage: (stage) => ({
       records: (outcome, count = 1) => records.inc({ stage, outcome }, count),

@@ -2,6 +2,7 @@
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry, WorkJournal } from '../../connectors/ports.ts';
 import { chainRunner } from './chain-runner.ts';
 import { drained } from './drained.ts';
+import { type FusedWait, lasts, sentence } from './fused-wait.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import type { PausableProducer } from './pausable-producer.ts';
@@ -44,6 +45,8 @@ export interface Pipeline {
   fused(name: string): boolean;
   /** What keeps stages from working, by stage; empty when all work. */
   troubles(): Record<string, string>;
+  /** What is in hand waits for topics that are bypassed to be worked off, by stage: no trouble, since work goes on, while it may be somebody else's. */
+  waiting(): Record<string, string>;
   /** Stages whose work stands still without a known reason, by name. */
   stuck(): Record<string, string>;
 }
@@ -59,6 +62,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const added = new Map<string, Step>();
   const stopping = new AbortController();
   let started = false;
+  /** Topics that are worked off before anything is fused, at the start. */
+  const emptying = new Map<string, FusedWait>();
+  const waits = (): readonly FusedWait[] => [...emptying.values(), ...runners.flatMap((runner) => runner.waits())];
+  options.metrics.waits(waits);
 
   async function run(chain: Chain): Promise<ChainRunner> {
     const { steps: _steps, fuse: _fuse, journal: _journal, logger, ...shared } = options;
@@ -79,11 +86,14 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 
   /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
   async function emptied({ step }: Chain): Promise<void> {
-    await drained(log, step, async () => {
-      options.logger(step.stage.name).info({ topic: step.from }, 'emptying the topic that fusing bypasses');
+    const { stage: { name }, from: topic } = step;
+    await drained(log, step, async (records) => {
+      if (!emptying.has(name)) options.logger(name).info({ topic, records }, 'emptying the topic that fusing bypasses');
+      emptying.set(name, { stage: name, topic, records, since: emptying.get(name)?.since ?? clock.now() });
       await clock.sleep(500, stopping.signal);
       return !stopping.signal.aborted;
     });
+    emptying.delete(name);
   }
 
   /** Its consumer goes on, for what others write. */
@@ -136,6 +146,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     },
     fused: (name) => chains.some((runner) => runner.name !== name && runner.steps().some(({ stage }) => stage.name === name)),
     troubles: () => ({ ...(started ? {} : { pipeline: 'starting' }), ...Object.assign({}, ...runners.map((runner) => runner.troubles())) }),
+    waiting() {
+      const now = clock.now();
+      return Object.fromEntries(waits().filter((wait) => lasts(wait, now)).map((wait) => [wait.stage, sentence(wait, now)]));
+    },
     stuck: () => Object.fromEntries(runners.flatMap((runner) => (runner.stuck() === null ? [] : [[runner.name, runner.stuck()!]]))),
   };
 }

@@ -39,7 +39,7 @@ export interface RuntimeLimits {
   readonly stuckAfterMs?: number | null;
 }
 
-export interface ChainRunner extends Pick<Branches, 'steps' | 'takeIn' | 'letGo'> {
+export interface ChainRunner extends Pick<Branches, 'steps' | 'takeIn' | 'letGo' | 'waits'> {
   readonly name: string;
   /** Resolves once the group has been joined. */
   start(): Promise<void>;

@@ -48,13 +48,16 @@ export interface SaccadeClient {
 /** What the client's promises reject with. */
 export type Refusal = Error & { readonly problem: Problem };
 
+/** What a proxy in front answers instead, such as a page that says 502. */
+const notOurs = ({ status, statusText }: Response): Problem => ({ type: 'about:blank', title: `${status} ${statusText}`.trim(), status, code: 'not_of_saccade' });
+
 /** `url` such as http://127.0.0.1:8080; `headers` go with every request. */
 export function saccade(url: string, { headers = {} }: { readonly headers?: Readonly<Record<string, string>> } = {}): SaccadeClient {
   async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
     const response = await fetch(new URL(path, url), { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } });
-    const body = (await response.json()) as T & Problem;
-    if (!response.ok) throw Object.assign(new Error(body.detail ?? body.title), { problem: body });
-    return body;
+    if (response.ok) return (await response.json()) as T;
+    const problem: Problem = response.headers.get('content-type')?.startsWith('application/problem+json') ? ((await response.json()) as Problem) : notOurs(response);
+    throw Object.assign(new Error(problem.detail ?? problem.title), { problem });
   }
   const query = (values: object): string => new URLSearchParams(Object.entries(values).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, `${value}`]]))).toString();
   const post = <T>(path: string, field: string, images: readonly Blob[], { model, idempotencyKey }: Asking = {}, wait?: 0): Promise<T> => {

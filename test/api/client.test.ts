@@ -1,7 +1,9 @@
 /** The clients that the README shows: what stands there is what runs here. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { openAsBlob } from 'node:fs';
+import { once } from 'node:events';
+import { openAsBlob, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { Store } from '../../connectors/ports.ts';
 import { type Refusal, saccade } from '../../schemas/api/client.ts';
@@ -51,5 +53,13 @@ describe('the clients of the README', { timeout: 120_000 }, () => {
     assert.deepEqual([items.length, errors], [2, 1]);
     assert.equal((await client.models()).models[0]!.name, 'efficientnet-lite0');
     assert.equal((await client.stats({ source: 'camera' })).counted_until, null);
+  });
+
+  test('so is what a proxy says in its place', async (t) => {
+    const proxy = createServer((_request, response) => void response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>'));
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => proxy.close());
+    const client = saccade(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    await assert.rejects(client.models(), (error: Refusal) => error.problem.status === 502 && error.message === '502 Bad Gateway');
   });
 });

@@ -55,6 +55,15 @@ describe('the document of the API', () => {
     assert.deepEqual(Object.keys(content).sort(), ['application/octet-stream', 'image/jpeg', 'image/png', 'image/webp', 'multipart/form-data']);
   });
 
+  test('so is a document with files beside it, as what it may be without them', () => {
+    const { content } = document.paths['/graphql']!.post!.requestBody!;
+    assert.deepEqual(Object.keys(content), ['application/json', 'multipart/form-data']);
+    const [json, form] = Object.values(content as Record<string, { schema: { properties: Record<string, { properties: unknown; format?: string }>; required: string[] } }>).map(({ schema }) => schema);
+    assert.deepEqual([Object.keys(json!.properties), json!.required], [['query', 'variables', 'operationName'], ['query']]);
+    assert.deepEqual([form!.required, form!.properties['0']!.format], [['operations', 'map'], 'binary']);
+    assert.deepEqual(form!.properties.operations!.properties, json!.properties);
+  });
+
   test('every reference leads somewhere, and nothing is there that no route names', () => {
     const text = JSON.stringify(document);
     const named = new Set([...text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map((match) => match[1]!));

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Registry } from 'prom-client';
 import type { Log } from '../../connectors/ports.ts';
+import { systemClock } from '../../processors/runtime/clock.ts';
+import { runtimeMetrics } from '../../processors/runtime/metrics.ts';
 import type { Pipeline } from '../../processors/runtime/pipeline.ts';
 import type { Step } from '../../processors/runtime/wiring.ts';
 import { emit, type Input } from '../../processors/stage.ts';
@@ -122,6 +125,40 @@ describe('fusing while records pass', () => {
     await finish(log, next);
     assert.deepEqual(withoutRepeats(await numbers(log, 'y')), upTo(6));
     assert.deepEqual(withoutRepeats(await numbers(log, 'x')), upTo(6));
+  });
+
+  test('a wait that lasts is told of, through rebalances, while the process is able to work; one that is over is not', async () => {
+    const log = await fresh();
+    const held = dam();
+    let ahead = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+    const [said, announced] = [[] as string[], [] as string[]];
+    const registry = new Registry();
+    const logger = () => ({ ...quiet, warn: (_of: unknown, message: string) => void said.push(message) });
+    const first = await pipelineOn(log, [pre(), infer('x')], { fuse, clock, logger, metrics: runtimeMetrics(registry), announce: (line) => void announced.push(line) });
+    await first.start();
+    await offer(log, 'in', sources, 3);
+    await eventually(async () => (await total(log, 't.y')) === 18, 'the topic to be written');
+    await first.add(infer('y', held.process));
+    const left = async (): Promise<string | undefined> => /saccade_fused_wait_records\{stage="infer\.y",topic="t\.y"\} (\d+)/.exec(await registry.metrics())?.[1];
+    await eventually(async () => (await left()) === '18', 'the wait');
+    assert.deepEqual(first.waiting(), {}, 'not worth telling yet');
+    ahead = 6_000;
+    const about = /^for (\d+) s all that is handed over in memory with it waits for t\.y to be worked off: 18 records are left\./;
+    assert.deepEqual([Object.keys(first.waiting()), first.troubles()], [['infer.y'], {}]);
+    assert.match(first.waiting()['infer.y']!, about);
+    // Another comes and shares the partitions: what is waited for is the same.
+    const second = await pipelineOn(log, [pre(), infer('x'), infer('y', held.process)], { fuse });
+    const starting = second.start();
+    ahead = 70_000;
+    await eventually(() => announced.some((line) => line.startsWith('!! infer.y: for ')), 'the terminal to be told');
+    assert.ok(Number(about.exec(first.waiting()['infer.y']!)![1]) >= 70 && said.some((line) => about.test(line)));
+    held.release();
+    await starting;
+    await eventually(async () => Object.keys(first.waiting()).length === 0 && (await left()) === undefined, 'its end');
+    await offer(log, 'in', sources, 3, 3);
+    await finish(log, first, second);
+    assert.deepEqual(withoutRepeats(await numbers(log, 'y')), upTo(6));
   });
 
   test('taken in with records in hand whose tensors have not left yet: later ones wait for these too', async () => {

@@ -14,6 +14,9 @@ import { sqlDoor } from '../../processors/assembly/sql-door.ts';
 import { sqlRoutes } from '../../processors/edge/sql-routes.ts';
 import type { Ask } from '../../processors/sql/ask.ts';
 import type { Role } from '../../processors/edge/principal.ts';
+import { coveringFor } from '../../processors/mask/policy.ts';
+import { maskPolicyOf } from '../../processors/masking.ts';
+import { followPolicies } from '../../processors/policies-topic.ts';
 import { systemClock } from '../../processors/runtime/clock.ts';
 import { shutdown } from '../../processors/runtime/shutdown.ts';
 import { type EdgeUnderTest, startEdgeUnderTest } from './edge.ts';
@@ -69,8 +72,11 @@ export async function startClosedEdge(database: Pick<TestDatabase, 'url'>, { env
   let door: FastifyInstance | null = null;
   const said: string[] = [];
   const edge = await startEdgeUnderTest({
-    async access({ producer }) {
-      const base = { settings, clock: systemClock, logger, ending, say: (line: string) => void said.push(line), producer: producer as never };
+    async access({ log, producer }) {
+      const policies = await followPolicies({ log, producer, clock: systemClock, settings: maskPolicyOf(settings), say: (line) => void said.push(line) });
+      ending.add('policies', () => policies.close());
+      const faces = { now: (tenant: string) => coveringFor(policies.mask(), tenant), given: policies.given, give: policies.give };
+      const base = { settings, clock: systemClock, logger, ending, say: (line: string) => void said.push(line), producer: producer as never, faces };
       const access: Access = await openAccess(base, Promise.resolve(metadata));
       access.announce();
       if (ask) {

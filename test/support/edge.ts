@@ -65,7 +65,7 @@ export interface EdgeTestOptions {
   readonly quota?: QuotaRules;
   readonly refusal?: () => string | null;
   readonly store?: Store;
-  readonly access?: (base: { readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>;
+  readonly access?: (base: { readonly log: Log; readonly producer: LogProducer }) => Promise<Pick<Access, 'authenticate' | 'guard' | 'routes'> & Partial<Pick<Access, 'vigil' | 'ledger'>>>;
   readonly limits?: ConnectionLimits;
   readonly tls?: TlsFiles;
   readonly origins?: readonly string[];
@@ -123,7 +123,7 @@ export async function startEdgeUnderTest(options: EdgeTestOptions = {}): Promise
     limits: { inFlightBytes: 64e6, fetchBytes: 16e6, fetchBytesPerPartition: 4e6, maxRecordBytes: 8e6, commitIntervalMs: 20 },
   });
   const troubles = (): Record<string, string> => ({ ...pipeline.troubles(), ...edge.troubles() });
-  const access: Partial<Access> & Pick<Access, 'authenticate' | 'guard' | 'routes'> = (await options.access?.({ producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
+  const access: Partial<Access> & Pick<Access, 'authenticate' | 'guard' | 'routes'> = (await options.access?.({ log, producer })) ?? { authenticate: openMode('default'), guard() {}, routes() {} };
   const { limits, tls, origins } = options;
   const server = await httpServer({ metrics, troubles, startedAt: clock.now(), logger: options.logger ?? quiet, authenticate: access.authenticate, open: options.access === undefined, loopback: options.access === undefined, guard: access.guard, tls, ...(origins ? { origins } : {}), ...(limits ? { limits } : {}) });
   access.routes(server.app);

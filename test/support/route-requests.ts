@@ -86,6 +86,7 @@ export const requests: Readonly<Record<string, Asked>> = {
   'DELETE /v1/admin/keys/:id': { path: ({ key }) => `/v1/admin/keys/${key}`, status: 200, names: true, once: true },
   'GET /v1/admin/tenants': { status: 200 },
   'POST /v1/admin/tenants': { body: () => JSON.stringify({ name: `made-${++made}` }), type: json, status: 201 },
+  'PUT /v1/admin/tenants/:name/faces': { path: () => '/v1/admin/tenants/home/faces', body: () => JSON.stringify({ faces: null }), type: json, status: 200 },
   'POST /v1/admin/second-factor': { status: 201, once: true },
   'POST /v1/admin/second-factor/confirm': { body: () => JSON.stringify({ code: '000000' }), type: json, status: 404, once: true },
 };

@@ -12,7 +12,7 @@ import type { GraphqlEngine } from './engine.ts';
 import { type GraphqlOptions, resolversOf } from './resolvers.ts';
 import { serveGraphql } from './socket.ts';
 import { openSockets } from './sockets.ts';
-import { operationsOf } from './upload.ts';
+import { formOf, operationsOf } from './upload.ts';
 
 const body = z.object({
   query: z.string().describe('The document.'),
@@ -30,6 +30,7 @@ const schema = {
   summary: 'A query or a mutation in GraphQL',
   description: 'The schema is `schemas/api/schema.graphql`, and what introspection answers. Pictures for `infer`: in base64 as `image`, or as `file`, of the type Upload, in a form of the GraphQL multipart request specification (`multipart/form-data` with `operations`, `map` and the files). Subscriptions: the same address as a WebSocket, by the protocol graphql-transport-ws.',
   body,
+  accepts: { 'multipart/form-data': formOf(body) },
   response: { 200: answer, 400: { description: '`bad_request`: the document is none, asks for too much, or is not what the schema allows.', content: { 'application/json': { schema: answer }, ...problems()[400]!.content } } },
 };
 

@@ -5,7 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { SaccadeError } from '../../../connectors/errors.ts';
-import { filesWithin, refused } from '../upload.ts';
+import { filesWithin, type ReadFile, refused } from '../upload.ts';
 
 export interface UploadLimits {
   /** Of one file, and of all of them together. */
@@ -27,6 +27,28 @@ export const fileOf = (value: unknown): Buffer | undefined => (typeof value === 
 const bad = (what: string): SaccadeError => new SaccadeError('bad_request', what);
 const mapSchema = z.record(z.string().max(100), z.array(z.string().max(200)).min(1).max(mostFiles));
 
+const binary = { type: 'string', format: 'binary' } as const;
+
+/** The form, for the document, as JSON Schema; `operations` is what the body is otherwise. */
+export const formOf = (operations: z.ZodType) => ({
+  schema: {
+    type: 'object',
+    description: 'The fields in this order, then the files, each under its name in `map`.',
+    properties: {
+      operations: { description: 'As the body would be, with a null in the variables for each file.', ...jsonSchemaOf(operations) },
+      map: { description: 'Where each file belongs: `{"0": ["variables.file"]}`.', ...jsonSchemaOf(mapSchema) },
+      0: binary,
+    },
+    additionalProperties: binary,
+    required: ['operations', 'map'],
+  },
+});
+
+function jsonSchemaOf(schema: z.ZodType): Readonly<Record<string, unknown>> {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+  return rest;
+}
+
 type Put = (file: object) => void;
 
 /** The body as one of JSON would have been, the files in their places. Throws bad_request, payload_too_large. */
@@ -34,7 +56,7 @@ export async function operationsOf(request: FastifyRequest, limits: UploadLimits
   return readForm(request, limits, filesWithin(request, limits.totalBytes, 'files')).catch(refused(request));
 }
 
-async function readForm(request: FastifyRequest, limits: UploadLimits, count: (file: Buffer) => void): Promise<unknown> {
+async function readForm(request: FastifyRequest, limits: UploadLimits, read: ReadFile): Promise<unknown> {
   let operations: unknown;
   let places: Map<string, readonly Put[]> | undefined;
   // A field more than there may be, so that the refusal is ours to word.
@@ -51,8 +73,8 @@ async function readForm(request: FastifyRequest, limits: UploadLimits, count: (f
     const puts = places?.get(part.fieldname);
     if (!puts) throw bad(`The map names no file '${part.fieldname.slice(0, 80)}'${places ? ', or it has come already' : ' before it comes'}.`);
     places!.delete(part.fieldname);
-    const content = await part.toBuffer();
-    count(content);
+    const content = await read(part);
+    if (part.file.truncated) throw new SaccadeError('payload_too_large', `A file may have ${limits.fileBytes} bytes.`);
     const file = Object.freeze({});
     files.set(file, content);
     for (const put of puts) put(file);

@@ -5,7 +5,7 @@ import { createJsonSchemaTransform, createJsonSchemaTransformObject, serializerC
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Bodies that are not JSON, as JSON Schema by media type: told in the document, checked by the route itself. */
+    /** Bodies that are not JSON, as JSON Schema by media type: told in the document, beside `body` if there is one, and checked by the route itself. */
     accepts?: Readonly<Record<string, { readonly schema: Readonly<Record<string, unknown>> }>>;
   }
 }
@@ -51,7 +51,9 @@ export async function installDocument(app: FastifyInstance, { open }: { readonly
       if (!schema) return { schema: { hide: true }, url };
       const { accepts, ...rest } = schema;
       const described = transform({ ...route, schema: { ...rest, security: securityOf(route.route.config ?? {}, open) } });
-      return accepts ? { ...described, schema: { ...described.schema, body: { content: accepts } } } : described;
+      if (!accepts) return described;
+      const json = described.schema.body === undefined ? {} : { 'application/json': { schema: described.schema.body } };
+      return { ...described, schema: { ...described.schema, body: { content: { ...json, ...accepts } } } };
     },
     transformObject: (document) => withoutUnused(components(document) as unknown as Document) as never,
   });

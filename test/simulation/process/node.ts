@@ -49,7 +49,7 @@ const silent: StageMetrics = {
   rests() {},
   halted() {},
 };
-const noMetrics = { stage: () => silent, lag() {} } as unknown as RuntimeMetrics;
+const noMetrics = { stage: () => silent, lag() {}, waits() {} } as unknown as RuntimeMetrics;
 const noLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
 export function startNode(world: World, plan: ProcessPlan, birth: number): Node {
