@@ -20,10 +20,6 @@ const to = "captured_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
 const order = 'ORDER BY captured_at DESC, id DESC';
 
 type Placed = Pick<StoredPrediction, 'id' | 'captured_ms'>;
-/** One of a row's repeats: by this they differ where their places do not. */
-interface Version extends Placed {
-  readonly inserted_at: string;
-}
 
 const placed = ({ id, captured_ms }: Placed): Place => ({ capturedMs: captured_ms, id });
 
@@ -62,14 +58,14 @@ export async function historyOf(tenant: string, query: HistoryQuery, { ask, now 
   return { items: page.map(seenOfStored), next: found.length > limit ? cursorOf(placed(page.at(-1)!)) : null };
 
   /** What comes next in the window. */
-  function candidates(window: Window, rows: number): Promise<Version[]> {
+  function candidates(window: Window, rows: number): Promise<Placed[]> {
     const bounds = [
       ...(window.from === -Infinity ? [] : [from]),
       ...(window.to === Infinity ? [] : [to]),
       ...(below === null ? [] : ["(captured_at, id) < (fromUnixTimestamp64Milli({below_ms:Int64}, 'UTC'), {below_id:UUID})"]),
     ];
-    return ask<Version>(
-      `SELECT id, toUnixTimestamp64Milli(captured_at) AS captured_ms, inserted_at FROM predictions_raw
+    return ask<Placed>(
+      `SELECT id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw
        WHERE ${[...matches, ...bounds].join('\n         AND ')}
        ${order} LIMIT {rows:UInt32} ${remembered}`,
       { tenant, ...values, ...finite(window), rows, ...(below && { below_ms: below.capturedMs, below_id: below.id }) },
@@ -77,29 +73,28 @@ export async function historyOf(tenant: string, query: HistoryQuery, { ask, now 
   }
 
   /** Those of them that no repeat has replaced. */
-  async function standing(met: readonly Version[]): Promise<StoredPrediction[]> {
-    const near = { tenant, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs };
-    // With an order and a limit ClickHouse finds the rows first and then reads the other columns of those alone.
-    const once = await ask<StoredPrediction & Version>(
-      `SELECT ${columns}, inserted_at FROM predictions_raw PREWHERE ${named(met)} WHERE tenant = {tenant:String} AND ${from} AND ${to}
+  async function standing(met: readonly Placed[]): Promise<StoredPrediction[]> {
+    const places = new Set(met.map(placeName));
+    const near = { ...values, tenant, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs };
+    // With an order and a limit ClickHouse finds the rows first, and then reads the other columns of those alone.
+    const there = await ask<StoredPrediction & { readonly matching: boolean }>(
+      `SELECT ${columns}, ${matches.join(' AND ')} AS matching FROM predictions_raw PREWHERE ${named(met)} WHERE tenant = {tenant:String} AND ${from} AND ${to}
        ${order} LIMIT {most:UInt32} ${remembered}`,
       { ...near, most: met.length + 1 },
     );
-    const versions = new Set(met.map(versionOf));
-    if (new Set(once.map(({ id }) => id)).size === once.length && once.every((row) => versions.has(versionOf(row)))) return once;
-    const places = new Set(met.map(placeName));
+    // What was met may have merged meanwhile with a repeat that does not match.
+    if (new Set(there.map(({ id }) => id)).size === there.length && there.every((row) => row.matching && places.has(placeName(row)))) return there;
     const rows = await ask<StoredPrediction>(
       `SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(met)}
        WHERE ${[...matches, from, to].join('\n         AND ')}
        ${order} ${remembered}`,
-      { ...values, ...near },
+      near,
     );
     return rows.filter((row) => places.has(placeName(row)));
   }
 }
 
 const placeName = ({ id, captured_ms }: Placed): string => `${captured_ms} ${id}`;
-const versionOf = (row: Version): string => `${placeName(row)} ${row.inserted_at}`;
 
 /** As parameters: those that bound something. */
 const finite = (window: Window): Partial<Window> => Object.fromEntries(Object.entries(window).filter(([, ms]) => Number.isFinite(ms)));

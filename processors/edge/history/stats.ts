@@ -93,8 +93,8 @@ export async function statsOf(tenant: string, query: StatsQuery, { ask, now, sta
   const { source, model } = query;
   const rowsOf = { tenant, ...(source !== undefined && { source }), ...(model !== undefined && { model }), since: seconds(first), until: seconds(end) };
   const rollups = async (): Promise<{ countedUntil: number | null; rows: CountRow[] }> => {
-    const [now] = await ask<{ until: number }>(state, {});
-    const countedUntil = now === undefined ? null : now.until * 1000;
+    const [reach] = await ask<{ until: number }>(state, {});
+    const countedUntil = reach === undefined ? null : reach.until * 1000;
     const rows = await ask<CountRow>(counts(query), { ...rowsOf, first_hour: seconds(firstHour), end_hour: seconds(endHour), reach: seconds(countedUntil ?? 0), step: step / 1000 });
     return { countedUntil, rows };
   };
