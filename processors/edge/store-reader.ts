@@ -8,10 +8,9 @@ export type AskStore = <T>(sql: string, params: Readonly<Record<string, unknown>
 
 /**
  * At the end of a question that is asked again and again about the newest rows: the blocks it unpacks, which never change, stay
- * unpacked for the next. A server that has no such cache (`uncompressed_cache_size`) unpacks them each time. And a week of rows is
- * read by two threads or more, where ClickHouse finds one enough: it goes by throughput, and here somebody waits.
+ * unpacked for the next. A server that has no such cache (`uncompressed_cache_size`) unpacks them each time.
  */
-export const remembered = 'SETTINGS use_uncompressed_cache = 1, merge_tree_min_rows_for_concurrent_read = 20000, merge_tree_min_bytes_for_concurrent_read = 1000000';
+export const remembered = 'SETTINGS use_uncompressed_cache = 1';
 
 const noStore = 'This process has no store to read: set CLICKHOUSE_URL, or let it run the sink too (SACCADE_STAGES).';
 
