@@ -163,6 +163,21 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
     return prepared;
   }
 
+  /** A function of its own: what waits for the answer, for minutes where nobody else does, must hold neither the picture nor its record. */
+  function follow({ id, model, acceptedAt, expected, door }: Prepared, ackedAt: number, alone: boolean, { tenant, waits }: Inquirer): AcceptedInquiry {
+    const { answer } = expected;
+    results.accepted(tenant, id, model);
+    if (waits) awaited += 1;
+    const done = (): void => {
+      if (waits) awaited -= 1;
+      log.progress();
+      // What came with company took its company's time.
+      door?.back(alone ? clock.now() - acceptedAt : null);
+    };
+    answer.then((prediction) => (done(), results.settled(tenant, prediction)), done);
+    return { id, model, acceptedAt, ackedAt, answer };
+  }
+
   return {
     full,
     settled: async () => void (await Promise.allSettled(sending)),
@@ -178,21 +193,8 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
       } finally {
         identified.forEach((one, i) => one instanceof SaccadeError || one.done(prepared[i] !== undefined && !(prepared[i] instanceof SaccadeError)));
       }
-      const ackedAt = clock.now();
-      return prepared.map((one) => {
-        if (one instanceof SaccadeError) return one;
-        const { id, model, acceptedAt, expected, door } = one;
-        results.accepted(inquirer.tenant, id, model);
-        if (inquirer.waits) awaited += 1;
-        const done = (): void => {
-          if (inquirer.waits) awaited -= 1;
-          log.progress();
-          // What came with company took its company's time.
-          door?.back(inquiries.length === 1 ? clock.now() - acceptedAt : null);
-        };
-        expected.answer.then((prediction) => (done(), results.settled(inquirer.tenant, prediction)), done);
-        return { id, model, acceptedAt, ackedAt, answer: expected.answer };
-      });
+      const [ackedAt, alone] = [clock.now(), inquiries.length === 1];
+      return prepared.map((one) => (one instanceof SaccadeError ? one : follow(one, ackedAt, alone, inquirer)));
     },
   };
 }
