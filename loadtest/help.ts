@@ -85,8 +85,10 @@ export const benchHelp = {
             --model NAME   [efficientnet-lite0@1]; --shares LIST [0.3,0.5,0.7]; --count N tensors of a round [21]; --rounds N [3]
 `,
   reads: `
-  reads     what the reading routes ask of the store, milliseconds by how much lies there; starts its own ClickHouse
-            --rows LIST    rows there (default 100000,1000000); --count N (default 20)
+  reads     what the reading routes ask of the store, milliseconds by how much lies there, one at a time and then ten a second beside
+            writes; at the end of a week, when the most rows lie in it; starts its own ClickHouse
+            --rows LIST    rows there (default 100000,1000000); --count N of each question (default 20)
+            --writes N     rows a second that are written meanwhile (default 200)
 `,
   fuzz: `
   fuzz      malformed requests against a pipeline that runs: what it answers, and whether its memory comes back

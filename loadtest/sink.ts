@@ -28,7 +28,7 @@ const signal = new AbortController().signal;
 
 let made = 0;
 /** Ids as random as hashes are, boxes and numbers that do not compress; the same in every run. */
-function prediction(embedding: boolean): Prediction {
+export function prediction(embedding: boolean): Prediction {
   const n = ++made;
   const random = createHash('sha256').update(`${n}`).digest();
   const hex = random.toString('hex');

@@ -122,7 +122,7 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
           clickhouse_settings: querySettings,
           ...(params && { query_params: { ...params } }),
         });
-        return await answer.json<T>();
+        return rowsOf<T>(await answer.text());
       } catch (error) {
         throw queryFailure(error);
       }
@@ -172,6 +172,9 @@ export function clickhouseStore(options: ClickHouseOptions): Store {
     });
   }
 }
+
+/** All at once: row by row through the client's stream, a page of fifty takes milliseconds more. Within a row no line breaks. */
+const rowsOf = <T>(lines: string): T[] => JSON.parse(`[${lines.trimEnd().replaceAll('\n', ',')}]`) as T[];
 
 /** Named in the insert, so that a key which is no column is an error, and an ephemeral column (only insertable) can be given. */
 function columnsOf(rows: readonly Readonly<Record<string, unknown>>[]): [string, ...string[]] {

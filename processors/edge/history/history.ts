@@ -17,7 +17,7 @@ const scoreOfLabel = `arrayExists((name, score) -> name = {label:String} AND sco
   arrayConcat(labels.label, detections.label), arrayConcat(labels.score, detections.score))`;
 const from = "captured_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')";
 const to = "captured_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
-const order = 'ORDER BY predictions_raw.captured_at DESC, predictions_raw.id DESC';
+const order = 'ORDER BY captured_at DESC, id DESC';
 
 type Placed = Pick<StoredPrediction, 'id' | 'captured_ms'>;
 
@@ -28,7 +28,8 @@ const repeatsMs = 86_400_000;
 
 /**
  * FINAL would merge the rows of whole weeks to show fifty. So what matches is found first, repeats and all, by the few columns that
- * say so; then FINAL, which goes by the id, tells which of it stands. What stands has matched itself, so nothing is missed.
+ * say so; then all of it by its ids. What is there once has no repeat; where an id is there twice FINAL, which goes by the id, tells
+ * which version stands. What stands has matched itself, so nothing is missed.
  * Throws bad_request for a cursor that is none, store_unavailable.
  */
 export async function historyOf(tenant: string, query: HistoryQuery, { ask, now }: { readonly ask: AskStore; readonly now: number }): Promise<History> {
@@ -61,28 +62,39 @@ export async function historyOf(tenant: string, query: HistoryQuery, { ask, now 
     const bounds = [
       ...(window.from === -Infinity ? [] : [from]),
       ...(window.to === Infinity ? [] : [to]),
-      ...(below === null ? [] : ["(predictions_raw.captured_at, predictions_raw.id) < (fromUnixTimestamp64Milli({below_ms:Int64}, 'UTC'), {below_id:UUID})"]),
+      ...(below === null ? [] : ["(captured_at, id) < (fromUnixTimestamp64Milli({below_ms:Int64}, 'UTC'), {below_id:UUID})"]),
     ];
     return ask<Placed>(
-      `SELECT toString(id) AS id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw
+      `SELECT id, toUnixTimestamp64Milli(captured_at) AS captured_ms FROM predictions_raw
        WHERE ${[...matches, ...bounds].join('\n         AND ')}
        ${order} LIMIT {rows:UInt32} ${remembered}`,
       { tenant, ...values, ...finite(window), rows, ...(below && { below_ms: below.capturedMs, below_id: below.id }) },
     );
   }
 
-  /** Those of them that no repeat has replaced: the row of an id, where it is one of the places they stand at. */
+  /** Those of them that no repeat has replaced. */
   async function standing(met: readonly Placed[]): Promise<StoredPrediction[]> {
-    const places = new Set(met.map(({ id, captured_ms }) => `${captured_ms} ${id}`));
+    const places = new Set(met.map(placeName));
+    const near = { ...values, tenant, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs };
+    // With an order and a limit ClickHouse finds the rows first, and then reads the other columns of those alone.
+    const there = await ask<StoredPrediction & { readonly matching: boolean }>(
+      `SELECT ${columns}, ${matches.join(' AND ')} AS matching FROM predictions_raw PREWHERE ${named(met)} WHERE tenant = {tenant:String} AND ${from} AND ${to}
+       ${order} LIMIT {most:UInt32} ${remembered}`,
+      { ...near, most: met.length + 1 },
+    );
+    // What was met may have merged meanwhile with a repeat that does not match.
+    if (new Set(there.map(({ id }) => id)).size === there.length && there.every((row) => row.matching && places.has(placeName(row)))) return there;
     const rows = await ask<StoredPrediction>(
       `SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(met)}
        WHERE ${[...matches, from, to].join('\n         AND ')}
        ${order} ${remembered}`,
-      { tenant, ...values, from: met.at(-1)!.captured_ms - repeatsMs, to: met[0]!.captured_ms + repeatsMs },
+      near,
     );
-    return rows.filter(({ id, captured_ms }) => places.has(`${captured_ms} ${id}`));
+    return rows.filter((row) => places.has(placeName(row)));
   }
 }
+
+const placeName = ({ id, captured_ms }: Placed): string => `${captured_ms} ${id}`;
 
 /** As parameters: those that bound something. */
 const finite = (window: Window): Partial<Window> => Object.fromEntries(Object.entries(window).filter(([, ms]) => Number.isFinite(ms)));

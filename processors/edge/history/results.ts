@@ -18,9 +18,9 @@ export interface ResultAsked {
 /** How long after its acceptance a frame may be on its way: an hour behind, a pipeline has long stopped accepting. */
 export const pendingMs = 3_600_000;
 
-const versions = `
+const versions = (model: string | undefined): string => `
   SELECT ${columns} FROM predictions_raw
-  WHERE tenant = {tenant:String} AND predictions_raw.frame_id = {id:UUID} AND ({model:String} = '' OR model = {model:String})
+  WHERE tenant = {tenant:String} AND frame_id = {id:UUID}${model === undefined ? '' : ' AND model = {model:String}'}
   ORDER BY model LIMIT 64 ${remembered}`;
 
 /**
@@ -28,7 +28,7 @@ const versions = `
  * FINAL, which merges every part that such an id could lie in, is spared.
  */
 async function storedOf(tenant: string, id: string, model: string | undefined, ask: AskStore): Promise<StoredPrediction[]> {
-  const rows = await ask<StoredPrediction>(versions, { tenant, id, model: model ?? '' });
+  const rows = await ask<StoredPrediction>(versions(model), { tenant, id, ...(model !== undefined && { model }) });
   if (new Set(rows.map((row) => row.id)).size === rows.length) return rows;
   return ask<StoredPrediction>(`SELECT ${columns} FROM predictions_raw FINAL PREWHERE ${named(rows)} WHERE tenant = {tenant:String} ORDER BY model`, { tenant });
 }

@@ -9,39 +9,46 @@ const hourMs = 3_600_000;
 /** Up to here the series is by minute; beyond, by hour. */
 const mostMinutes = 720;
 
-const wanted = `tenant = {tenant:String} AND ({source:String} = '' OR source = {source:String}) AND ({model:String} = '' OR model = {model:String})`;
+type Asked = Pick<StatsQuery, 'source' | 'model'>;
+/** Only what is asked: a condition that holds for all is planned too. */
+const wanted = ({ source, model }: Asked): string => `tenant = {tenant:String}${source === undefined ? '' : ' AND source = {source:String}'}${model === undefined ? '' : ' AND model = {model:String}'}`;
+
+/** How far the rollups go. Asked for itself and given to the next: within it, it is worked out for each table. */
+const state = 'SELECT toUnixTimestamp(until) AS until FROM rollup_state';
 
 /**
  * Hours are counted whole; what they leave at either end of the time asked for is counted by minute. The tables and not the views
  * over them, which work out more than is asked: a third of the time. As there, nothing counts beyond the last pass that ended.
  */
-const buckets = (table: string, span: string): string => `
-  SELECT bucket, model, version, status, stage, reason, n, latency_ms_sum, latency_bins, scored, score_sum FROM ${table} FINAL WHERE ${span} AND ${wanted}`;
-const reach = '(SELECT until FROM rollup_state)';
-const counted = `
-  ${buckets('rollup_hours', `bucket >= {first_hour:DateTime('UTC')} AND bucket < least({end_hour:DateTime('UTC')}, toStartOfHour(${reach}))`)}
+const buckets = (table: string, span: string, asked: Asked): string => `
+  SELECT bucket, model, version, status, stage, reason, n, latency_ms_sum, latency_bins, scored, score_sum FROM ${table} FINAL WHERE ${span} AND ${wanted(asked)}`;
+const counted = (asked: Asked): string => `
+  ${buckets('rollup_hours', `bucket >= {first_hour:DateTime('UTC')} AND bucket < least({end_hour:DateTime('UTC')}, toStartOfHour({reach:DateTime('UTC')}))`, asked)}
   UNION ALL
-  ${buckets('rollup_minutes', `bucket >= {since:DateTime('UTC')} AND bucket < least({until:DateTime('UTC')}, ${reach}) AND NOT (bucket >= {first_hour:DateTime('UTC')} AND bucket < {end_hour:DateTime('UTC')})`)}`;
+  ${buckets('rollup_minutes', `bucket >= {since:DateTime('UTC')} AND bucket < least({until:DateTime('UTC')}, {reach:DateTime('UTC')}) AND NOT (bucket >= {first_hour:DateTime('UTC')} AND bucket < {end_hour:DateTime('UTC')})`, asked)}`;
 
 /** One reading of them for all that is told: by model and version, by how it ended, by step. A bucket that everything left stays there with n = 0. */
-const counts = `
+const counts = (asked: Asked): string => `
   SELECT multiIf(grouping(model) = 0, 'model', grouping(status) = 0, 'ending', 'step') AS by, model, version, status, stage, reason,
     toUnixTimestamp(toStartOfInterval(bucket, toIntervalSecond({step:UInt32}))) AS at, sum(n) AS count,
     sumIf(n, status = 'ok') AS ok, sumIf(n, status = 'dropped') AS dropped, sumIf(n, status = 'dead_lettered') AS dead_lettered,
     sumIf(latency_ms_sum, status = 'ok') AS latency_sum, sumMapIf(latency_bins, status = 'ok') AS bins, sum(scored) AS scores, sum(score_sum) AS score_total
-  FROM (${counted}) GROUP BY GROUPING SETS ((model, version), (status, stage, reason), (at)) HAVING count > 0 ORDER BY model, version, at, count DESC ${remembered}`;
+  FROM (${counted(asked)}) GROUP BY GROUPING SETS ((model, version), (status, stage, reason), (at)) HAVING count > 0 ORDER BY model, version, at, count DESC ${remembered}`;
 
-/** One reading of the rows for classes and confidence. By PREWHERE the rows of that time alone are merged by FINAL, not those of its weeks. */
-const seen = `
+/** Of a classifier. */
+const best = 'indexOf(labels.score, arrayMax(labels.score))';
+/**
+ * One reading of the rows for classes and confidence. By PREWHERE the rows of that time alone are merged by FINAL, not those of its
+ * weeks. Names and scores side by side, not in pairs: pairs are built anew for every box.
+ */
+const seen = (asked: Asked): string => `
   SELECT if(grouping(label) = 0, 'label', 'bin') AS by, label, least(9, greatest(0, toInt32(floor(score * 10)))) AS bin, count() AS count, avg(score) AS mean_score
-  FROM
-  (
-    SELECT arrayJoin(if(notEmpty(detections.label), arrayZip(detections.label, detections.score), arraySlice(arrayReverseSort(pair -> pair.2, arrayZip(labels.label, labels.score)), 1, 1))) AS pair,
-      pair.1 AS label, pair.2 AS score
-    FROM predictions_raw FINAL
-    PREWHERE accepted_at >= {since:DateTime('UTC')} AND accepted_at < {until:DateTime('UTC')}
-    WHERE status = 'ok' AND ${wanted}
-  )
+  FROM predictions_raw FINAL
+  ARRAY JOIN
+    if(notEmpty(detections.label), detections.label, arraySlice(labels.label, ${best}, 1)) AS label,
+    if(notEmpty(detections.label), detections.score, arraySlice(labels.score, ${best}, 1)) AS score
+  PREWHERE accepted_at >= {since:DateTime('UTC')} AND accepted_at < {until:DateTime('UTC')}
+  WHERE status = 'ok' AND ${wanted(asked)}
   GROUP BY GROUPING SETS ((label), (bin)) ORDER BY count DESC, label ${remembered}`;
 const mostListed = 50;
 
@@ -83,15 +90,17 @@ export async function statsOf(tenant: string, query: StatsQuery, { ask, now, sta
   const [firstHour, endHour] = step === minuteMs ? [first, first] : [Math.ceil(first / hourMs) * hourMs, Math.floor(end / hourMs) * hourMs];
   // In ten digits: of fewer than five ClickHouse makes no time.
   const seconds = (ms: number): string => String(Math.max(0, Math.floor(ms / 1000))).padStart(10, '0');
-  const params = { tenant, source: query.source ?? '', model: query.model ?? '', since: seconds(first), until: seconds(end), first_hour: seconds(firstHour), end_hour: seconds(endHour), step: step / 1000 };
+  const { source, model } = query;
+  const rowsOf = { tenant, ...(source !== undefined && { source }), ...(model !== undefined && { model }), since: seconds(first), until: seconds(end) };
+  const rollups = async (): Promise<{ countedUntil: number | null; rows: CountRow[] }> => {
+    const [reach] = await ask<{ until: number }>(state, {});
+    const countedUntil = reach === undefined ? null : reach.until * 1000;
+    const rows = await ask<CountRow>(counts(query), { ...rowsOf, first_hour: seconds(firstHour), end_hour: seconds(endHour), reach: seconds(countedUntil ?? 0), step: step / 1000 });
+    return { countedUntil, rows };
+  };
 
-  const [state, rows, found] = await Promise.all([
-    ask<{ until: number }>('SELECT toUnixTimestamp(until) AS until FROM rollup_state', {}),
-    ask<CountRow>(counts, params),
-    ask<SeenRow>(seen, params),
-  ]);
+  const [{ countedUntil, rows }, found] = await Promise.all([rollups(), ask<SeenRow>(seen(query), rowsOf)]);
   const models = rows.filter(({ by }) => by === 'model');
-  const countedUntil = state[0] === undefined ? null : state[0].until * 1000;
   const sum = (of: (row: CountRow) => number): number => models.reduce((total, row) => total + of(row), 0);
   const outcomes = { ok: sum((row) => row.ok), dropped: sum((row) => row.dropped), dead_lettered: sum((row) => row.dead_lettered) };
   const duration = (Math.min(end, countedUntil ?? end) - first) / 1000;

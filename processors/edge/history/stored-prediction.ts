@@ -6,8 +6,6 @@ import type { Prediction } from '../../../schemas/records.ts';
 import { type Answered, answerOf } from '../answer.ts';
 import { problemBody } from '../problem.ts';
 
-type Box = readonly [label: string, score: number, x1: number, y1: number, x2: number, y2: number];
-
 /** As `columns` answers it. */
 export interface StoredPrediction {
   readonly id: string;
@@ -27,35 +25,43 @@ export interface StoredPrediction {
   readonly task: string | null;
   readonly image_width: number | null;
   readonly image_height: number | null;
-  readonly named: readonly (readonly [label: string, score: number])[];
-  readonly boxes: readonly Box[];
+  /** Of a classifier, side by side. */
+  readonly names: readonly string[];
+  readonly scores: readonly number[];
+  /** Of a detector. */
+  readonly box_names: readonly string[];
+  readonly box_scores: readonly number[];
+  readonly x1: readonly number[];
+  readonly y1: readonly number[];
+  readonly x2: readonly number[];
+  readonly y2: readonly number[];
   readonly timings_ms: Readonly<Record<string, number>>;
   readonly cached: boolean;
   readonly trace_id: string | null;
 }
 
-/** Of predictions_raw. */
+/** Of predictions_raw. As they lie there where that will do: whatever is worked out is planned anew with each question. */
 export const columns = `
-  toString(id) AS id, toString(frame_id) AS frame_id, source, sequence,
+  id, frame_id, source, sequence,
   toUnixTimestamp64Milli(captured_at) AS captured_ms, toUnixTimestamp64Milli(accepted_at) AS accepted_ms, toUnixTimestamp64Milli(completed_at) AS completed_ms,
   status, stage, reason, detail, model, version, fallback_for, task, image_width, image_height,
-  arrayZip(labels.label, labels.score) AS named,
-  arrayZip(detections.label, detections.score, detections.x1, detections.y1, detections.x2, detections.y2) AS boxes,
+  labels.label AS names, labels.score AS scores, detections.label AS box_names, detections.score AS box_scores,
+  detections.x1 AS x1, detections.y1 AS y1, detections.x2 AS x2, detections.y2 AS y2,
   timings_ms, cached, trace_id`;
 
 /**
  * Ids as a condition, for PREWHERE: FINAL goes by them, so before it. In the text, which travels as a body: parameters travel in
  * the URL, whose length servers bound.
  */
-export const named = (rows: readonly Pick<StoredPrediction, 'id'>[]): string => `predictions_raw.id IN (${rows.map(({ id }) => `'${id}'`).join(', ')})`;
+export const named = (rows: readonly Pick<StoredPrediction, 'id'>[]): string => `id IN (${rows.map(({ id }) => `'${id}'`).join(', ')})`;
 
 /** As it came through the log. Its embedding is left out: no client is told it. */
 const asLogged = (row: StoredPrediction): Answered & Pick<Prediction, 'id' | 'source' | 'sequence' | 'stage' | 'captured_at' | 'completed_at'> => ({
   ...row,
   captured_at: row.captured_ms,
   completed_at: row.completed_ms,
-  labels: row.named.map(([label, score]) => ({ label, score })),
-  detections: row.boxes.map(([label, score, x1, y1, x2, y2]) => ({ label, score, x1, y1, x2, y2 })),
+  labels: row.names.map((label, i) => ({ label, score: row.scores[i]! })),
+  detections: row.box_names.map((label, i) => ({ label, score: row.box_scores[i]!, x1: row.x1[i]!, y1: row.y1[i]!, x2: row.x2[i]!, y2: row.y2[i]! })),
 });
 
 export function outcomeOf(prediction: Parameters<typeof answerOf>[0]): Outcome {
