@@ -66,6 +66,8 @@ export function liveRoutes(app: FastifyInstance, { live, vigil }: { readonly liv
   app.get('/live/events', { exposeHeadRoute: false, config }, (request, reply) => {
     reply.hijack();
     const response = reply.raw;
+    // While it was asked who it is: nothing would ever end its stream.
+    if (response.destroyed) return;
     clients.add(response);
     response.writeHead(200, {
       ...(reply.getHeaders() as OutgoingHttpHeaders),

@@ -6,6 +6,7 @@ import { SaccadeError } from '../../connectors/errors.ts';
 import { refuseForeignPages } from './foreign-pages.ts';
 import { installDocument } from './openapi/document.ts';
 import { opsRoutes, type OpsOptions } from './ops-routes.ts';
+import { tellPipelined } from './pipelined.ts';
 import { type Authenticate, installPrincipals } from './principal.ts';
 import { asProblem, installProblems, type ProblemLog, sendProblem } from './problem.ts';
 import { installSafety, safeHeaders } from './safety.ts';
@@ -40,6 +41,7 @@ export const nodeLimits = (limits: ConnectionLimits) => ({ headersTimeout: limit
 /** The rest; before it listens. */
 export function limitConnections(app: FastifyInstance, { most, stalledMs, checkMs }: ConnectionLimits): void {
   app.server.maxConnections = most;
+  tellPipelined(app.server);
   const looking = setInterval(slowReaders(app.server, { stalledMs, now: () => performance.now() }), checkMs).unref();
   app.addHook('onClose', async () => clearInterval(looking));
 }

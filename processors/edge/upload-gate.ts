@@ -6,7 +6,8 @@ import { openShares } from './shares.ts';
 export interface UploadGate {
   /**
    * Counts the request until its response ends or its client leaves. `mostBytes` is what a body of unknown length is counted
-   * as, and the most that is kept of any. Throws overloaded, with nothing counted: beyond `maxRequests` whoever has its part of them already.
+   * as, and the most that is kept of any. Throws overloaded, with nothing counted: beyond `maxRequests` whoever has its part of them already;
+   * bad_request for a client that has left.
    */
   enter(request: FastifyRequest, reply: FastifyReply, mostBytes: number): void;
 }
@@ -29,6 +30,8 @@ export function uploadGate({ maxRequests, maxBytes }: UploadLimits): UploadGate 
   return {
     enter(request, reply, mostBytes) {
       const { principal } = request;
+      // While it was asked who it is: nobody would hear of it a second time, and its place would never be given back.
+      if (reply.raw.destroyed) throw new SaccadeError('bad_request', 'The client has left.');
       if (requests >= maxRequests && !shares.within(principal, maxRequests)) throw new SaccadeError('overloaded', `${requests} requests are waiting.`);
       const size = sizeOf(request, mostBytes);
       // One is always let in, else a bound below the largest image would refuse that image for ever.
