@@ -178,6 +178,7 @@ describe('what has been seen', { timeout: 120_000 }, () => {
   test('a stored result: of this tenant alone; 202 only where something is to come', async () => {
     const result = await get<Result>(`/v1/results/${frame(' 5')}`);
     assert.deepEqual([result.status, result.outcomes.map(({ model, status }) => [model, status])], ['done', [['nanodet', 'ok']]]);
+    assert.deepEqual(await get<Result>(`/v1/results/${frame(' 5')}?model=`), result, 'a blank field names no model');
     const dead = await get<Result>(`/v1/results/${frame(' 201')}?model=nanodet&accepted=${noon}`);
     assert.equal(dead.outcomes[0]!.error!.code, 'undecodable_image');
     await problemOf(await fetch(`${edge.url}/v1/results/${frame('other 1')}`), 404, 'not_found');

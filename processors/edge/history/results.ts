@@ -9,7 +9,7 @@ export interface ResultAsked {
   readonly tenant: string;
   /** Of the frame. */
   readonly id: string;
-  /** Only this model's outcome. */
+  /** Only this model's outcome; empty as in a form whose field was left blank: of all. */
   readonly model: string | undefined;
   /** Milliseconds since the epoch, from the address that came with the acceptance: it is evidence that there is something to come. */
   readonly accepted: number | undefined;
@@ -34,7 +34,8 @@ async function storedOf(tenant: string, id: string, model: string | undefined, a
 }
 
 /** Throws not_found; store_unavailable where nothing is known here and the store cannot be asked. */
-export async function resultOf({ tenant, id, model, accepted }: ResultAsked, { ask, results, now }: { readonly ask: AskStore; readonly results: RecentResults; now(): number }): Promise<Result> {
+export async function resultOf({ tenant, id, model: given, accepted }: ResultAsked, { ask, results, now }: { readonly ask: AskStore; readonly results: RecentResults; now(): number }): Promise<Result> {
+  const model = given || undefined;
   const here = results.find(tenant, id).filter((one) => model === undefined || one.model === model);
   const settled: Outcome[] = here.flatMap(({ prediction }) => (prediction ? [outcomeOf(prediction)] : []));
   const awaited = here.filter(({ prediction }) => !prediction).map((one) => one.model);
