@@ -16,7 +16,10 @@ export function mergesGiveWay(): void {
   if (process.platform !== 'linux') return;
   const done = new Set<string>();
   const look = (): void => {
-    for (const thread of readdirSync('/proc/self/task')) {
+    const threads = threadsOf();
+    // A number may come again, for another thread.
+    for (const thread of done) if (!threads.includes(thread)) done.delete(thread);
+    for (const thread of threads) {
       if (done.has(thread) || nameOf(thread) !== named) continue;
       done.add(thread);
       try {
@@ -27,6 +30,15 @@ export function mergesGiveWay(): void {
     }
   };
   setInterval(look, lookMs).unref();
+}
+
+/** None where they are not shown: then a merge has its share as any. */
+function threadsOf(): string[] {
+  try {
+    return readdirSync('/proc/self/task');
+  } catch {
+    return [];
+  }
 }
 
 /** Empty for one that has ended. */
