@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { mock, test, type TestContext } from 'node:test';
-import { letRest } from '../connectors/kafka/request-queue.ts';
+import { letGo, letRest } from '../connectors/kafka/request-queue.ts';
 import { copyOfKafkajs } from './support/copy-of-kafkajs.ts';
 
 interface Queue {
+  readonly inflight: ReadonlyMap<number, { readonly entry: unknown; readonly sendRequest: unknown; readonly timeoutHandler: unknown }>;
   push(request: { entry: object; expectResponse: boolean; sendRequest: () => void }): void;
   fulfillRequest(response: { correlationId: number; payload: null; size: number }): void;
   maybeThrottle(ms: number): void;
@@ -79,4 +80,21 @@ test('with as many on their way as may be, the next leaves with the first answer
   assert.deepEqual(sent, [1]);
   answer(1);
   assert.deepEqual(sent, [1, 2]);
+});
+
+test('what is answered is told so, and then holds neither its bytes nor who waits for it', (t) => {
+  const LettingGo = copyOfKafkajs<Kind>('network/requestQueue');
+  const held = (Kind: Kind): { readonly told: number; readonly names: readonly unknown[] } => {
+    const { queue } = queueOf(t, Kind);
+    let told = 0;
+    queue.push({ entry: { correlationId: 1, resolve: () => (told += 1), reject() {} }, expectResponse: true, sendRequest() {} });
+    const request = queue.inflight.get(1)!;
+    queue.fulfillRequest({ correlationId: 1, payload: null, size: 0 });
+    mock.timers.reset();
+    return { told, names: [request.entry, request.sendRequest, request.timeoutHandler].filter((one) => one !== null) };
+  };
+  assert.equal(held(Original).names.length, 3, 'kafkajs by itself');
+  letGo(LettingGo);
+  assert.deepEqual(held(LettingGo), { told: 1, names: [] });
+  assert.doesNotThrow(() => queueOf(t, LettingGo).answer(7), 'an answer to nothing');
 });
