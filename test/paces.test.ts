@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { edgeConfig } from '../processors/edge/config.ts';
+import { openInquiries } from '../processors/edge/inquiries.ts';
 import { createPace, type Door } from '../processors/edge/pace.ts';
 import { openPaces } from '../processors/edge/paces.ts';
 
@@ -138,4 +139,14 @@ test('alone a door finds out step by step, beside others it is at its part withi
   const { one, other } = doors();
   one.take();
   assert.equal(inTime(other, 50), 59);
+});
+
+test('who shows nothing where a credential is asked is refused as well, but is no sign of an overload', () => {
+  let counted = 0;
+  const paces = { known: () => ({ tooMany: () => true, requests: { turnedAway: () => (counted += 1) } }) };
+  const { turnsAway } = openInquiries({ paces, config: edgeConfig.parse({}) } as never);
+  assert.equal(turnsAway(['m'], null, true), true);
+  assert.equal(counted, 0);
+  assert.equal(turnsAway(['m'], null), true);
+  assert.equal(counted, 1);
 });

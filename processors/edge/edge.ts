@@ -92,7 +92,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal, meant: server.meant });
   /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet, unless it has come by this connection before. */
   const unnamed = (): readonly string[] => (server.open ? rules.models.slice(0, 1) : rules.models);
-  server.shed({ clock, turnsAway: (model, who) => inquiries.turnsAway(model === null ? unnamed() : [model], who), refused: () => intake.metrics.refused('overloaded') });
+  server.shed({ clock, turnsAway: (model, who) => inquiries.turnsAway(model === null ? unnamed() : [model], who, who === null && !server.open), refused: () => intake.metrics.refused('overloaded') });
   await installDocsPage(server.app);
   liveRoutes(server.app, { live: options.live, vigil });
   const ask = storeReader(options.store);

@@ -74,8 +74,11 @@ export interface Inquiries {
   ask(inquiries: readonly Inquiry[], inquirer: Inquirer): Promise<(AcceptedInquiry | SaccadeError)[]>;
   /** Resolves when what was let in before the call is in the log, or refused. */
   settled(): Promise<void>;
-  /** Whether a picture of theirs whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is refused. Null: whose is not known. */
-  turnsAway(models: readonly string[], who: Asker | null): boolean;
+  /**
+   * Whether a picture of theirs whose answer is waited for, for whichever of the models, would be overloaded now: counts it as one that is
+   * refused. Null: whose is not known; one of a `stranger`, who would not be let in for want of a credential, is no sign of an overload.
+   */
+  turnsAway(models: readonly string[], who: Asker | null, stranger?: boolean): boolean;
 }
 
 /** How long the answer to a request that nobody waits for is listened for; then it is in the store alone. */
@@ -102,10 +105,10 @@ export function openInquiries({ rules, producer, registry, desk, clock, config, 
   const ahead = (topics: readonly string[]): number => (awaited < config.gatherFrom || !topics.some(isForStages) ? 0 : awaited);
   const log = gathering(producer, { clock, ahead, everyMs: config.gatherMs });
 
-  function turnsAway(models: readonly string[], who: Asker | null): boolean {
+  function turnsAway(models: readonly string[], who: Asker | null, stranger = false): boolean {
     const doors = models.map((model) => paces.known(model));
     if (!doors.every((of) => of?.tooMany(who)) || doors.length === 0) return false;
-    doors.forEach((of) => of?.requests.turnedAway());
+    if (!stranger) doors.forEach((of) => of?.requests.turnedAway());
     return true;
   }
 
