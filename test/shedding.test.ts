@@ -1,9 +1,10 @@
 /** Refusals at the door, over real sockets; the clock is the test's. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { after, test } from 'node:test';
+import { knownAskers } from '../processors/edge/known-askers.ts';
 import { shedding } from '../processors/edge/shedding.ts';
 import { picture, raw, startEdgeUnderTest } from './support/edge.ts';
 import { eventually } from './support/pipeline.ts';
@@ -215,4 +216,13 @@ test('at the door of the edge a refusal says what the routes would say', async (
   assert.equal((await fetch(`${edge.url}/v1/models`)).status, 200);
   assert.equal((await one).status, 504);
   await edge.close();
+});
+
+test('a credential is the same however it is written, and two of them are neither', () => {
+  const known = knownAskers({ now: () => 0 });
+  const showing = (headers: Readonly<Record<string, string>>) => ({ headers }) as unknown as IncomingMessage;
+  known.found(showing({ authorization: 'Bearer one' }), { tenant: 't', id: 'key:1' });
+  for (const same of [{ authorization: 'bearer   one ' }, { authorization: 'BEARER one' }, { 'x-api-key': ' one' }]) assert.equal(known.of(showing(same))?.asker.id, 'key:1', JSON.stringify(same));
+  for (const other of [{ authorization: 'Bearer One' }, { authorization: 'Bearer one', 'x-api-key': 'one' }, { 'x-api-key': 'on e' }]) assert.equal(known.of(showing(other)), undefined, JSON.stringify(other));
+  for (const nothing of [{}, { 'x-api-key': '' }]) assert.equal(known.of(showing(nothing)), null);
 });

@@ -90,7 +90,7 @@ export async function createEdge(options: EdgeOptions): Promise<Edge> {
   const paces = openPaces(clock, config);
   const inquiries = openInquiries({ ...options, desk, paces, quota, results, keys: usedKeys(options.keys, config.keysMs), seen: (picture) => options.live.of(picture.tenant).seen(picture) });
   const intake = openIntake({ rules, clock, config, metrics: edgeMetrics(options.metrics), inquiries, desk, refusal, meant: server.meant });
-  /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet, unless it has come by this connection before. */
+  /** A key that is limited to models means one of those where it names none; which key it is nobody knows yet, unless it has come a moment ago. */
   const unnamed = (): readonly string[] => (server.open ? rules.models.slice(0, 1) : rules.models);
   server.shed({ clock, turnsAway: (model, who) => inquiries.turnsAway(model === null ? unnamed() : [model], who, who === null && !server.open), refused: () => intake.metrics.refused('overloaded') });
   await installDocsPage(server.app);

@@ -23,8 +23,9 @@ export interface KnownAskers {
 const knownMs = 10_000;
 const most = 10_000;
 
-/** What it shows of who asks, unread; empty: nothing. */
-const shownBy = ({ headers }: IncomingMessage): string => [headers.authorization, headers['x-api-key']].flatMap((shown) => shown ?? []).join('\n');
+/** What it shows of who asks, unchecked, and the same however it is written: who is known must not seem new by a space more. Empty: nothing. */
+const shownBy = ({ headers }: IncomingMessage): string =>
+  [headers.authorization?.replace(/^bearer +/i, ''), headers['x-api-key']].flatMap((shown) => shown ?? []).map((shown) => shown.trim()).join('\n');
 
 export function knownAskers(clock: Pick<Clock, 'now'>): KnownAskers {
   /** By a digest: no secret is kept for it. */
