@@ -12,7 +12,7 @@ import type { ModelWorld } from '../processors/model-commands/world.ts';
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
-import { asItIs, type ModelControl } from '../schemas/model-control.ts';
+import { asItIs, controlBytes, encodeControl, type ModelControl, toldOf } from '../schemas/model-control.ts';
 import { modelsTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { modelsRoot } from './support/models.ts';
 import { eventually, readAll } from './support/pipeline.ts';
@@ -141,6 +141,21 @@ test('a model of which too much would have to be told is refused before anything
     await assert.rejects(here.models(...argv), (error: SaccadeError) => error.code === 'invalid_model' && /takes \d{6,} bytes; 524288 are the most/.test(error.message));
   }
   assert.deepEqual([tried, here.topic.names()], [0, []]);
+});
+
+test('one that just fits still does with every state that is written of it', async (t) => {
+  let spare = 0;
+  const filled = async (name: string, version: string | null) => {
+    const model = await repository.load({ name, version });
+    return { ...model, labels: ['', 'x'.repeat(spare)] };
+  };
+  const control = { ...asItIs, version: '1', model: toldOf(await filled(faces, null)) };
+  const here = await stage(t, { read: filled });
+  await here.process('one', [lite]);
+  // As it is before it has any state.
+  spare = controlBytes - encodeControl(control).length;
+  await assert.rejects(here.models('load', faces), { code: 'invalid_model' });
+  assert.deepEqual(here.topic.names(), []);
 });
 
 test('what tells nothing of a folder can be read by processes from before it could', async (t) => {
