@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { niceness } from '../connectors/chdb/merges-give-way.ts';
 import { nativeFor } from '../connectors/chdb/native.ts';
 import { startChdb, type Chdb } from '../connectors/chdb/start.ts';
 import { clickhouseStore } from '../connectors/clickhouse/store.ts';
@@ -38,6 +40,25 @@ describe('the embedded ClickHouse as a process', { timeout: 120_000 }, () => {
   let dataDir: string;
   before(async () => (dataDir = await mkdtemp(join(tmpdir(), 'saccade-chdb-'))));
   after(async () => rm(dataDir, { recursive: true, force: true }));
+
+  test('its merges give way to all else, and only they', { skip: process.platform === 'linux' ? false : 'only Linux has a niceness for each thread' }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'saccade-chdb-'));
+    const chdb = await startChdb({ dataDir: folder, log: () => {} });
+    try {
+      const client = createClient({ url: chdb.url });
+      await client.command({ query: 'CREATE TABLE merged (n UInt64) ENGINE = MergeTree ORDER BY n' });
+      await client.close();
+      const usual = getPriority(chdb.pid);
+      const threads = (): { readonly name: string; readonly nice: number }[] =>
+        readdirSync(`/proc/${chdb.pid}/task`).map((thread) => ({ name: readFileSync(`/proc/${chdb.pid}/task/${thread}/comm`, 'utf8').trim(), nice: getPriority(Number(thread)) }));
+      const merging = (): { readonly nice: number }[] => threads().filter(({ name }) => name === 'MergeMutate');
+      await until(() => merging().length > 0 && merging().every(({ nice }) => nice === niceness));
+      assert.deepEqual(threads().filter(({ name, nice }) => name === 'node' && nice !== usual), []);
+    } finally {
+      await chdb.stop();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 
   test('comes back after kill -9 at the same address with every acknowledged row', async () => {
     const lines: string[] = [];

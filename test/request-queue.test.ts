@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { mock, test, type TestContext } from 'node:test';
-import { letRest } from '../connectors/kafka/request-queue.ts';
+import { letGo, letRest } from '../connectors/kafka/request-queue.ts';
 import { copyOfKafkajs } from './support/copy-of-kafkajs.ts';
 
 interface Queue {
+  readonly inflight: ReadonlyMap<number, object>;
   push(request: { entry: object; expectResponse: boolean; sendRequest: () => void }): void;
   fulfillRequest(response: { correlationId: number; payload: null; size: number }): void;
   maybeThrottle(ms: number): void;
@@ -17,6 +18,8 @@ interface Kind {
 const Original = copyOfKafkajs<Kind>('network/requestQueue');
 const Resting = copyOfKafkajs<Kind>('network/requestQueue');
 letRest(Resting);
+const LettingGo = copyOfKafkajs<Kind>('network/requestQueue');
+letGo(LettingGo);
 
 const logger = { debug() {}, warn() {} };
 const startedAt = 1_700_000_000_000;
@@ -79,4 +82,21 @@ test('with as many on their way as may be, the next leaves with the first answer
   assert.deepEqual(sent, [1]);
   answer(1);
   assert.deepEqual(sent, [1, 2]);
+});
+
+/** What a request names still of what it was, once it is answered. */
+function leftOf(t: TestContext, Kind: Kind): string[] {
+  const { queue, push, answer } = queueOf(t, Kind);
+  push(1);
+  const request = queue.inflight.get(1)!;
+  answer(1);
+  return Object.entries(request).flatMap(([name, value]) => (typeof value === 'function' || name === 'entry') && value !== null ? [name] : []);
+}
+
+test('kafkajs by itself keeps what is answered', (t) => {
+  assert.deepEqual(leftOf(t, Original).sort(), ['entry', 'sendRequest', 'timeoutHandler']);
+});
+
+test('what is answered names nothing any more of what it was', (t) => {
+  assert.deepEqual(leftOf(t, LettingGo), []);
 });
