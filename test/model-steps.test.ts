@@ -158,6 +158,22 @@ test('one that just fits still does with every state that is written of it', asy
   assert.deepEqual(here.topic.names(), []);
 });
 
+test('nonsense that is written over what made sense changes nothing, also for who asks later', async (t) => {
+  const log = memoryLog();
+  await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+  const producer = await log.producer();
+  const said: string[] = [];
+  const topic = await followModelsTopic({ log, producer, clock: systemClock, say: (line) => void said.push(line), changed: () => {} });
+  t.after(async () => (await topic.close(), await log.close()));
+  await topic.write(lite, { ...asItIs, state: 'served', score: 0.9 });
+  for (const value of [Buffer.from('{"version": 7}'), Buffer.alloc(controlBytes + 1, ' ')]) await producer.send([{ topic: modelsTopic, key: lite, value, partition: 0 }]);
+  await topic.caughtUp();
+  assert.deepEqual([topic.control(lite).state, topic.control(lite).score, said.length], ['served', 0.9, 2]);
+  await topic.write(lite, null);
+  await topic.caughtUp();
+  assert.deepEqual(topic.control(lite), asItIs);
+});
+
 test('what tells nothing of a folder can be read by processes from before it could', async (t) => {
   const here = await stage(t);
   await here.models('thresholds', faces, '--score', '0.9');
