@@ -35,6 +35,12 @@ export async function takePlace({ settings: s, given }: Config, data: string, sa
   }
 }
 
+/** As the process listens on it; a URL leaves out the usual one. */
+function listensOn({ url }: { readonly url: string }): number {
+  const { port, protocol } = new URL(url);
+  return Number(port || (protocol === 'https:' ? 443 : 80));
+}
+
 /**
  * The port to listen on; 0: any free one. The environment and .env are the whole pipeline's: of its processes only one can
  * have that PORT. A joiner takes it for an edge, where it is not the port of the first process: an edge more was given another on
@@ -45,7 +51,7 @@ export function portOf({ settings: s, given, byFlag }: Config, running: RunFile 
   if (byFlag.has('PORT')) return s.PORT;
   // Without the edge the port is only for health and metrics.
   if (!running) return edge || given.has('PORT') ? s.PORT : 0;
-  const taken = [running.edge, running.ops].some((door) => door && new URL(door.url).port === String(s.PORT));
+  const taken = [running.edge, running.ops].some((door) => door && listensOn(door) === s.PORT);
   return edge && !taken && (running.edge === null || given.has('PORT')) ? s.PORT : 0;
 }
 

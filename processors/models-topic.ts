@@ -20,7 +20,7 @@ export interface ModelsTopicOptions {
 }
 
 export interface ModelsTopic {
-  /** How this model is to be served; `asItIs` where nothing, or nonsense, is written. */
+  /** How this model is to be served, as what made sense last says; `asItIs` where nothing that does is written. */
   control(name: string): ModelControl;
   /** Models for which something is written, in the order in which it was written last. */
   names(): readonly string[];
@@ -51,6 +51,8 @@ export async function followModelsTopic({ changed, forgotten, say, ...at }: Mode
       return null;
     }
   }
+  /** What made sense last. */
+  const controls = new Map<string, ModelControl>();
   const table: ControlTable = await followTable({
     ...at,
     topic: modelsTopic,
@@ -60,11 +62,13 @@ export async function followModelsTopic({ changed, forgotten, say, ...at }: Mode
         return;
       }
       const control = read(name, value);
-      if (control) changed(name, control);
+      if (!control) return;
+      controls.set(name, control);
+      changed(name, control);
     },
   });
   return {
-    control: (name) => read(name, table.get(name)) ?? asItIs,
+    control: (name) => controls.get(name) ?? asItIs,
     names: () => [...table.entries().keys()].filter((name) => !isReportKey(name)),
     write: (name, control) => table.put(name, control && encodeControl(control)),
     reports: () => new Map([...table.entries()].filter(([key]) => isReportKey(key)).map(([key, value]) => [readerOfReport(key), readReport(value)])),

@@ -1,4 +1,4 @@
-/** The tenants there are, for a command that names one: of the settings, and of the metadata where somebody is asked for keys. */
+/** The tenants there are, for a command that names one: of the settings, and of the metadata where there are any. */
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -13,9 +13,9 @@ export const actor = (): string => `cli:${userInfo().username}`;
 /** Throws metadata_unavailable. */
 export async function openTenants(s: Settings): Promise<Tenants & { close(): Promise<void> }> {
   const folder = join(resolve(s.SACCADE_DATA), 'postgres');
-  // An open pipeline has no metadata, and asking must not make any.
-  const metadata: Metadata | null = s.DATABASE_URL || s.SACCADE_AUTH === 'required' || existsSync(folder) ? await openMetadataOf(s, folder, 'command') : null;
-  const made = metadata ? await metadata.access.tenants() : [];
+  // A pipeline that asks for keys has made them; asking must not make any, with an open one or on another machine.
+  const metadata: Metadata | null = s.DATABASE_URL || existsSync(folder) ? await openMetadataOf(s, folder, 'command') : null;
+  const made = metadata ? await metadata.access.tenants().catch((error: unknown) => closed(metadata, error)) : [];
   return {
     names: new Set([s.SACCADE_TENANT, ...s.SACCADE_TENANT_TOPICS.values(), ...made.map(({ name }) => name)]),
     async record(action, tenant, target) {
@@ -23,4 +23,10 @@ export async function openTenants(s: Settings): Promise<Tenants & { close(): Pro
     },
     close: async () => metadata?.close(),
   };
+}
+
+/** Nobody else would close them, and what is open keeps the command from ending. */
+async function closed(metadata: Metadata, error: unknown): Promise<never> {
+  await metadata.close();
+  throw error;
 }

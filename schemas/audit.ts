@@ -46,9 +46,12 @@ export function vouchesFor(entry: string, last: ChainLink): boolean {
   return action === pruneAction && target === pruneTarget(last);
 }
 
+/** What PostgreSQL has in no text of JSON: NUL, and half of a pair of surrogates, as is left where text is cut off. One such entry would hold up all after it. */
+const unwritable = /[\0\p{Surrogate}]/gu;
+
 /** Keys in a fixed order. */
 export const entryText = ({ at, actor, tenant, role, action, target, status, address }: AuditEntry): string =>
-  JSON.stringify({ at, actor, tenant, role, action, target, status, address });
+  JSON.stringify({ at, actor, tenant, role, action, target, status, address }, (_key, value: unknown) => (typeof value === 'string' ? value.replace(unwritable, '\ufffd') : value));
 
 /** SHA-256 of the previous hash, the number (8 bytes, big-endian) and the entry (UTF-8). */
 export function chainHash(previous: Buffer, number: number, entry: string): Buffer {

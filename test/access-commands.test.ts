@@ -42,10 +42,10 @@ describe('arguments', () => {
   });
 });
 
-test('asked for the tenants where nobody is asked for keys, no database is made', async (t) => {
+for (const SACCADE_AUTH of ['open', 'required']) test(`asked for the tenants where nobody has made any (${SACCADE_AUTH}), no database is made`, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'saccade-open-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const { settings } = readConfig([], { SACCADE_DATA: folder, SACCADE_TENANT: 'shop' }, '/nonexistent');
+  const { settings } = readConfig([], { SACCADE_AUTH, SACCADE_DATA: folder, SACCADE_TENANT: 'shop' }, '/nonexistent');
   const known = await openTenants(settings);
   assert.deepEqual([[...known.names], readdirSync(folder)], [['shop'], []]);
   await known.record('faces set', 'shop', { faces: 'blur' });

@@ -95,6 +95,17 @@ describe('on the edge', () => {
     assert.ok(!(await entries()).some(({ action }) => action.includes('/health')));
   });
 
+  test('what the database takes for no text is recorded as what can be read of it, and holds up nothing after it', async () => {
+    // A stranger's: it is cut in the middle of a character.
+    assert.equal((await fetch(`${edge.url}/v1/predictions?source=${'x'.repeat(488)}😀`)).status, 401);
+    const { target } = await found((one) => one.target.includes('xxx'));
+    assert.deepEqual([target.length, target.at(-1)], [500, '\ufffd']);
+    await edge.metadata.audit.append([{ ...entry('a\0b'), actor: 'token:x#\0' }]);
+    assert.equal((await found((one) => one.action === 'x')).actor, 'token:x#\ufffd');
+    const key = await edge.key('one', 'admin');
+    assert.equal((await fetch(`${edge.url}/v1/admin/keys`, { method: 'POST', headers: { ...bearer(key), 'content-type': 'application/json' }, body: '{"role":"viewer"}' })).status, 201);
+  });
+
   test('an offer to leave HTTP that is passed over changes nothing of what is recorded, and when', async () => {
     const key = await edge.key('one', 'admin');
     const actor = `key:${parseKey(key)!.id}`;

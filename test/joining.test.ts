@@ -50,6 +50,9 @@ describe('a process that joins a running pipeline', () => {
     assert.equal(portOf(with9001('--stages', 'edge'), whole), 9001);
     assert.equal(portOf(with9001('--stages', 'infer'), whole), 0, 'health alone');
     assert.equal(portOf(readConfig(['--stages', 'edge'], {}, '/nonexistent'), whole), 0);
+    for (const [PORT, url] of [['80', 'http://127.0.0.1'], ['443', 'https://127.0.0.1']] as const) {
+      assert.equal(portOf(readConfig(['--stages', 'edge'], { PORT }, '/nonexistent'), run({ edge: { url } })), 0, 'a URL leaves out the usual port');
+    }
   });
 
   test('opens no camera but one of its own flags', () => {

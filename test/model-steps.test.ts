@@ -12,7 +12,7 @@ import type { ModelWorld } from '../processors/model-commands/world.ts';
 import { type LiveModels, openModelSet } from '../processors/model-set.ts';
 import { followModelsTopic, type ModelsTopic } from '../processors/models-topic.ts';
 import { systemClock } from '../processors/runtime/clock.ts';
-import { asItIs, type ModelControl } from '../schemas/model-control.ts';
+import { asItIs, controlBytes, encodeControl, type ModelControl, toldOf } from '../schemas/model-control.ts';
 import { modelsTopic, tensorTopic, topicSpecs } from '../schemas/topics.ts';
 import { modelsRoot } from './support/models.ts';
 import { eventually, readAll } from './support/pipeline.ts';
@@ -141,6 +141,37 @@ test('a model of which too much would have to be told is refused before anything
     await assert.rejects(here.models(...argv), (error: SaccadeError) => error.code === 'invalid_model' && /takes \d{6,} bytes; 524288 are the most/.test(error.message));
   }
   assert.deepEqual([tried, here.topic.names()], [0, []]);
+});
+
+test('one that just fits still does with every state that is written of it', async (t) => {
+  let spare = 0;
+  const filled = async (name: string, version: string | null) => {
+    const model = await repository.load({ name, version });
+    return { ...model, labels: ['', 'x'.repeat(spare)] };
+  };
+  const control = { ...asItIs, version: '1', model: toldOf(await filled(faces, null)) };
+  const here = await stage(t, { read: filled });
+  await here.process('one', [lite]);
+  // As it is before it has any state.
+  spare = controlBytes - encodeControl(control).length;
+  await assert.rejects(here.models('load', faces), { code: 'invalid_model' });
+  assert.deepEqual(here.topic.names(), []);
+});
+
+test('nonsense that is written over what made sense changes nothing, also for who asks later', async (t) => {
+  const log = memoryLog();
+  await log.ensureTopics(topicSpecs([], { partitions: 1, replication: 1, minInSync: 1, maxRecordBytes: 1e6 }));
+  const producer = await log.producer();
+  const said: string[] = [];
+  const topic = await followModelsTopic({ log, producer, clock: systemClock, say: (line) => void said.push(line), changed: () => {} });
+  t.after(async () => (await topic.close(), await log.close()));
+  await topic.write(lite, { ...asItIs, state: 'served', score: 0.9 });
+  for (const value of [Buffer.from('{"version": 7}'), Buffer.alloc(controlBytes + 1, ' ')]) await producer.send([{ topic: modelsTopic, key: lite, value, partition: 0 }]);
+  await topic.caughtUp();
+  assert.deepEqual([topic.control(lite).state, topic.control(lite).score, said.length], ['served', 0.9, 2]);
+  await topic.write(lite, null);
+  await topic.caughtUp();
+  assert.deepEqual(topic.control(lite), asItIs);
 });
 
 test('what tells nothing of a folder can be read by processes from before it could', async (t) => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { memoryBlobs } from '../connectors/blobs/memory.ts';
+import { SaccadeError } from '../connectors/errors.ts';
 import { memoryLog } from '../connectors/memory/log.ts';
 import { openRepository } from '../connectors/models/repository.ts';
 import { readConfig } from '../processors/config.ts';
@@ -28,6 +29,9 @@ async function running(t: TestContext, env: NodeJS.ProcessEnv = {}) {
   const { settings } = readConfig([], { SACCADE_MODELS_DIR: modelsRoot, ...env }, '/nonexistent');
   const said: string[] = [];
   const recorded: unknown[] = [];
+  const told: string[] = [];
+  const trail = { async record(...entry: unknown[]): Promise<void> { recorded.push(entry); } };
+  const names = new Set(['default', 'lab', 'acme', 'shop', 'new', ...Array.from({ length: 30 }, (_, i) => `branch-${i}`)]);
   const at = { log, clock: systemClock, settings: maskPolicyOf(settings), say: (line: string) => void said.push(line) };
   const policies = await followPolicies({ ...at, producer });
   const table = await followTable({ log, producer, clock: systemClock, topic: policiesTopic });
@@ -38,13 +42,13 @@ async function running(t: TestContext, env: NodeJS.ProcessEnv = {}) {
   async function saccade(...argv: string[]): Promise<string[]> {
     const { command, rest } = commandOf(argv) as { command: Command; rest: readonly string[] };
     const printed: string[] = [];
-    await command.run(rest, async () => ({ policies: table, tenants: async () => ({ names: new Set(['default', 'lab', 'acme', 'shop', 'new']), record: async (...entry: unknown[]) => void recorded.push(entry) }) }) as unknown as World, { print: (line) => void printed.push(line), say: () => {} }, new AbortController().signal);
+    await command.run(rest, async () => ({ policies: table, tenants: async () => ({ names, record: trail.record }) }) as unknown as World, { print: (line) => void printed.push(line), say: (line) => void told.push(line) }, new AbortController().signal);
     await table.caughtUp();
     return printed;
   }
   /** What all processes have read. */
   const covering = (tenant: string): string => policies.mask().tenants.get(tenant) ?? policies.mask().usual;
-  return { log, at, settings, policies, producer, said, recorded, saccade, covering };
+  return { log, at, settings, policies, producer, said, told, recorded, trail, saccade, covering };
 }
 
 test('a tenant that wants its faces covered from now on: the next frame of the page and of what is kept is, and so are those before', { timeout: 60_000 }, async (t) => {
@@ -120,11 +124,19 @@ test('nonsense covers, whatever was before, and what cannot be is refused by the
 
 test('a tenant that there is not is refused by name, but for what was set for it before', async (t) => {
   const here = await running(t);
-  await assert.rejects(here.saccade('faces', 'set', 'acmee', 'blur'), { code: 'not_found', message: /no tenant 'acmee'; there is default, lab, acme/ });
+  await assert.rejects(here.saccade('faces', 'set', 'acmee', 'blur'), { code: 'not_found', message: /no tenant 'acmee'; there is default, lab, acme, .*branch-14 and 15 more\./ });
   await assert.rejects(here.saccade('faces', 'set', 'acmee', 'settings'), { code: 'not_found' });
   assert.deepEqual([await here.saccade('faces', 'list'), here.recorded], [[], []]);
   await here.policies.give('acmee', 'blur');
   await eventually(async () => (await here.saccade('faces', 'list')).length === 1, 'the terminal to have read it');
   await here.saccade('faces', 'set', 'acmee', 'settings');
   assert.deepEqual([await here.saccade('faces', 'list'), here.recorded], [[], [['faces set', 'acmee', { faces: null }]]]);
+});
+
+test('what the audit trail cannot take is done all the same, and is said to be, before that it failed', async (t) => {
+  const here = await running(t);
+  here.trail.record = () => Promise.reject(new SaccadeError('metadata_unavailable'));
+  await assert.rejects(here.saccade('faces', 'set', 'acme', 'blur'), { code: 'metadata_unavailable' });
+  assert.match(here.told.join(), /^faces of acme: blur, from now on/);
+  await eventually(() => here.covering('acme') === 'blur', 'every process to go by it');
 });

@@ -113,6 +113,7 @@ describe('on the edge', () => {
 
   test('a tenant that does not exist, a role that is none: 401 naming the claim', async () => {
     await refused(await token(first, claims(issuer, { tenant: 'nowhere' })), /claim tenant/);
+    await refused(await token(first, claims(issuer, { tenant: 'one\0' })), /claim tenant/);
     await refused(await token(first, claims(issuer, { tenant: undefined })), /claim tenant/);
     await refused(await token(first, claims(issuer, { role: 'root' })), /claim role/);
   });

@@ -2,7 +2,7 @@
 import { SaccadeError } from '../../connectors/errors.ts';
 import type { AccessStore, Tenant } from '../../connectors/metadata-port.ts';
 import type { Clock } from '../../connectors/ports.ts';
-import { type Role, roles } from '../../schemas/roles.ts';
+import { type Role, roles, tenantPattern } from '../../schemas/roles.ts';
 import type { TokenCheck } from './authenticate.ts';
 
 export interface TokenOptions {
@@ -37,7 +37,8 @@ export function tokenCheck({ issuer, access, clock, clockSkewS, tenantClaim, rol
   async function tenantOf(name: unknown): Promise<Tenant> {
     const held = typeof name === 'string' ? tenants.get(name) : undefined;
     if (held && clock.now() - held.at < tenantFreshMs) return held.tenant;
-    const tenant = typeof name === 'string' ? await access.tenant(name) : null;
+    // What is no name is none that exists; a database fails at some.
+    const tenant = typeof name === 'string' && tenantPattern.test(name) ? await access.tenant(name) : null;
     if (!tenant) throw new SaccadeError('unauthenticated', `The token's claim ${tenantClaim} names no tenant that exists here.`);
     tenants.set(tenant.name, { tenant, at: clock.now() });
     return tenant;

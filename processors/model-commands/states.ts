@@ -22,9 +22,9 @@ export async function checkKnown(world: Pick<ModelWorld, 'names'>, name: string)
   if (!names.includes(name)) throw new SaccadeError('bad_request', `There is no model ${name} in the repository; there is ${names.join(', ')}.`);
 }
 
-/** Throws invalid_model for what is too much to tell every process. */
+/** Throws invalid_model for what is too much to tell every process, with the state that it may come to have. */
 export function checkSize(name: string, control: ModelControl): void {
-  const { length } = encodeControl(control);
+  const { length } = encodeControl({ ...control, state: 'draining', since: Date.UTC(2100, 0) });
   if (length > controlBytes) throw new SaccadeError('invalid_model', `What every process is told of ${name}, its card, labels and thresholds, takes ${length} bytes; ${controlBytes} are the most.`);
 }
 

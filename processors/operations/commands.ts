@@ -32,7 +32,6 @@ ${commands.map(of).join('\n\n')}
       What is normal for a camera, so that a change is seen: see npm run saccade -- drift --help.
 
 The log is the one of KAFKA_BROKERS, else of the pipeline on SACCADE_DATA. Exit codes: 0 done, 1 failed (what it says is how
-things are now), 2 asked for something impossible, 3 the log or the
-database cannot be reached, 130 interrupted.
+things are now), 2 asked for something impossible, 3 the log or the database cannot be reached, 130 interrupted.
 `;
 }

@@ -15,6 +15,12 @@ function read(argv: readonly string[]): readonly [tenant: string, covering: Cove
   return [tenant, covering === asSettings ? null : (covering as Covering)];
 }
 
+/** An installation may have thousands. */
+function some(names: ReadonlySet<string>): string {
+  const first = [...names].slice(0, 20);
+  return `${first.join(', ')}${names.size > first.length ? ` and ${names.size - first.length} more` : ''}`;
+}
+
 export const facesSet: Command = {
   name: 'faces set',
   usage: `TENANT ${allowed.join('|')}`,
@@ -26,11 +32,12 @@ export const facesSet: Command = {
     const { names, record } = await tenants();
     // What was set for nobody can still be taken back.
     if (!names.has(tenant) && !(covering === null && policies.entries().has(tenant))) {
-      throw new SaccadeError('not_found', `There is no tenant '${tenant}'; there is ${[...names].join(', ')}. Others come by tenants create, or by SACCADE_TENANT and SACCADE_TENANT_TOPICS, which this command has to be given as the pipeline is.`);
+      throw new SaccadeError('not_found', `There is no tenant '${tenant}'; there is ${some(names)}. Others come by tenants create, or by SACCADE_TENANT and SACCADE_TENANT_TOPICS, which this command has to be given as the pipeline is.`);
     }
     await policies.put(tenant, encodeCovering(covering));
-    await record('faces set', tenant, { faces: covering });
     say(`faces of ${tenant}: ${covering ?? 'as the settings say'}, from now on, in every process that shows or keeps pictures; what was kept before is covered when it is shown`);
+    // Said before: it is so, whether the trail has it or not.
+    await record('faces set', tenant, { faces: covering });
   },
 };
 

@@ -22,7 +22,7 @@
 import type { Clock, Log } from '../../connectors/ports.ts';
 import { backlog, drained } from './drained.ts';
 import type { StageExecutor } from './executor.ts';
-import { type FusedWait, sentence } from './fused-wait.ts';
+import { type FusedWait, type Waits, waitsOf } from './fused-wait.ts';
 import type { Logger } from './logger.ts';
 import type { Entry, PartitionQueue } from './partition-queue.ts';
 import type { Chain, Step } from './wiring.ts';
@@ -31,8 +31,6 @@ const pollMs = 100;
 /** A backlog of minutes is not looked at ten times a second, by every branch there is. */
 const longestPollMs = 1_000;
 const lookMs = 500;
-/** How often somebody is told of a wait that does not end. */
-const sayAgainMs = 60_000;
 /** What a group works off while nobody notices that the rest of the chain waits. */
 const nearlyEmpty = 32;
 
@@ -82,10 +80,8 @@ interface Branch {
   readonly executor: StageExecutor;
   readonly next: Map<string, Branch>;
   open: boolean;
-  /** Null: its topic is not known to hold anything that it has to wait for. */
-  waits: FusedWait | null;
-  /** When somebody was told of that last. */
-  saidAt: number;
+  /** For its topic: all else in the chain waits along. */
+  readonly waits: Waits;
   /** In hand when it was taken in: these go by the topic. */
   before: ReadonlySet<Entry>;
   /** In hand when it was let go: only these still go to it. */
@@ -106,8 +102,7 @@ export function branchesOf({ chain, log, clock, logger, announce, signal, execut
       step,
       next: new Map([...next].map(([topic, part]) => [topic, grow(part)])),
       open: false,
-      waits: null,
-      saidAt: 0,
+      waits: waitsOf(step, { clock, logger, announce }),
       before: nobody,
       last: null,
       executor: executorOf(step, {
@@ -136,7 +131,7 @@ export function branchesOf({ chain, log, clock, logger, announce, signal, execut
       return own === generation && !signal.aborted;
     };
     const waitFor = (records: number): Promise<boolean> => {
-      if (own === generation) sayWaits(branch, records);
+      if (own === generation) branch.waits.still(records);
       pauseMs = Math.min(longestPollMs, pauseMs * 1.5);
       return wait();
     };
@@ -154,25 +149,10 @@ export function branchesOf({ chain, log, clock, logger, announce, signal, execut
     }
     if (own !== generation || signal.aborted) return;
     branch.before = nobody;
-    branch.waits = null;
+    branch.waits.over();
     branch.open = true;
     branch.executor.wake();
     await openBehind(branch, own);
-  }
-
-  /** All else in the chain waits along. Once in the log; and where it does not end, again and again and louder: somebody may have to help. */
-  function sayWaits(branch: Branch, records: number): void {
-    const { stage, from: topic } = branch.step;
-    const now = clock.now();
-    const before = branch.waits;
-    const wait = (branch.waits = { stage: stage.name, topic, since: before?.since ?? now, records });
-    if (!before) logger.info({ stage: stage.name, topic, records }, 'what is handed over in memory waits for the topic that fusing bypasses to be emptied');
-    else if (now - branch.saidAt < sayAgainMs) return;
-    else {
-      logger.warn({ stage: stage.name, topic, records }, sentence(wait, now));
-      announce?.(`!! ${stage.name}: ${sentence(wait, now)}`);
-    }
-    branch.saidAt = now;
   }
 
   async function openBehind(branch: Branch, own: number): Promise<void> {
@@ -218,7 +198,7 @@ export function branchesOf({ chain, log, clock, logger, announce, signal, execut
     executors: () => all().map(({ executor }) => executor),
     steps: () => all().map(({ step }) => step),
     resting: () => all().some(({ open: isOpen, executor }) => !isOpen || executor.resting()),
-    waits: () => all().flatMap((branch) => branch.waits ?? []),
+    waits: () => all().flatMap(({ waits }) => waits.now() ?? []),
     assigned() {
       generation += 1;
       for (const branch of all()) {

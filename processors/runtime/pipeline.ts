@@ -2,7 +2,7 @@
 import type { BlobStore, Clock, Log, LogProducer, SchemaRegistry, WorkJournal } from '../../connectors/ports.ts';
 import { chainRunner } from './chain-runner.ts';
 import { drained } from './drained.ts';
-import { type FusedWait, lasts, sentence } from './fused-wait.ts';
+import { type FusedWait, lasts, sentence, waitsOf } from './fused-wait.ts';
 import type { Logger } from './logger.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import type { PausableProducer } from './pausable-producer.ts';
@@ -63,8 +63,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const stopping = new AbortController();
   let started = false;
   /** Topics that are worked off before anything is fused, at the start. */
-  const emptying = new Map<string, FusedWait>();
-  const waits = (): readonly FusedWait[] => [...emptying.values(), ...runners.flatMap((runner) => runner.waits())];
+  const emptying = plan.drains.map(({ step }) => ({ step, told: waitsOf(step, { clock, logger: options.logger(step.stage.name), announce: options.announce }) }));
+  const waits = (): readonly FusedWait[] => [...emptying.flatMap(({ told }) => told.now() ?? []), ...runners.flatMap((runner) => runner.waits())];
   options.metrics.waits(waits);
 
   async function run(chain: Chain): Promise<ChainRunner> {
@@ -85,15 +85,13 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   }
 
   /** Until the group has read all that lay in the topic: what comes later through the fused chain stays behind it. */
-  async function emptied({ step }: Chain): Promise<void> {
-    const { stage: { name }, from: topic } = step;
-    await drained(log, step, async (records) => {
-      if (!emptying.has(name)) options.logger(name).info({ topic, records }, 'emptying the topic that fusing bypasses');
-      emptying.set(name, { stage: name, topic, records, since: emptying.get(name)?.since ?? clock.now() });
+  async function emptied({ step, told }: (typeof emptying)[number]): Promise<void> {
+    const done = await drained(log, step, async (records) => {
+      told.still(records);
       await clock.sleep(500, stopping.signal);
       return !stopping.signal.aborted;
     });
-    emptying.delete(name);
+    if (done) told.over();
   }
 
   /** Its consumer goes on, for what others write. */
@@ -106,7 +104,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async start() {
       await Promise.all(steps.map((step) => step.stage.start?.()));
       await Promise.all(plan.drains.map(run));
-      await Promise.all(plan.drains.map(emptied));
+      await Promise.all(emptying.map(emptied));
       chains.push(...(await Promise.all(plan.chains.map(run))));
       started = true;
     },

@@ -45,7 +45,7 @@ export interface SaccadeClient {
   models(): Promise<Models>;
 }
 
-/** What the client's promises reject with. */
+/** What the client's promises reject with where something else than success was answered; where nothing was, fetch's own error is. */
 export type Refusal = Error & { readonly problem: Problem };
 
 /** What a proxy in front answers instead, such as a page that says 502. */
@@ -56,7 +56,10 @@ export function saccade(url: string, { headers = {} }: { readonly headers?: Read
   async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
     const response = await fetch(new URL(path, url), { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } });
     if (response.ok) return (await response.json()) as T;
-    const problem: Problem = response.headers.get('content-type')?.startsWith('application/problem+json') ? ((await response.json()) as Problem) : notOurs(response);
+    const ours = response.headers.get('content-type')?.startsWith('application/problem+json');
+    // A body that nobody reads keeps its connection.
+    if (!ours) await response.body?.cancel().catch(() => {});
+    const problem = ours ? ((await response.json()) as Problem) : notOurs(response);
     throw Object.assign(new Error(problem.detail ?? problem.title), { problem });
   }
   const query = (values: object): string => new URLSearchParams(Object.entries(values).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, `${value}`]]))).toString();

@@ -10,6 +10,7 @@ import { type Refusal, saccade } from '../../schemas/api/client.ts';
 import { prediction } from '../contracts/store.ts';
 import { type EdgeUnderTest, startEdgeUnderTest } from '../support/edge.ts';
 import { embeddedStore } from '../support/embedded-store.ts';
+import { eventually } from '../support/pipeline.ts';
 import { needsPython, run } from '../support/python.ts';
 import { storePredictions } from '../support/rows.ts';
 
@@ -55,11 +56,17 @@ describe('the clients of the README', { timeout: 120_000 }, () => {
     assert.equal((await client.stats({ source: 'camera' })).counted_until, null);
   });
 
-  test('so is what a proxy says in its place', async (t) => {
-    const proxy = createServer((_request, response) => void response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>'));
+  test('so is what a proxy says in its place, and its connection is given back', async (t) => {
+    let cut = false;
+    const proxy = createServer((_request, response) => {
+      response.on('close', () => (cut = true));
+      // It does not end: nobody waits for that.
+      response.writeHead(502, { 'content-type': 'text/html' }).write('<h1>502 Bad Gateway</h1>');
+    });
     await once(proxy.listen(0, '127.0.0.1'), 'listening');
-    t.after(() => proxy.close());
+    t.after(() => (proxy.close(), proxy.closeAllConnections()));
     const client = saccade(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
     await assert.rejects(client.models(), (error: Refusal) => error.problem.status === 502 && error.message === '502 Bad Gateway');
+    await eventually(() => cut, 'the end of what nobody reads');
   });
 });

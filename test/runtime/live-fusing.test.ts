@@ -161,6 +161,28 @@ describe('fusing while records pass', () => {
     assert.deepEqual(withoutRepeats(await numbers(log, 'y')), upTo(6));
   });
 
+  test('so it is told of at the start, as the terminal is of the end of what it was told of', async () => {
+    const log = await fresh();
+    const held = dam();
+    let ahead = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + ahead };
+    const announced: string[] = [];
+    await offer(log, 't.y', sources, 3);
+    const pipeline = await pipelineOn(log, [pre(), infer('y', held.process)], { fuse, clock, announce: (line) => void announced.push(line) });
+    const starting = pipeline.start();
+    await eventually(() => held.held() > 0, 'the topic to be read');
+    await eventually(() => ((ahead += 1_000), Object.keys(pipeline.waiting()).length > 0), 'the wait');
+    assert.match(pipeline.waiting()['infer.y']!, /waits for t\.y to be worked off: 18 records are left/);
+    ahead += 60_000;
+    await eventually(() => announced.length > 0, 'the terminal to be told');
+    held.release();
+    await starting;
+    assert.match(announced.shift()!, /^!! infer\.y: for \d\d s all/);
+    assert.equal(announced.pop(), 'infer.y: t.y is worked off, what waited for it goes on');
+    assert.deepEqual(pipeline.waiting(), {});
+    await finish(log, pipeline);
+  });
+
   test('taken in with records in hand whose tensors have not left yet: later ones wait for these too', async () => {
     const log = await fresh();
     const slow = dam(({ n }) => n === 0);
