@@ -68,6 +68,8 @@ describe('the saved queries', { timeout: 180_000 }, () => {
   });
 
   test('what can be given is what the query takes', () => {
+    // Not what every object has.
+    assert.throws(() => savedQuery('crowd', { toString: 1 }), { code: 'bad_request' });
     for (const { name, params, sql, about } of savedQueries()) {
       const taken = new Set([...sql.matchAll(/\{(\w+):/g)].map((match) => match[1]));
       assert.deepEqual(new Set(Object.keys(params)), taken, name);

@@ -199,7 +199,7 @@ export function replyDesk(options: {
         answer,
         cancel() {
           forget(id);
-          settled.abort();
+          settled.abort(null);
         },
       };
     },

@@ -32,7 +32,7 @@ export function savedQuery(name: string, given: Readonly<Record<string, unknown>
   const found = all.find((query) => query.name === name);
   if (!found) throw new SaccadeError('not_found', `No query is saved as ${name.slice(0, 80)}; there are ${all.map((query) => query.name).join(', ')}.`);
   for (const param of Object.keys(given)) {
-    if (!(param in found.params)) throw new SaccadeError('bad_request', `${name} has no parameter ${param.slice(0, 80)}; it has ${Object.keys(found.params).join(', ') || 'none'}.`);
+    if (!Object.hasOwn(found.params, param)) throw new SaccadeError('bad_request', `${name} has no parameter ${param.slice(0, 80)}; it has ${Object.keys(found.params).join(', ') || 'none'}.`);
   }
   return { sql: found.sql, params: { ...found.params, ...given } };
 }
