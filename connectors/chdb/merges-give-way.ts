@@ -14,22 +14,7 @@ const lookMs = 2_000;
 /** From now on, for as long as the process lives. Only Linux has a niceness for each thread; elsewhere it does nothing. */
 export function mergesGiveWay(): void {
   if (process.platform !== 'linux') return;
-  const done = new Set<string>();
-  const look = (): void => {
-    const threads = threadsOf();
-    // A number may come again, for another thread.
-    for (const thread of done) if (!threads.includes(thread)) done.delete(thread);
-    for (const thread of threads) {
-      if (done.has(thread) || nameOf(thread) !== named) continue;
-      done.add(thread);
-      try {
-        setPriority(Number(thread), niceness);
-      } catch {
-        // It has ended, or it is not allowed here: it merges all the same.
-      }
-    }
-  };
-  setInterval(look, lookMs).unref();
+  setInterval(() => threadsOf().forEach(giveWay), lookMs).unref();
 }
 
 /** None where they are not shown: then a merge has its share as any. */
@@ -41,11 +26,10 @@ function threadsOf(): string[] {
   }
 }
 
-/** Empty for one that has ended. */
-function nameOf(thread: string): string {
+function giveWay(thread: string): void {
   try {
-    return readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
+    if (readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim() === named) setPriority(Number(thread), niceness);
   } catch {
-    return '';
+    // It has ended, or it is not allowed here: it merges all the same.
   }
 }
