@@ -172,7 +172,7 @@ export function replyDesk(options: {
     get waiting() {
       return waiting.size;
     },
-    awaits: ({ topic: to, key }) => to === topic && (waiting.has(String(key)) || listening.has(String(key))),
+    awaits: ({ topic: to, key }) => to === topic && waitsFor(String(key)) !== undefined,
     receive: (record) => void receive(record),
     expect(deadline, waits = true) {
       if (stopping || !ready) throw notReady(stopping);
